@@ -1,0 +1,36 @@
+"""waves_yesno/*.wav -> data/{train,dev,test}
+
+Each file holds eight words of one speaker; its name spells them (1_0_… is YES NO …).
+"""
+
+from pathlib import Path
+
+from utils.data_dir.corpus import CorpusUtterance, corpus_parser, find_audio, prepare
+from utils.jobs.cli import run
+
+WORDS = {"0": "NO", "1": "YES"}
+
+
+def set_of(index: int) -> str:
+    """Of the sorted files, every fifth goes to test and the one after it to dev."""
+    return {0: "test", 1: "dev"}.get(index % 5, "train")
+
+
+def make_sets(files: list[Path]) -> dict[str, list[CorpusUtterance]]:
+    """The utterances of each set."""
+    sets: dict[str, list[CorpusUtterance]] = {"train": [], "dev": [], "test": []}
+    for index, path in enumerate(files):
+        text = " ".join(WORDS[digit] for digit in path.stem.split("_"))
+        sets[set_of(index)].append(CorpusUtterance(f"speaker-{path.stem}", "speaker", path.resolve(), text))
+    return sets
+
+
+def main(argv: list[str]) -> None:
+    """Prepares the corpus."""
+    args = corpus_parser(__doc__).parse_args(argv)
+    files = find_audio(args.corpus_dir, "[01]_[01]_*.wav", "1_0_1_1_1_0_1_0.wav")
+    prepare(args, files, lambda stage, final: make_sets(files), settings={})
+
+
+if __name__ == "__main__":
+    run(main)

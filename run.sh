@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Runs the stages of a recipe: from a corpus to a table that compares teacher, students and their undistilled twins.
+#
+#   ./run.sh                                            the demo: speech made on the spot, no download
+#   egs/yesno/run.sh --corpus-dir DIR                   a recipe
+#   egs/yesno/run.sh --corpus-dir DIR --stage 7 --set student.model.dim=32
+#
+# Stages:
+#   0 corpus    1 data         2 features   3 tokens   4 pretrain  5 teacher
+#   6 soft      7 students     8 decode     9 score   10 export   11 report
+#
+# Options:
+#   --recipe DIR           the recipe (egs/demo)
+#   --stage N              first stage (0)
+#   --stop-stage N         last stage (11)
+#   --nj N                 processes side by side (all cores)
+#   --gpus N               GPUs for training and decoding (0)
+#   --seeds "0 1 2"        seeds of the students
+#   --corpus-dir DIR       where the corpus is; without it the recipe makes or downloads it
+#   --data-dir DIR         where data directories go, seen from the recipe (data)
+#   --exp-dir DIR          where models and results go, seen from the recipe (exp)
+#   --set TABLE.KEY=VALUE  overrides one setting of conf.toml; may be given again
+#   --publish              copy RESULTS.md beside the recipe's run.sh
+#   --why                  run nothing; say what is stale, and why
+#   --force                do the stages again even where nothing changed
+#   --help                 this text
+#
+# Exit status: 0 done, 2 usage or configuration, 3 bad data, 4 stale or mismatched artefact, 5 machine,
+# 6 in use by another run, 7 interrupted, 1 a bug in Retort.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+recipe=$root/egs/demo
+stage=0
+stop_stage=11
+nj=$(nproc)
+gpus=0
+seeds="0 1 2"
+corpus_dir=
+data_dir=data
+exp_dir=exp
+publish=false
+why=false
+force=false
+overrides=()
+option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force set"
+# shellcheck disable=SC2034  # read by parse_options.sh through its name
+set=
+command_line="$(basename "$0") $*"
+source "$root/utils/parse_options.sh"
+
+is_number() { [[ $2 =~ ^[0-9]{1,4}$ ]] || options_fail "--$1 '$2' is not a number"; }
+is_number stage "$stage" && is_number stop-stage "$stop_stage" && is_number nj "$nj" && is_number gpus "$gpus"
+((nj > 0)) || options_fail "--nj must be at least 1"
+((stage <= stop_stage && stop_stage <= 11)) || options_fail "no stage from $stage to $stop_stage; they are 0 to 11"
+[[ -f $recipe/conf.toml ]] || options_fail "--recipe '$recipe' holds no conf.toml"
+[[ -z $corpus_dir || -d $corpus_dir ]] || options_fail "--corpus-dir '$corpus_dir' is not a folder"
+[[ -z $corpus_dir ]] || corpus_dir=$(cd "$corpus_dir" && pwd)
+
+python=$("$root/utils/setup.sh" | tail -n 1)
+PATH=$(dirname "$python"):$PATH
+export PATH PYTHONPATH=$root PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=${PYTHONDONTWRITEBYTECODE:-} PYTHONUTF8=1
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 RETORT_DRIVER_PID=$$
+if [[ -t 2 ]]; then # progress bars go to the terminal, past the logs
+  exec 3>&2
+  export RETORT_BAR_FD=3
+fi
+cd "$recipe"
+mkdir -p "$exp_dir"
+exec 9>>"$exp_dir/.run.lock"
+python3 -m utils.jobs.lock 9 || { echo "run.sh: $recipe/$exp_dir: in use by another run" >&2 && exit 6; }
+
+first_stage=$stage
+side_by_side=$((gpus > 0 ? 1 : nj))
+source "$root/utils/stages.sh"
+if $why; then
+  RETORT_WHY_FILE=$(mktemp)
+  export RETORT_WHY_FILE
+  trap 'rm -f "$RETORT_WHY_FILE"' EXIT
+fi
+job=() # options of every job
+if $force; then job+=(--force); fi
+conf=("${overrides[@]}")
+list() { python3 -m steps.list_runs --seeds "$seeds" "${conf[@]}" "$@"; }
+sets=$(list sets)
+train_set=$(awk '$2 == "train" { print $1 }' <<<"$sets")
+corpus=(--data-dir "$data_dir")
+if [[ -n $corpus_dir ]]; then corpus+=(--corpus-dir "$corpus_dir"); fi
+folders=(--data-dir "$data_dir" --exp-dir "$exp_dir" --gpus "$gpus")
+
+if stage 0 corpus && [[ -z $corpus_dir && -f local/get_corpus.py ]]; then
+  run corpus python3 local/get_corpus.py --nj "$nj" "${conf[@]}" "${job[@]}"
+fi
+
+if stage 1 data; then
+  run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
+  while read -r name role; do
+    options=()
+    if [[ $role == unlabelled ]]; then options+=(--no-text); fi
+    queue "validate.$name" python3 -m utils.validate_data_dir --incremental "${options[@]}" "${job[@]}" "$data_dir/$name"
+  done <<<"$sets"
+  drain
+fi
+
+if stage 2 features; then
+  while read -r name _; do
+    run "feats.$name" python3 -m steps.make_feats --nj "$nj" "${conf[@]}" "${job[@]}" "$data_dir/$name"
+  done <<<"$sets"
+  run cmvn python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$train_set"
+fi
+
+if stage 3 tokens; then
+  run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/$train_set" "$data_dir/lang"
+fi
+
+if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-training"; fi
+
+# Trains the runs that list_runs names $1.
+train() {
+  while read -r name seed; do
+    queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" "${folders[@]}" "${conf[@]}" "${job[@]}"
+  done < <(list "$1")
+  drain
+}
+if stage 5 teacher; then train teachers; fi
+
+if stage 6 "soft labels"; then
+  while read -r name seed name_of_set; do
+    run "$name.seed$seed.$name_of_set" python3 -m steps.make_soft_labels --nj "$nj" "${conf[@]}" "${job[@]}" \
+      "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set"
+  done < <(list soft_labels)
+fi
+
+if stage 7 students; then train students; fi
+
+# Runs a command on each run of each dev and test set: its folder and the data directory follow the arguments.
+on_decoded_sets() {
+  while read -r name seed; do
+    while read -r name_of_set role; do
+      [[ $role == dev || $role == test ]] || continue
+      "$1" "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set" "$name.seed$seed.$name_of_set"
+    done <<<"$sets"
+  done < <(list all)
+  drain
+}
+decode() { queue "$3" python3 -m steps.decode --gpus "$gpus" "${job[@]}" "$1" "$2"; }
+score() { queue "$3" python3 -m steps.score "${conf[@]}" "${job[@]}" "$2" "$1/decode_$(basename "$2")"; }
+
+if stage 8 decode; then on_decoded_sets decode; fi
+
+if stage 9 score; then
+  on_decoded_sets score
+  run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+fi
+
+if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
+
+if stage 11 report; then
+  if $publish; then job+=(--publish); fi
+  run report python3 -m steps.report --command "$command_line" "${job[@]}" "$exp_dir"
+fi
+
+((stages_run > 0)) || options_fail "no stage ran"
+if $why; then exit 0; fi
+if ((jobs_done == 0)); then say "nothing to do: everything is up to date"; fi
+if ((stop_stage >= 9)); then python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$exp_dir"; fi

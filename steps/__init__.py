@@ -1,0 +1,1 @@
+"""The commands of the stages, and the code that they import."""

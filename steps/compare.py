@@ -1,0 +1,76 @@
+"""exp/<system>/seed<k>/decode_<set>/score.json -> exp/results.json, and a table on the screen
+
+    python3 -m steps.compare --seeds "0 1 2" exp
+    python3 -m steps.compare --out exp/unseen exp/unseen/george exp/unseen/jackson
+
+Several experiment folders are folds of one rotated test set: their errors are pooled.
+"""
+
+from pathlib import Path
+
+from steps.config.load import load
+from utils.jobs.cli import Parser, run
+from utils.jobs.errors import UsageError
+from utils.jobs.files import to_json
+from utils.jobs.job import Job
+
+FORMAT = 1
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds separated by spaces. Raises: UsageError for anything else."""
+    seeds = text.split()
+    if not seeds or not all(seed.isdigit() for seed in seeds) or len(set(seeds)) != len(seeds):
+        raise UsageError(f"--seeds '{text}': different numbers separated by spaces")
+    return [int(seed) for seed in seeds]
+
+
+def print_tables(results: dict) -> None:
+    """Shows the comparison of each set."""
+    from steps.scoring.table import comparison_rows, size_of, system_rows, to_text
+
+    for name, part in results["sets"].items():
+        print(f"\n{name}: {size_of(part)}\n\n{to_text(system_rows(part))}")
+        if part["comparisons"]:
+            print(f"\n{to_text(comparison_rows(part))}")
+    print(flush=True)
+
+
+def main(argv: list[str]) -> None:
+    """Compares the systems of an experiment."""
+    from steps.scoring.collect import read_json, runs_of, score_file
+
+    parser = Parser(__doc__)
+    parser.add_config()
+    parser.add_job()
+    parser.add_argument("--seeds", default="0 1 2")
+    parser.add_argument("--show", action="store_true", help="only print the table of the last comparison")
+    parser.add_argument("--out", type=Path, default=None, help="default: the experiment folder")
+    parser.add_argument("exp_dirs", type=Path, nargs="+")
+    args = parser.parse_args(argv)
+    out = args.out or args.exp_dirs[0]
+    if args.show:
+        print_tables(read_json(out / "results.json"))
+        return
+    config = load(args.config, args.set)
+    runs = runs_of(config, parse_seeds(args.seeds))
+    sets = [config.data.dev, *config.data.test]
+    pairs = [(exp, name, seed) for exp in args.exp_dirs for name, seeds in runs.items() for seed in seeds]
+    inputs = [score_file(*pair, set_name) for pair in pairs for set_name in sets]
+    inputs += [exp / name / f"seed{seed}" / "config.json" for exp, name, seed in pairs]
+    inputs += [exp / name / f"seed{seed}" / "metrics.jsonl" for exp, name, seed in pairs]
+    job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), {"runs": runs, "sets": sets})
+
+    def build(stage: Path) -> dict:
+        from steps.scoring.collect import collect_set
+
+        results = {"sets": {name: collect_set(config, args.exp_dirs, runs, name) for name in sets}}
+        (stage / "results.json").write_text(to_json(results), encoding="utf-8")
+        return {"in": len(inputs), "out": len(inputs), "dropped": 0}
+
+    if job.run(args, build) and not args.why:
+        print_tables(read_json(out / "results.json"))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""The settings of a recipe: their names, defaults and meaning. Nothing here imports torch."""

@@ -1,0 +1,32 @@
+"""The settings of an encoder or a loss: the keyword-only arguments in its source, read without importing it.
+
+    >>> settings_of(Path("steps/losses/frame_kl.py"), "frame_kl")["temperature"]
+    Setting(type='float', default=1.0)
+"""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One keyword-only argument: the name of its type, and its default."""
+
+    type: str
+    default: object
+
+
+def settings_of(path: Path, name: str) -> dict[str, Setting]:
+    """The settings of function `name`, or of the constructor of class `name`, in the Python file `path`.
+
+    Raises: LookupError when the file does not define it.
+    """
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            node = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+        elif not (isinstance(node, ast.FunctionDef) and node.name == name):
+            continue
+        pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        return {arg.arg: Setting(ast.unparse(arg.annotation), ast.literal_eval(value)) for arg, value in pairs}
+    raise LookupError(f"{path} does not define {name}")

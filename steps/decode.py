@@ -1,0 +1,56 @@
+"""exp/<system>/seed<k>, data/<set>/feats.scp -> exp/<system>/seed<k>/decode_<set>/{text,nbest.jsonl}
+
+    python3 -m steps.decode exp/student/seed0 data/test
+
+CTC greedy. Each line of nbest.jsonl is one utterance: its hypotheses with text, score (nats) and the time at which
+each token begins.
+"""
+
+import json
+from pathlib import Path
+
+from utils.data_dir.tables import read_table, write_table
+from utils.jobs import log
+from utils.jobs.cli import Parser, run
+from utils.jobs.job import Job
+
+FORMAT = 1
+
+
+def decode(folder: Path, data_dir: Path, stage: Path, device: str) -> dict:
+    """Writes the hypotheses of one set; returns counts."""
+    import torch
+
+    from steps.decoding.decode_set import decode_set
+    from steps.nnet.model import load_model
+
+    torch.set_num_threads(1)
+    loaded = load_model(folder, device)
+    feats_scp, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
+    features = json.loads((data_dir / "feats" / "features.json").read_text())
+    found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, features, device)
+    write_table(stage / "text", {utt_id: entry["nbest"][0]["text"] for utt_id, entry in found.items()})
+    lines = [json.dumps(found[utt_id], ensure_ascii=False) + "\n" for utt_id in feats_scp]
+    (stage / "nbest.jsonl").write_text("".join(lines), encoding="utf-8")
+    log.info(f"{folder}: {data_dir}: {len(found):,} utterances")
+    return {"in": len(feats_scp), "out": len(found), "dropped": 0}
+
+
+def main(argv: list[str]) -> None:
+    """Decodes one set with one model."""
+    parser = Parser(__doc__)
+    parser.add_job()
+    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("model", type=Path, help="a model folder")
+    parser.add_argument("data_dir", type=Path)
+    args = parser.parse_args(argv)
+    inputs = [args.model / name for name in ("model.safetensors", "config.json", "tokens.txt")]
+    inputs.append(args.data_dir / "feats" / "manifest.json")
+    manifest = args.model / f"decode_{args.data_dir.name}" / "manifest.json"
+    device = "cuda" if args.gpus else "cpu"
+    job = Job("decode", FORMAT, manifest, tuple(inputs), {"decoder": "greedy", "device": device})
+    job.run(args, lambda stage: decode(args.model, args.data_dir, stage, device))
+
+
+if __name__ == "__main__":
+    run(main)

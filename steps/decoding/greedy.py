@@ -1,0 +1,43 @@
+"""CTC greedy decoding: the best token of each frame, repeats merged, blanks removed (Graves et al. 2006, eq. 4)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from steps.nnet.output import ModelOutput
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One hypothesis.
+
+    Attributes:
+        ids: Token ids.
+        frames: The frame each token begins in.
+        score: Log-probability of the path, in nats.
+    """
+
+    ids: list[int]
+    frames: list[int]
+    score: float
+
+
+def greedy(output: ModelOutput, blank_id: int) -> tuple[list[Hypothesis], list[np.ndarray]]:
+    """(hypotheses, best paths): one of each per utterance; a path has shape (U,)."""
+    scores, best = output.logits["ctc"].float().log_softmax(-1).max(-1)  # (B, U)
+    paths = [path[:n].cpu().numpy() for path, n in zip(best, output.lengths.tolist(), strict=True)]
+    sums = [float(s[:n].sum()) for s, n in zip(scores, output.lengths.tolist(), strict=True)]
+    return [collapse(path, score, blank_id) for path, score in zip(paths, sums, strict=True)], paths
+
+
+def spikes(path: np.ndarray, blank_id: int) -> list[tuple[int, int]]:
+    """(token, frame) where each label of a best path of shape (U,) begins."""
+    previous = np.concatenate([[blank_id], path[:-1]])
+    frames = np.flatnonzero((path != blank_id) & (path != previous))
+    return [(int(path[u]), int(u)) for u in frames]
+
+
+def collapse(path: np.ndarray, score: float, blank_id: int) -> Hypothesis:
+    """The hypothesis of a best path (U,)."""
+    found = spikes(path, blank_id)
+    return Hypothesis([token for token, _ in found], [frame for _, frame in found], score)

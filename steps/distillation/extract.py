@@ -1,0 +1,76 @@
+"""Runs a teacher over a data directory and writes its soft labels, in shards side by side."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from steps.config.schema import SoftLabelsConfig
+from steps.distillation.store import FrameTopkFormat, choose_top_k, encode_frames, write_layout
+from steps.nnet.inference import run_model
+from steps.nnet.model import LoadedModel, load_model
+from utils.data_dir.data_dir import DataDir
+from utils.jobs.workers import map_in_processes
+
+UTTS_PER_SHARD = 500
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What was written: where each utterance is, and how large it is."""
+
+    places: dict[str, str]
+    layout: FrameTopkFormat
+    bytes_per_second: float
+
+
+def layout_of(teacher: LoadedModel, settings: SoftLabelsConfig) -> FrameTopkFormat:
+    """The layout for a teacher under the [soft_labels] settings."""
+    config = teacher.config
+    top_k = choose_top_k(min(settings.top_k, config.num_tokens), config.num_tokens, settings.bits)
+    return FrameTopkFormat(
+        config.num_tokens,
+        top_k,
+        settings.bits,
+        config.blank_id,
+        teacher.model.frame_shift_ms,
+        config.tokens_sha256,
+        config.features,
+    )
+
+
+def write_shard(job: tuple[int, list[str]], data: DataDir, teacher: LoadedModel, layout: FrameTopkFormat, out: Path):
+    """Writes one shard; returns where its utterances are."""
+    number, utt_ids = job
+    torch.set_num_threads(1)
+    feats_scp = {u: data.tables["feats.scp"][u] for u in utt_ids}
+    num_frames = {u: int(data.tables["utt2num_frames"][u]) for u in utt_ids}
+    rows = {}
+    for batch, output in run_model(teacher.model, feats_scp, num_frames):
+        log_probs = output.logits["ctc"].float().log_softmax(-1).numpy()  # (B, U, V)
+        for utt_id, matrix, length in zip(batch, log_probs, output.lengths.tolist(), strict=True):
+            rows[utt_id] = encode_frames(matrix[:length], layout)
+    places, first = {}, 0
+    with open(out / f"frame_topk.{number}.bin", "wb") as f:
+        for utt_id in utt_ids:
+            f.write(rows[utt_id].tobytes())
+            places[utt_id] = f"{number}:{first} {len(rows[utt_id])}"
+            first += len(rows[utt_id])
+    return places
+
+
+def extract(folder: Path, data_dir: Path, out: Path, settings: SoftLabelsConfig, nj: int) -> Extraction:
+    """Writes the soft labels of a data directory below `out`."""
+    teacher = load_model(folder)
+    layout = layout_of(teacher, settings)
+    data = DataDir.read(data_dir, "feats.scp", "utt2num_frames", "utt2dur")
+    utt_ids = list(data.tables["feats.scp"])
+    parts = [utt_ids[i : i + UTTS_PER_SHARD] for i in range(0, len(utt_ids), UTTS_PER_SHARD)]
+    work = partial(write_shard, data=data, teacher=teacher, layout=layout, out=out)
+    results = map_in_processes(work, list(enumerate(parts, 1)), nj)
+    write_layout(out, layout)
+    places = {utt_id: place for result in results for utt_id, place in result.items()}
+    size = sum(path.stat().st_size for path in out.glob("frame_topk.*.bin"))
+    seconds = sum(map(float, data.tables["utt2dur"].values()))
+    return Extraction(places, layout, size / max(seconds, 1e-9))

@@ -1,0 +1,164 @@
+"""The store of soft labels of kind `frame_topk`: a teacher's posteriors in about one byte a token.
+
+A log-probability x in [-30, 0] is kept as round(sqrt(-x / 30) * (2^bits - 1)): fine where a token is probable,
+coarse where it is not. Where all V tokens take no more room than the best k with their ids, all are kept.
+A folder holds `soft_labels.json` (how to read it), `soft_labels.scp` (`<utt_id> <shard>:<first frame> <frames>`)
+and `frame_topk.<shard>.bin`, the frames one after the other.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from steps.distillation.targets import FrameTopk
+from utils.data_dir.tables import read_table
+from utils.jobs.errors import StaleError
+
+FLOOR = 30.0  # nats
+
+
+@dataclass(frozen=True)
+class FrameTopkFormat:
+    """How the frames of a store are laid out.
+
+    Attributes:
+        num_tokens: V.
+        top_k: Tokens kept of each frame; V when all are.
+        bits: Of each log-probability, 8 or 16.
+        blank_id: The teacher's blank.
+        frame_shift_ms: Of the teacher's output.
+        offset_ms: Of its first frame.
+        tokens_sha256: Of the teacher's tokens.txt.
+        features: The settings of the features it heard.
+        kind: Always "frame_topk".
+        temperature: Always 1.
+    """
+
+    num_tokens: int
+    top_k: int
+    bits: int
+    blank_id: int
+    frame_shift_ms: float
+    tokens_sha256: str
+    features: dict
+    offset_ms: float = 0.0
+    kind: str = "frame_topk"
+    temperature: float = 1.0
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether all tokens are kept, in order and without ids."""
+        return self.top_k == self.num_tokens
+
+    @property
+    def value_type(self) -> np.dtype:
+        """Of a stored log-probability."""
+        return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
+
+    @property
+    def id_type(self) -> np.dtype:
+        """Of a stored token id."""
+        return np.dtype(np.uint8 if self.num_tokens <= 256 else np.uint16 if self.num_tokens <= 65536 else np.uint32)
+
+    @property
+    def bytes_per_frame(self) -> int:
+        """The room that one frame takes."""
+        if self.is_dense:
+            return self.num_tokens * self.value_type.itemsize
+        return self.top_k * (self.value_type.itemsize + self.id_type.itemsize) + self.value_type.itemsize
+
+
+def choose_top_k(top_k: int, num_tokens: int, bits: int) -> int:
+    """`top_k`, or V when keeping all tokens takes no more room."""
+    value, token_id = bits // 8, 1 if num_tokens <= 256 else 2 if num_tokens <= 65536 else 4
+    return num_tokens if num_tokens * value <= top_k * (value + token_id) + value else top_k
+
+
+def quantise(log_probs: np.ndarray, bits: int) -> np.ndarray:
+    """Log-probabilities, any shape, as integers."""
+    scale = (1 << bits) - 1
+    codes = np.rint(np.sqrt(np.clip(-log_probs, 0.0, FLOOR) / FLOOR) * scale)
+    return codes.astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def dequantise_table(bits: int) -> np.ndarray:
+    """float32, shape (2^bits,): the log-probability of each code."""
+    scale = (1 << bits) - 1
+    return (-FLOOR * (np.arange(scale + 1) / scale) ** 2).astype(np.float32)
+
+
+def encode_frames(log_probs: np.ndarray, layout: FrameTopkFormat) -> np.ndarray:
+    """Log-posteriors float32 (U, V) -> uint8 (U, bytes_per_frame)."""
+    if layout.is_dense:
+        return quantise(log_probs, layout.bits).view(np.uint8).reshape(len(log_probs), layout.bytes_per_frame)
+    ids = np.argsort(-log_probs, axis=-1, kind="stable")
+    kept, others = ids[:, : layout.top_k], ids[:, layout.top_k :]
+    rest = np.logaddexp.reduce(np.take_along_axis(log_probs, others, -1), axis=-1)
+    parts = [
+        kept.astype(layout.id_type),
+        quantise(np.take_along_axis(log_probs, kept, -1), layout.bits),
+        quantise(rest[:, None], layout.bits),
+    ]
+    rows = [np.ascontiguousarray(part).view(np.uint8).reshape(len(log_probs), -1) for part in parts]
+    return np.concatenate(rows, axis=1)
+
+
+class SoftLabelStore:
+    """Reads the frames of any utterance. Raises: StaleError when a file is missing or cannot be read."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        try:
+            self.layout = FrameTopkFormat(**json.loads((folder / "soft_labels.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as e:
+            raise StaleError(f"{folder}: no soft labels that can be read ({e}); run steps.make_soft_labels") from None
+        self.places = read_table(folder / "soft_labels.scp")
+        self.table = dequantise_table(self.layout.bits)
+        self.shards: dict[str, np.ndarray] = {}
+
+    def __contains__(self, utt_id: str) -> bool:
+        return utt_id in self.places
+
+    def num_frames(self, utt_id: str) -> int:
+        """How many frames are stored of an utterance."""
+        return int(self.places[utt_id].split(" ")[1])
+
+    def frames(self, utt_id: str) -> np.ndarray:
+        """uint8 (U, bytes_per_frame), mapped from the file."""
+        place, count = self.places[utt_id].split(" ")
+        shard, first = place.split(":")
+        if shard not in self.shards:
+            path = self.folder / f"frame_topk.{shard}.bin"
+            try:
+                data = np.memmap(path, np.uint8, "r")
+                self.shards[shard] = data.reshape(-1, self.layout.bytes_per_frame)
+            except (OSError, ValueError) as e:
+                raise StaleError(f"{path}: cannot be read ({e}); run steps.make_soft_labels --force") from None
+        return self.shards[shard][int(first) : int(first) + int(count)]
+
+    def batch(self, utt_ids: list[str], device: str) -> FrameTopk:
+        """The padded target of a batch."""
+        layout, rows = self.layout, [self.frames(utt_id) for utt_id in utt_ids]
+        lengths = torch.tensor([len(row) for row in rows])
+        padded = np.zeros((len(rows), int(lengths.max()), layout.bytes_per_frame), np.uint8)
+        for i, row in enumerate(rows):
+            padded[i, : len(row)] = row
+        values, ids = padded, None
+        if not layout.is_dense:
+            split = layout.top_k * layout.id_type.itemsize
+            ids = torch.from_numpy(padded[..., :split].copy().view(layout.id_type).astype(np.int64)).to(device)
+            values = padded[..., split:].copy()
+        log_probs = torch.from_numpy(self.table[values.view(layout.value_type)]).to(device)  # (B, U, K [+ 1])
+        rest = None if layout.is_dense else log_probs[..., -1]
+        kept = log_probs if layout.is_dense else log_probs[..., :-1]
+        return FrameTopk(kept, ids, rest, lengths.to(device), layout.num_tokens, layout.blank_id)
+
+
+def write_layout(folder: Path, layout: FrameTopkFormat) -> None:
+    """Writes soft_labels.json."""
+    from utils.jobs.files import to_json
+
+    (folder / "soft_labels.json").write_text(to_json(asdict(layout)), encoding="utf-8")

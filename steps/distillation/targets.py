@@ -1,0 +1,65 @@
+"""Targets for distillation losses, padded into batches."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FrameTopk:
+    """The teacher's most probable tokens of each frame, at temperature 1.
+
+    Attributes:
+        log_probs: (B, U, K) natural logarithms.
+        ids: (B, U, K) the tokens they belong to, or None when K = V and they stand in order.
+        log_rest: (B, U) logarithm of the mass on the V - K other tokens, or None when K = V.
+        lengths: (B,) frames; what lies behind is padding.
+        num_tokens: V.
+        blank_id: The teacher's blank.
+    """
+
+    log_probs: Tensor
+    ids: Tensor | None
+    log_rest: Tensor | None
+    lengths: Tensor
+    num_tokens: int
+    blank_id: int
+
+    def top(self) -> Tensor:
+        """(B, U) the most probable token of each frame."""
+        best = self.log_probs.argmax(-1)
+        return best if self.ids is None else self.ids.gather(-1, best.unsqueeze(-1)).squeeze(-1)
+
+    def shifted(self, frames: int) -> "FrameTopk":
+        """The target of a student that emits `frames` later: frame u holds what was in frame u - frames.
+
+        The frames that nothing is known of are cut from the front; the student's output must be cut alike.
+        """
+        keep = self.log_probs.size(1) - frames
+
+        def cut(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[:, :keep]
+
+        lengths = (self.lengths - frames).clamp(min=0)
+        return FrameTopk(cut(self.log_probs), cut(self.ids), cut(self.log_rest), lengths, self.num_tokens, self.blank_id)
+
+
+def from_logits(logits: Tensor, lengths: Tensor, blank_id: int) -> FrameTopk:
+    """The complete target of a live teacher's output (B, U, V)."""
+    log_probs = logits.float().log_softmax(-1)
+    return FrameTopk(log_probs, None, None, lengths, logits.size(-1), blank_id)
+
+
+def tempered(target: FrameTopk, temperature: float) -> tuple[Tensor, Tensor | None]:
+    """Log-probabilities at a temperature: (B, U, K) of the known tokens, (B, U) of each single other token.
+
+    The mass that is not known token by token is taken to be spread evenly.
+    """
+    known = target.log_probs / temperature
+    if target.log_rest is None:
+        return known.log_softmax(-1), None
+    others = target.num_tokens - target.log_probs.size(-1)
+    each = (target.log_rest - torch.tensor(float(others)).log()) / temperature  # (B, U)
+    total = torch.logaddexp(known.logsumexp(-1), each + torch.tensor(float(others)).log())
+    return known - total.unsqueeze(-1), each - total

@@ -1,0 +1,1 @@
+"""Filterbank features and their archives."""

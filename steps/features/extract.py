@@ -1,0 +1,83 @@
+"""Features of a data directory, in shards that workers make side by side."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from steps.config.schema import FeaturesConfig
+from steps.features.archive import write_archive
+from steps.features.fbank import fbank
+from utils.data_dir.audio import read_audio
+from utils.data_dir.data_dir import Utterance
+from utils.jobs.errors import DataError
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A fixed number of utterances, and the archive they go to."""
+
+    utterances: list[Utterance]
+    path: Path
+    final: Path
+    settings: FeaturesConfig
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """The tables of one shard, by utterance."""
+
+    feats_scp: dict[str, str]
+    num_frames: dict[str, int]
+    duration_s: dict[str, float]
+
+
+def read_samples(utterance: Utterance, settings: FeaturesConfig) -> np.ndarray:
+    """Samples at the configured rate, perturbed in speed: float32, shape (S,).
+
+    Raises: DataError when the rate differs and `resample` is off, or a sample is not finite.
+    """
+    samples, rate = read_audio(utterance.path, utterance.rec_id, utterance.start_s, utterance.end_s)
+    if not np.isfinite(samples).all():
+        raise DataError(f"{utterance.path}: utterance '{utterance.utt_id}' has NaN or infinite samples; replace the file")
+    if rate != settings.sample_rate_hz and not settings.resample:
+        raise DataError(
+            f"{utterance.path}: utterance '{utterance.utt_id}' has {rate} Hz, not {settings.sample_rate_hz}; "
+            "set features.sample_rate_hz, or features.resample = true"
+        )
+    source_rate = rate * utterance.speed
+    if source_rate == settings.sample_rate_hz:
+        return samples
+    import soxr
+
+    return soxr.resample(samples, source_rate, settings.sample_rate_hz)
+
+
+def make_shard(shard: Shard) -> ShardResult:
+    """Computes and writes the features of one shard."""
+    import torch
+
+    torch.set_num_threads(1)
+    feats, durations = [], {}
+    for utterance in shard.utterances:
+        torch.manual_seed(hash_of(utterance.utt_id))  # dither must not depend on the order of work
+        samples = read_samples(utterance, shard.settings)
+        durations[utterance.utt_id] = len(samples) / shard.settings.sample_rate_hz
+        feats.append((utterance.utt_id, fbank(samples, shard.settings)))
+    scp = write_archive(shard.path, shard.final, feats, shard.settings.compress)
+    return ShardResult(scp, {utt_id: len(matrix) for utt_id, matrix in feats}, durations)
+
+
+def hash_of(text: str) -> int:
+    """A 63-bit number that depends on nothing but the text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def make_shards(utterances: list[Utterance], folder: Path, final: Path, settings: FeaturesConfig) -> list[Shard]:
+    """Cuts utterances into shards of a fixed size, so that the number of workers changes nothing."""
+    size = settings.utts_per_shard
+    parts = [utterances[i : i + size] for i in range(0, len(utterances), size)]
+    return [
+        Shard(part, folder / f"feats.{i}.ark", final / f"feats.{i}.ark", settings) for i, part in enumerate(parts, 1)
+    ]

@@ -1,0 +1,52 @@
+"""Kullback-Leibler divergence of frame posteriors from the teacher's (Hinton et al. 2015; for CTC, Senior et al. 2015)."""
+
+import torch
+from torch import Tensor
+
+from steps.distillation.targets import FrameTopk, tempered
+from steps.nnet.output import ModelOutput, is_frame
+
+
+def frame_kl(
+    output: ModelOutput,
+    target: FrameTopk,
+    *,
+    temperature: float = 1.0,
+    blank: str = "keep",
+    delay_frames: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Sum over frames of T^2 KL(p_T || q_T), with p_T and q_T the teacher's and student's softmax at temperature T.
+
+    Args:
+        output: The student's; its head `ctc` is compared.
+        target: The teacher's frames, as many as the student's.
+        temperature: T > 0. The factor T^2 keeps the gradient's size (Hinton et al. 2015, section 2.1).
+        blank: "keep" compares all frames; "drop" leaves out those in which the teacher's best token is blank;
+            "either" leaves out those in which the student's is, too.
+        delay_frames: How many frames later than the teacher the student shall emit.
+
+    Returns: (sum in nats, number of frames). At equality the sum is 0, and its gradient too.
+    """
+    logits = output.logits["ctc"][:, delay_frames:].float()
+    target = target.shifted(delay_frames)
+    q = (logits / temperature).log_softmax(-1)  # (B, U, V)
+    p, rest = tempered(target, temperature)
+    chosen = q if target.ids is None else q.gather(-1, target.ids)  # (B, U, K)
+    kl = (p.exp() * (p - chosen)).sum(-1)  # (B, U)
+    if rest is not None:
+        others = target.num_tokens - target.log_probs.size(-1)
+        kl = kl + rest.exp() * (others * rest - (q.sum(-1) - chosen.sum(-1)))
+    mask = is_frame(target.lengths, kl.size(1)) & compared_frames(logits, target, blank)
+    return temperature**2 * kl.masked_fill(~mask, 0.0).sum(), mask.sum()
+
+
+def compared_frames(logits: Tensor, target: FrameTopk, blank: str) -> Tensor:
+    """(B, U) bool: the frames that `blank` leaves in."""
+    if blank == "keep":
+        return torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+    speaks = target.top() != target.blank_id
+    if blank == "either":
+        speaks = speaks | (logits.argmax(-1) != target.blank_id)
+    elif blank != "drop":
+        raise ValueError(f"blank = '{blank}': choose keep, drop or either")
+    return speaks

@@ -1,0 +1,75 @@
+"""data/<set>/wav.scp -> data/<set>/{feats.scp,utt2num_frames,utt2dur,feats/*.ark}
+
+    python3 -m steps.make_feats --nj 2 data/train
+
+The settings stand in [features] of conf.toml, and beside the features in feats/features.json. Speed comes from
+utt2speed, so that a perturbed utterance needs no copy of its audio.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from steps.config.load import load
+from utils.data_dir.data_dir import DataDir
+from utils.data_dir.tables import write_table
+from utils.jobs import log
+from utils.jobs.cli import Parser, run
+from utils.jobs.errors import RetortError
+from utils.jobs.files import to_json
+from utils.jobs.job import Job, name_of
+from utils.jobs.workers import map_in_processes
+
+FORMAT = 1
+
+
+def inputs_of(data_dir: Path) -> tuple[Path, ...]:
+    """The tables that place the audio, and the audio itself."""
+    tables = [data_dir / n for n in ("wav.scp", "segments", "utt2speed") if n == "wav.scp" or (data_dir / n).is_file()]
+    try:
+        audio = DataDir.read(data_dir, "wav.scp").tables["wav.scp"].values()
+    except RetortError:  # reported when the work begins
+        audio = []
+    return (*tables, *(Path(path) for path in audio))
+
+
+def make_feats(data_dir: Path, stage: Path, settings: object, nj: int) -> dict:
+    """Writes features and their tables below `stage`; returns counts."""
+    import torchaudio.compliance.kaldi  # noqa: F401  (before the workers fork)
+
+    from steps.features.extract import make_shard, make_shards
+
+    utterances = DataDir.read(data_dir).utterances()
+    (stage / "feats").mkdir()
+    shards = make_shards(utterances, stage / "feats", Path(name_of(data_dir)) / "feats", settings)
+    results = map_in_processes(make_shard, shards, nj)
+    write_table(stage / "feats.scp", [row for r in results for row in r.feats_scp.items()])
+    write_table(stage / "utt2num_frames", [(u, str(n)) for r in results for u, n in r.num_frames.items()])
+    write_table(stage / "utt2dur", [(u, f"{s:.6g}") for r in results for u, s in r.duration_s.items()])
+    (stage / "feats" / "features.json").write_text(to_json(asdict(settings)))
+    hours = sum(s for r in results for s in r.duration_s.values()) / 3600
+    log.info(f"{data_dir}: {len(utterances):,} utterances, {hours:.2f} h, {settings.num_mel_bins} bins")
+    return {"in": len(utterances), "out": len(utterances), "dropped": 0}
+
+
+def main(argv: list[str]) -> None:
+    """Makes the features of one data directory."""
+    parser = Parser(__doc__)
+    parser.add_config()
+    parser.add_job()
+    parser.add_nj()
+    parser.add_argument("data_dir", type=Path)
+    args = parser.parse_args(argv)
+    settings = load(args.config, args.set).features
+    job = Job(
+        "make_feats",
+        FORMAT,
+        args.data_dir / "feats" / "manifest.json",
+        inputs_of(args.data_dir),
+        asdict(settings),
+        base=args.data_dir,
+    )
+    job.run(args, lambda stage: make_feats(args.data_dir, stage, settings, args.nj))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,44 @@
+"""Running a model over the utterances of a feats.scp, in batches of near-equal length."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from steps.features.archive import read_feats
+from steps.nnet.model import CtcModel
+from steps.nnet.output import ModelOutput
+
+MAX_FRAMES = 8000  # of a batch, padding counted
+
+
+def pad(matrices: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Matrices (T_i, F) -> (B, T, F) padded with 0, and (B,) lengths. T is at least 1."""
+    lengths = torch.tensor([len(m) for m in matrices])
+    padded = torch.zeros(len(matrices), max(1, int(lengths.max())), matrices[0].shape[1])
+    for row, matrix in zip(padded, matrices, strict=True):
+        row[: len(matrix)] = torch.from_numpy(matrix)
+    return padded, lengths
+
+
+def batches_by_length(num_frames: dict[str, int], max_frames: int = MAX_FRAMES) -> list[list[str]]:
+    """Utterance ids in batches of at most `max_frames` with padding, the longest first."""
+    ordered = sorted(num_frames, key=lambda u: (-num_frames[u], u))
+    batches: list[list[str]] = []
+    for utt_id in ordered:
+        longest = num_frames[batches[-1][0]] if batches else 0
+        if batches and longest * (len(batches[-1]) + 1) <= max_frames:
+            batches[-1].append(utt_id)
+        else:
+            batches.append([utt_id])
+    return batches
+
+
+@torch.inference_mode()
+def run_model(
+    model: CtcModel, feats_scp: dict[str, str], num_frames: dict[str, int], device: str = "cpu"
+) -> Iterator[tuple[list[str], ModelOutput]]:
+    """Yields (utterance ids, output) for each batch. The batches depend on the utterances alone."""
+    for utt_ids in batches_by_length(num_frames):
+        feats, lengths = pad([read_feats(feats_scp[utt_id], utt_id) for utt_id in utt_ids])
+        yield utt_ids, model(feats.to(device), lengths.to(device))

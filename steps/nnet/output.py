@@ -1,0 +1,33 @@
+"""What a model returns, and the masks that lengths stand for."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """The output of a model for a batch.
+
+    Attributes:
+        encoder_out: (B, U, D) states of the encoder.
+        lengths: (B,) frames of each utterance after subsampling; what lies behind is padding.
+        logits: (B, U, V) scores before softmax, by the name of the head.
+        hidden: (B, U, D) states of inner layers, where asked for.
+    """
+
+    encoder_out: Tensor
+    lengths: Tensor
+    logits: dict[str, Tensor]
+    hidden: list[Tensor] = field(default_factory=list)
+
+
+def is_frame(lengths: Tensor, max_len: int) -> Tensor:
+    """(B, U) bool: True on the frames of each utterance, False on padding."""
+    return torch.arange(max_len, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def zero_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """(B, U, D) with padding set to 0."""
+    return x.masked_fill(~is_frame(lengths, x.size(1)).unsqueeze(-1), 0.0)

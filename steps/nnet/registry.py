@@ -1,0 +1,20 @@
+"""The encoders by their name in conf.toml. Adding one takes its file and a line here."""
+
+from pathlib import Path
+
+ENCODERS = {
+    "conformer": "ConformerEncoder",
+    "lstm": "LstmEncoder",
+}
+
+
+def encoder_file(name: str) -> Path:
+    """The file that defines an encoder."""
+    return Path(__file__).with_name(f"{name}.py")
+
+
+def encoder_class(name: str) -> type:
+    """The class of an encoder."""
+    from importlib import import_module
+
+    return getattr(import_module(f"steps.nnet.{name}"), ENCODERS[name])

@@ -1,0 +1,62 @@
+"""exp/results.json -> exp/RESULTS.md; with --publish also RESULTS.md beside run.sh
+
+    python3 -m steps.report --command "egs/yesno/run.sh --corpus-dir DIR" exp
+    python3 -m steps.report --publish exp/published exp/unseen
+
+The self-contained HTML report is later work.
+"""
+
+import platform
+from pathlib import Path
+
+from utils.jobs import log
+from utils.jobs.cli import Parser, run
+from utils.jobs.files import write_atomic
+from utils.jobs.job import Job
+
+FORMAT = 1
+
+
+def machine() -> str:
+    """The processor and the number of cores."""
+    import os
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def report(exp_dirs: list[Path], stage: Path, commands: list[str]) -> dict:
+    """Writes RESULTS.md of one experiment, or of several under one another."""
+    from steps.reporting.markdown import results_markdown
+    from steps.scoring.collect import read_json
+
+    made = {"commit": log.commit(), "machine": machine()}
+    results = {exp.name: read_json(exp / "results.json") for exp in exp_dirs}
+    title = f"Results of egs/{Path.cwd().name}"
+    (stage / "RESULTS.md").write_text(results_markdown(results, title, commands, made), encoding="utf-8")
+    return {"in": len(exp_dirs), "out": len(exp_dirs), "dropped": 0}
+
+
+def main(argv: list[str]) -> None:
+    """Writes the report of an experiment."""
+    parser = Parser(__doc__)
+    parser.add_job()
+    parser.add_argument("--publish", action="store_true", help="copy RESULTS.md into the working directory")
+    parser.add_argument("--command", action="append", default=[], help="how the figures were made")
+    parser.add_argument("exp_dirs", type=Path, nargs="+")
+    args = parser.parse_args(argv)
+    home = args.exp_dirs[0]
+    inputs = tuple(exp / "results.json" for exp in args.exp_dirs)
+    job = Job("report", FORMAT, home / "report.manifest.json", inputs, {"commands": args.command})
+    is_done = job.run(args, lambda stage: report(args.exp_dirs, stage, args.command))
+    if is_done and args.publish and not args.why:
+        write_atomic(Path("RESULTS.md"), (home / "RESULTS.md").read_bytes())
+        log.info("RESULTS.md: published")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""RESULTS.md, from results.json."""

@@ -1,0 +1,31 @@
+"""results.json as RESULTS.md."""
+
+from steps.scoring.table import comparison_rows, size_of, system_rows, to_markdown
+
+EXPLANATION = """\
+Error rates are pooled over the set and averaged over seeds; the interval joins the variance of seeds with that of
+speakers (bootstrap). `<system>_plain` is the twin: the same system without its distillation terms, from the same
+start, on the same batches. Gap closed is (twin − distilled) / (twin − teacher). "Better" means that the paired
+t-interval over seeds and the bootstrap over speakers both exclude 0. Dev only picks which checkpoints are averaged."""
+
+
+def results_markdown(results: dict[str, dict], title: str, commands: list[str], made: dict) -> str:
+    """The text of RESULTS.md.
+
+    Args:
+        results: The content of results.json, by experiment.
+        title: The first heading.
+        commands: What a person runs to get these figures.
+        made: Commit and machine, by name.
+    """
+    parts = [f"# {title}", EXPLANATION]
+    for experiment, found in results.items():
+        for name, part in found["sets"].items():
+            heading = name if len(results) == 1 else f"{experiment}: {name}"
+            size = f"{size_of(part)}; normalisation: {part['normalisation']}."
+            parts += [f"## {heading}", size, to_markdown(system_rows(part))]
+            if part["comparisons"]:
+                parts.append(to_markdown(comparison_rows(part)))
+    parts += ["## How it was made", "```\n" + "\n".join(commands) + "\n```"]
+    parts.append("\n".join(f"- {key}: {value}" for key, value in made.items()))
+    return "\n\n".join(parts) + "\n"

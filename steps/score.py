@@ -1,0 +1,59 @@
+"""data/<set>/text, decode_<set>/text -> decode_<set>/{score.json,alignments.txt}
+
+    python3 -m steps.score data/test exp/student/seed0/decode_test
+
+The unit (word, char or phone) stands in [score] of conf.toml. A missing, extra or repeated hypothesis is an error;
+with --allow-missing a missing one counts as deletions.
+"""
+
+from pathlib import Path
+
+from steps.config.load import load
+from utils.data_dir.tables import read_table
+from utils.jobs import log
+from utils.jobs.cli import Parser, run
+from utils.jobs.files import to_json
+from utils.jobs.job import Job
+
+FORMAT = 1
+
+
+def score(data_dir: Path, decode_dir: Path, stage: Path, unit: str, allow_missing: bool) -> dict:
+    """Writes the figures of one decoded set; returns counts."""
+    from steps.scoring.score_set import check_ids, score_set
+
+    ref = read_table(data_dir / "text", has_value=False)
+    hyp = read_table(decode_dir / "text", has_value=False)
+    missing = check_ids(ref, hyp, allow_missing)
+    if missing:
+        log.info(f"{len(missing)} missing hypotheses count as deletions: {', '.join(missing[:5])}")
+    figures, alignments = score_set(ref, hyp, read_table(data_dir / "utt2spk"), unit)
+    seed = decode_dir.parent.name.removeprefix("seed")
+    names = {"system": decode_dir.parent.parent.name, "seed": int(seed) if seed.isdigit() else None}
+    (stage / "score.json").write_text(to_json(names | {"set": data_dir.name} | figures), encoding="utf-8")
+    (stage / "alignments.txt").write_text(alignments, encoding="utf-8")
+    log.info(
+        f"{decode_dir}: {figures['error_rate']:.2f} % {unit} error ({figures['ins']} ins, {figures['del']} del, "
+        f"{figures['sub']} sub of {figures['ref_units']:,}), {figures['utterance_error_rate']:.1f} % of utterances"
+    )
+    return {"in": len(ref), "out": len(ref) - len(missing), "dropped": len(missing)}
+
+
+def main(argv: list[str]) -> None:
+    """Scores one decoded set."""
+    parser = Parser(__doc__)
+    parser.add_config()
+    parser.add_job()
+    parser.add_argument("--allow-missing", action="store_true")
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("decode_dir", type=Path)
+    args = parser.parse_args(argv)
+    unit = load(args.config, args.set).score.unit
+    inputs = (args.data_dir / "text", args.data_dir / "utt2spk", args.decode_dir / "text")
+    settings = {"unit": unit, "allow_missing": args.allow_missing}
+    job = Job("score", FORMAT, args.decode_dir / "score.manifest.json", inputs, settings)
+    job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, unit, args.allow_missing))
+
+
+if __name__ == "__main__":
+    run(main)

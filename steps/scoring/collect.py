@@ -1,0 +1,88 @@
+"""Reads the scores of all systems of one experiment folder, or of several folds of it, into results.json's form."""
+
+import json
+from pathlib import Path
+
+from steps.config.load import all_systems, teacher_of, twin_of
+from steps.config.schema import Config
+from steps.scoring.comparison import SystemScores, compare, describe, gather
+from utils.jobs.errors import DataError
+
+Runs = dict[str, list[int]]  # system -> seeds
+
+
+def runs_of(config: Config, seeds: list[int]) -> Runs:
+    """Which seeds of which systems are trained: teachers with those that are named, all others with all."""
+    named: Runs = {}
+    for system in config.systems.values():
+        for term in system.distill:
+            name, seed = teacher_of(term)
+            named[name] = sorted({*named.get(name, []), seed})
+    return {name: named.get(name, seeds) for name in all_systems(config)}
+
+
+def score_file(exp_dir: Path, system: str, seed: int, set_name: str) -> Path:
+    """Where the score of one run on one set is."""
+    return exp_dir / system / f"seed{seed}" / f"decode_{set_name}" / "score.json"
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file. Raises: DataError when it is missing or malformed."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise DataError(f"{path}: cannot be read ({e}); run the stage that makes it") from None
+
+
+def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
+    """What a system cost: weights, updates, hours and CPU time, averaged over runs."""
+    folders = [exp / system / f"seed{seed}" for exp in exp_dirs for seed in seeds]
+    config = read_json(folders[0] / "config.json")
+    last = [json.loads((f / "metrics.jsonl").read_text().splitlines()[-1]) for f in folders]
+    minutes = sum(line["cpu_seconds"] for line in last) / 60 / len(last)
+    return {
+        "params": config["params"],
+        "updates": config["train"]["train"]["updates"],
+        "labelled_hours": config["labelled_hours"],
+        "unlabelled_hours": config["unlabelled_hours"],
+        "cpu_minutes": round(minutes, 2),
+    }
+
+
+def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str) -> dict:
+    """The part of results.json that belongs to one set."""
+    files = {
+        name: [[read_json(score_file(exp, name, seed, set_name)) for exp in exp_dirs] for seed in seeds]
+        for name, seeds in runs.items()
+    }
+    scores = {name: gather(found) for name, found in files.items()}
+    first = next(iter(files.values()))[0]
+    systems = {}
+    for name, seeds in runs.items():
+        folds = [fold for found in files[name] for fold in found]
+        shares = {k: round(100.0 * sum(f[k] for f in folds) / sum(f["ref_units"] for f in folds), 4) for k in KINDS}
+        systems[name] = describe(scores[name]) | shares | facts_of(exp_dirs, name, seeds)
+    return {
+        "unit": first[0]["unit"],
+        "normalisation": first[0]["normalisation"],
+        "utterances": sum(fold["utterances"] for fold in first),
+        "ref_units": sum(fold["ref_units"] for fold in first),
+        "speakers": len(next(iter(scores.values())).speakers),
+        "systems": systems,
+        "comparisons": comparisons(config, scores),
+    }
+
+
+KINDS = ("ins", "del", "sub")
+
+
+def comparisons(config: Config, scores: dict[str, SystemScores]) -> list[dict]:
+    """Each distilled system against its twin and its first teacher."""
+    found = []
+    for system in config.systems.values():
+        if not system.distill:
+            continue
+        teacher, twin = teacher_of(system.distill[0])[0], twin_of(system).name
+        names = {"teacher": teacher, "student": twin, "distilled": system.name, "twin": True}
+        found.append(names | compare(scores[teacher], scores[twin], scores[system.name]))
+    return found

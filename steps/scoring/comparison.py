@@ -1,0 +1,101 @@
+"""Systems side by side: what each scores, and how much of the gap to the teacher distillation closed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from steps.scoring.intervals import MIN_SPEAKERS, draws, estimate, pooled
+
+
+@dataclass(frozen=True)
+class SystemScores:
+    """The scores of one system on one set.
+
+    Attributes:
+        seeds: Of the runs, in order.
+        errors: (N, S) of each seed and speaker.
+        ref_units: (S,) of each speaker.
+        speakers: Their names, in order.
+    """
+
+    seeds: list[int]
+    errors: np.ndarray
+    ref_units: np.ndarray
+    speakers: list[str]
+
+    @property
+    def by_seed(self) -> np.ndarray:
+        """(N,) error rate of each seed, in percent."""
+        return 100.0 * self.errors.sum(1) / self.ref_units.sum()
+
+    def by_draw(self) -> np.ndarray | None:
+        """(NUM_DRAWS,) error rate averaged over seeds, in each bootstrap draw of speakers."""
+        if len(self.speakers) < MIN_SPEAKERS:
+            return None
+        return pooled(self.errors, self.ref_units, draws(len(self.speakers))).mean(0)
+
+
+def gather(scores: list[list[dict]]) -> SystemScores:
+    """Joins score.json contents: one list for each seed, in it one for each fold of a rotated test set."""
+    merged = []
+    for folds in scores:
+        speakers: dict[str, tuple[int, int]] = {}
+        for fold in folds:
+            for name, counts in fold["per_speaker"].items():
+                errors, units = speakers.get(name, (0, 0))
+                speakers[name] = (errors + counts["errors"], units + counts["ref_units"])
+        merged.append(speakers)
+    names = sorted(merged[0], key=str.encode)
+    return SystemScores(
+        [folds[0]["seed"] for folds in scores],
+        np.array([[speakers[name][0] for name in names] for speakers in merged]),
+        np.array([merged[0][name][1] for name in names]),
+        names,
+    )
+
+
+def describe(scores: SystemScores) -> dict:
+    """The figures of one system: mean over seeds, its interval, each seed, standard deviation."""
+    rates = scores.by_seed
+    drawn = scores.by_draw()
+    found = estimate(float(rates.mean()), rates, drawn)
+    interval = found.interval or (list(found.speaker_interval) if found.speaker_interval else None)
+    return {
+        "error_rate": round(float(rates.mean()), 4),
+        "ci95": [round(x, 4) for x in interval] if interval else None,
+        "seeds": [round(float(rate), 4) for rate in rates],
+        "sd": round(float(rates.std(ddof=1)), 4) if len(rates) > 1 else None,
+    }
+
+
+def paired(a: SystemScores, b: SystemScores) -> tuple[np.ndarray, np.ndarray | None]:
+    """a - b: (N,) of the seeds that both have, or of a's seeds against b's mean; (NUM_DRAWS,) of the draws."""
+    if a.seeds == b.seeds:
+        by_seed = a.by_seed - b.by_seed
+    else:
+        by_seed = a.by_seed - b.by_seed.mean()
+    left, right = a.by_draw(), b.by_draw()
+    return by_seed, None if left is None else left - right
+
+
+def compare(teacher: SystemScores, twin: SystemScores, distilled: SystemScores) -> dict:
+    """What distillation gained over the twin, and the share of the gap to the teacher that it closed."""
+    gain_by_seed, gain_by_draw = paired(twin, distilled)
+    gap_by_seed, gap_by_draw = paired(twin, teacher)
+    gain = estimate(float(twin.by_seed.mean() - distilled.by_seed.mean()), gain_by_seed, gain_by_draw)
+    gap = estimate(float(twin.by_seed.mean() - teacher.by_seed.mean()), gap_by_seed, gap_by_draw)
+    closed, interval = None, None
+    if gap.is_above_zero():
+        closed = gain.value / gap.value
+        influence = closed + (gain_by_seed - closed * gap_by_seed) / gap.value  # delta method over seeds
+        ratio = gain_by_draw / np.where(gap_by_draw == 0, np.nan, gap_by_draw)
+        found = estimate(closed, influence, ratio[np.isfinite(ratio)])
+        closed, interval = round(closed, 4), found.interval
+    return {
+        "gap_closed": closed,
+        "gap_closed_ci95": interval,
+        "relative_reduction": round(gain.value / float(twin.by_seed.mean()), 4) if twin.by_seed.mean() else None,
+        "absolute_gain": round(gain.value, 4),
+        "absolute_gain_ci95": gain.interval,
+        "better": gain.is_above_zero(),
+    }

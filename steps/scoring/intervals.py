@@ -1,0 +1,86 @@
+"""Intervals of error rates and of their differences.
+
+Utterances of one speaker fail together, so speakers are drawn, not utterances; and seeds differ, so a difference
+must hold over both (DESIGN: a bootstrap alone calls a third of equal systems different, a paired t over seeds 5 %).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+NUM_DRAWS = 2000
+MIN_SPEAKERS = 2
+
+
+def draws(num_speakers: int) -> np.ndarray:
+    """(NUM_DRAWS, S) how often each speaker is drawn. The same for the same number of speakers."""
+    generator = np.random.default_rng(0)
+    return generator.multinomial(num_speakers, np.full(num_speakers, 1 / num_speakers), NUM_DRAWS)
+
+
+def pooled(errors: np.ndarray, ref_units: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Error rates in percent: (..., S) counts and (N, S) weights -> (..., N)."""
+    return 100.0 * (errors @ weights.T) / np.maximum(ref_units @ weights.T, 1)
+
+
+def speaker_bootstrap(errors: np.ndarray, ref_units: np.ndarray) -> list[float] | None:
+    """95 % interval of an error rate by a bootstrap over speakers; None with fewer than two of them.
+
+    Args:
+        errors: (S,) of each speaker.
+        ref_units: (S,) of each speaker.
+    """
+    if len(errors) < MIN_SPEAKERS:
+        return None
+    low, high = np.percentile(pooled(errors, ref_units, draws(len(errors))), [2.5, 97.5])
+    return [round(float(low), 4), round(float(high), 4)]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with the variance that seeds and speakers give it.
+
+    Attributes:
+        value: The figure.
+        seed_interval: Over seeds, paired t; None with one seed.
+        speaker_interval: Over speakers, bootstrap percentiles; None with one speaker.
+        interval: Both variances added, with Satterthwaite's degrees of freedom; None if either is missing.
+    """
+
+    value: float
+    seed_interval: tuple[float, float] | None
+    speaker_interval: tuple[float, float] | None
+    interval: list[float] | None
+
+    def is_above_zero(self) -> bool:
+        """Whether the seeds and the speakers both say so."""
+        both = (self.seed_interval, self.speaker_interval)
+        return all(part is not None and part[0] > 0 for part in both)
+
+
+def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None) -> Estimate:
+    """Joins what seeds and speakers say of a figure.
+
+    Args:
+        value: The figure.
+        by_seed: (N,) of each seed.
+        by_draw: (NUM_DRAWS,) of each bootstrap draw of speakers, averaged over seeds; None with one speaker.
+    """
+    from scipy.stats import t
+
+    seeds, speakers, both = None, None, None
+    if len(by_seed) > 1:
+        error = by_seed.std(ddof=1) / math.sqrt(len(by_seed))
+        reach = t.ppf(0.975, len(by_seed) - 1) * error
+        seeds = (value - reach, value + reach)
+    if by_draw is not None:
+        low, high = np.percentile(by_draw, [2.5, 97.5])
+        speakers = (float(low), float(high))
+    if seeds and speakers:
+        parts = (error**2, float(by_draw.var()))
+        total = sum(parts)
+        freedom = total**2 / (parts[0] ** 2 / (len(by_seed) - 1)) if parts[0] else math.inf
+        reach = t.ppf(0.975, freedom) * math.sqrt(total)
+        both = [round(float(value - reach), 4), round(float(value + reach), 4)]
+    return Estimate(value, seeds, speakers, both)

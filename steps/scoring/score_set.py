@@ -1,0 +1,70 @@
+"""The errors of a set: pooled, per speaker, and aligned utterance by utterance."""
+
+import numpy as np
+
+from steps.scoring.errors import Errors, align, count_errors
+from steps.scoring.intervals import speaker_bootstrap
+from steps.scoring.units import NORMALISATION, split_units
+from utils.jobs.errors import DataError
+
+
+def check_ids(ref: dict[str, str], hyp: dict[str, str], allow_missing: bool) -> list[str]:
+    """The references without hypothesis. Raises: DataError when they are not allowed, or a hypothesis is extra."""
+    missing, extra = [u for u in ref if u not in hyp], [u for u in hyp if u not in ref]
+    if extra:
+        raise DataError(f"{len(extra)} hypotheses without reference: {', '.join(extra[:5])}; decode this set again")
+    if missing and not allow_missing:
+        shown = ", ".join(missing[:5])
+        raise DataError(f"{len(missing)} references without hypothesis: {shown}; decode again, or --allow-missing")
+    return missing
+
+
+def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str], unit: str) -> tuple[dict, str]:
+    """(the figures of score.json, the alignments as text). A missing hypothesis counts as empty.
+
+    Raises: DataError when the references hold no unit at all: an error rate of them is undefined.
+    """
+    per_speaker: dict[str, Errors] = {}
+    lines = []
+    for utt_id, text in ref.items():
+        units, found = split_units(text, unit), split_units(hyp.get(utt_id, ""), unit)
+        speaker = utt2spk[utt_id]
+        per_speaker[speaker] = per_speaker.get(speaker, Errors()) + count_errors(units, found)
+        lines += alignment_lines(utt_id, units, found)
+    total = sum(per_speaker.values(), Errors())
+    if total.ref_units == 0:
+        raise DataError(f"the references hold no {unit}: the error rate is undefined")
+    speakers = list(per_speaker.values())
+    interval = speaker_bootstrap(np.array([e.errors for e in speakers]), np.array([e.ref_units for e in speakers]))
+    figures = {
+        "unit": unit,
+        "normalisation": NORMALISATION,
+        **named(total),
+        "error_rate": total.error_rate,
+        "utterance_error_rate": 100.0 * total.wrong_utterances / total.utterances,
+        "ci95": interval,
+        "per_speaker": {speaker: named(per_speaker[speaker]) for speaker in sorted(per_speaker, key=str.encode)},
+    }
+    return figures, "".join(lines)
+
+
+def named(errors: Errors) -> dict[str, int]:
+    """Counts by the names of score.json."""
+    return {
+        "utterances": errors.utterances,
+        "wrong_utterances": errors.wrong_utterances,
+        "ref_units": errors.ref_units,
+        "errors": errors.errors,
+        "ins": errors.ins,
+        "del": errors.dels,
+        "sub": errors.sub,
+    }
+
+
+def alignment_lines(utt_id: str, ref: list[str], hyp: list[str]) -> list[str]:
+    """Two lines for an utterance, the units in columns; `***` stands for nothing."""
+    pairs = [(r or "***", h or "***") for r, h in align(ref, hyp)]
+    widths = [max(len(r), len(h)) for r, h in pairs]
+    left = " ".join(r.ljust(w) for (r, _), w in zip(pairs, widths, strict=True))
+    right = " ".join(h.ljust(w) for (_, h), w in zip(pairs, widths, strict=True))
+    return [f"{utt_id} ref {left.rstrip()}\n", f"{utt_id} hyp {right.rstrip()}\n"]

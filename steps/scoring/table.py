@@ -1,0 +1,64 @@
+"""results.json as a table for people."""
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure, or a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def interval(pair: list[float] | None, digits: int = 2, scale: float = 1.0) -> str:
+    """An interval in brackets, or nothing."""
+    return "" if pair is None else f" [{scale * pair[0]:.{digits}f}, {scale * pair[1]:.{digits}f}]"
+
+
+def system_rows(part: dict) -> list[list[str]]:
+    """A head and one row for each system of a set."""
+    head = ["system", "params", f"{part['unit']} error % [95 %]", "ins/del/sub %", "sd", "seeds", "updates"]
+    rows = [head + ["hours", "CPU min"]]
+    for name, s in part["systems"].items():
+        hours = f"{s['labelled_hours']:.2f}" + (f" + {s['unlabelled_hours']:.2f}" if s["unlabelled_hours"] else "")
+        kinds = "/".join(number(s[k], 1) for k in ("ins", "del", "sub"))
+        rate = number(s["error_rate"]) + interval(s["ci95"])
+        row = [name, f"{s['params']:,}", rate, kinds, number(s["sd"]), str(len(s["seeds"])), f"{s['updates']:,}"]
+        rows.append(row + [hours, number(s["cpu_minutes"], 1)])
+    return rows
+
+
+def comparison_rows(part: dict) -> list[list[str]]:
+    """A head and one row for each distilled system of a set."""
+    rows = [["distilled", "twin", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
+    for c in part["comparisons"]:
+        closed = "no gap" if c["gap_closed"] is None else number(100 * c["gap_closed"], 1)
+        closed += interval(c["gap_closed_ci95"], 1, 100)
+        gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
+        rows.append([c["distilled"], c["student"], c["teacher"], gain, closed, verdict(part, c)])
+    return rows
+
+
+def verdict(part: dict, comparison: dict) -> str:
+    """Better, or why that cannot be said."""
+    if comparison["better"]:
+        return "better"
+    if part["speakers"] < 2:
+        return "undecided: one speaker"
+    if len(part["systems"][comparison["distilled"]]["seeds"]) < 2:
+        return "undecided: one seed"
+    return "not better"
+
+
+def to_text(rows: list[list[str]]) -> str:
+    """Rows in aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def to_markdown(rows: list[list[str]]) -> str:
+    """Rows as a Markdown table."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def size_of(part: dict) -> str:
+    """How large a set is."""
+    return f"{part['utterances']:,} utterances, {part['ref_units']:,} {part['unit']}s, {part['speakers']} speakers"

@@ -1,0 +1,1 @@
+"""The units that models emit: their table, and text to ids and back."""

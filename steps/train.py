@@ -1,0 +1,127 @@
+"""data/<train>, data/<dev>, data/lang, soft labels -> exp/<system>/seed<k>/
+
+    python3 -m steps.train --system student --seed 0
+
+Trains one system of conf.toml, or its twin (`student_plain`), with one seed. What was begun goes on where it
+stopped, bit by bit. With --processes N, or --gpus N, the train.ranks parts of each batch are shared by N processes.
+"""
+
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from steps.config.load import load, system_named, teacher_of
+from steps.config.schema import Config, SystemConfig
+from utils.jobs.cli import Parser, positive, run
+from utils.jobs.errors import MachineError, UsageError
+from utils.jobs.files import to_json
+from utils.jobs.job import Job, flatten, name_of
+from utils.jobs.manifest import describe_input, digest
+
+FORMAT = 1
+
+
+def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:
+    """Everything that a training reads."""
+    train, dev = data / config.data.train, data / config.data.dev
+    inputs = [train / "text", dev / "text", lang / "tokens.txt", train / "cmvn"]
+    sets = {name for term in system.distill for name in term.sets} | {config.data.train, config.data.dev}
+    inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
+    for term in system.distill:
+        name, seed = teacher_of(term)
+        teacher = exp / name / f"seed{seed}"
+        if term.source == "live":
+            inputs += [teacher / "model.safetensors", teacher / "config.json", teacher / "tokens.txt"]
+        else:
+            chosen = term.sets or [config.data.train]
+            inputs += [teacher / "soft_labels" / s / term.target / "manifest.json" for s in chosen]
+    return tuple(dict.fromkeys(inputs))
+
+
+def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
+    """The settings that change the weights."""
+    table = {key: value for key, value in asdict(system).items() if key not in ("name", "soft_labels")}
+    table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
+    return {**table, "seed": seed, "tokens": asdict(config.tokens), "score": asdict(config.score)}
+
+
+def train_here_or_in_ranks(job: object, processes: int) -> dict:
+    """Trains in this process, or in several that torchrun starts."""
+    from steps.training.run import train
+
+    if processes == 1:
+        return train(job)
+    order = Path(job.stage) / "job.json"
+    order.write_text(to_json(asdict(job)))
+    counts = Path(job.stage) / "counts.json"
+    ranks = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    status = subprocess.run([*ranks, "-m", "steps.training.rank", str(order), str(counts)]).returncode
+    order.unlink()
+    if status:
+        raise MachineError(f"{job.out}: a rank failed with status {status}; its message stands above")
+    return counts_of(counts)
+
+
+def counts_of(path: Path) -> dict:
+    """The counts that the main rank left, taken out of the way."""
+    import json
+
+    counts = json.loads(path.read_text())
+    path.unlink()
+    return counts
+
+
+def main(argv: list[str]) -> None:
+    """Trains one system with one seed."""
+    parser = Parser(__doc__)
+    parser.add_config()
+    parser.add_job()
+    parser.add_argument("--system", required=True, help="a table of conf.toml, or <table>_plain")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--processes", type=positive, default=None, help="default: one a GPU, else 1")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--lang-dir", type=Path, default=None, help="default: <data-dir>/lang")
+    parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
+    args = parser.parse_args(argv)
+    config = load(args.config, args.set)
+    system = system_named(config, args.system)
+    processes = args.processes or max(1, args.gpus)
+    if system.train.ranks % processes:
+        raise UsageError(f"{args.system}.train.ranks = {system.train.ranks}: not a multiple of {processes} processes")
+    lang = args.lang_dir or args.data_dir / "lang"
+    inputs = inputs_of(config, system, args.data_dir, lang, args.exp_dir)
+    settings = settings_of(config, system, args.seed)
+    out = args.exp_dir / args.system / f"seed{args.seed}"
+    job = Job("train", FORMAT, out / "manifest.json", inputs, settings, log_file=out / "train.log")
+    job.run(args, lambda stage: build(args, system, inputs, settings, out, stage, processes))
+
+
+def build(args, system: SystemConfig, inputs, settings: dict, out: Path, stage: Path, processes: int) -> dict:
+    """Trains; with --force from the start."""
+    from steps.training.checkpoints import Checkpoints
+    from steps.training.run import TrainJob
+
+    checkpoints = Checkpoints(out / "checkpoints")
+    if args.force or (out / "manifest.json").exists():  # a finished run is made anew, an unfinished one goes on
+        checkpoints.clear()
+    identity = {name_of(path): digest(describe_input(path)) for path in inputs} | flatten(settings)
+    lang = args.lang_dir or args.data_dir / "lang"
+    job = TrainJob(
+        str(args.config),
+        args.set,
+        system.name,
+        args.seed,
+        str(args.data_dir),
+        str(args.exp_dir),
+        str(lang),
+        str(stage),
+        args.gpus,
+        identity,
+    )
+    return train_here_or_in_ranks(job, processes)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""Batches of near-equal length, in an order that depends on the seed and the epoch alone."""
+
+import random
+
+from steps.training.examples import Example
+
+
+def make_batches(examples: list[Example], max_frames: int, seed: int, epoch: int) -> list[list[Example]]:
+    """All examples in batches of at most `max_frames` frames with padding; a longer one stands alone.
+
+    Lengths are jittered by up to a tenth, so that neighbours change from epoch to epoch.
+    """
+    generator = random.Random(f"{seed} {epoch}")
+    jittered = [(example.num_frames * generator.uniform(0.9, 1.0), example) for example in examples]
+    ordered = [example for _, example in sorted(jittered, key=lambda pair: (pair[0], pair[1].utt_id))]
+    batches: list[list[Example]] = []
+    longest = 0
+    for example in ordered:
+        longest = max(longest, example.num_frames)
+        if batches and longest * (len(batches[-1]) + 1) <= max_frames:
+            batches[-1].append(example)
+        else:
+            batches.append([example])
+            longest = example.num_frames
+    generator.shuffle(batches)
+    return batches
+
+
+class BatchSampler:
+    """Endless batches, with a position that can be saved and restored."""
+
+    def __init__(self, examples: list[Example], max_frames: int, seed: int):
+        self.examples, self.max_frames, self.seed = examples, max_frames, seed
+        self.epoch, self.index = 0, 0
+        self.batches = make_batches(examples, max_frames, seed, 0)
+
+    @property
+    def is_epoch_end(self) -> bool:
+        """Whether every example was seen in this epoch."""
+        return self.index == len(self.batches)
+
+    def next(self) -> list[Example]:
+        """The next batch."""
+        if self.is_epoch_end:
+            self.restore({"epoch": self.epoch + 1, "index": 0})
+        self.index += 1
+        return self.batches[self.index - 1]
+
+    def state(self) -> dict:
+        """The position."""
+        return {"epoch": self.epoch, "index": self.index}
+
+    def restore(self, state: dict) -> None:
+        """Goes to a saved position."""
+        self.epoch, self.index = state["epoch"], state["index"]
+        self.batches = make_batches(self.examples, self.max_frames, self.seed, self.epoch)

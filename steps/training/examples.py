@@ -1,0 +1,101 @@
+"""The utterances that a system is trained on, and those it cannot be trained on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps.tokens.token_table import TokenTable
+from utils.data_dir.tables import read_table
+from utils.jobs import log
+from utils.jobs.errors import DataError
+
+MAX_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance. `tokens` is None where its transcript is not used."""
+
+    utt_id: str
+    feats: str
+    num_frames: int
+    tokens: tuple[int, ...] | None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What can be trained on, and what was dropped, by reason."""
+
+    kept: list[Example]
+    dropped: dict[str, str]
+
+
+def frames_needed(tokens: tuple[int, ...]) -> int:
+    """The least frames that CTC can spell tokens in: one each, and a blank between equal neighbours."""
+    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:]))
+
+
+def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> tuple[list[Example], list[str]]:
+    """(examples, faults): utterances of a set whose tokens are all known, and what is wrong with the others."""
+    feats, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
+    texts = read_table(data_dir / "text", has_value=False) if has_text else {}
+    examples, faults = [], []
+    lines = {utt_id: number for number, utt_id in enumerate(texts, start=1)}
+    for utt_id, entry in feats.items():
+        if has_text and utt_id not in texts:
+            faults.append(f"{data_dir}/text: utterance '{utt_id}' has features but no transcript")
+            continue
+        tokens = table.encode(texts[utt_id]) if has_text else None
+        if tokens and None in tokens:
+            place = f"{data_dir}/text:{lines[utt_id]}"
+            faults.append(f"{place}: utterance '{utt_id}' holds a token that is not in tokens.txt")
+            continue
+        tokens = tuple(tokens) if tokens is not None else None
+        examples.append(Example(utt_id, entry, int(num_frames[utt_id]), tokens, texts.get(utt_id, "")))
+    return examples, faults
+
+
+def training_examples(
+    data_dir: Path, table: TokenTable, output_len: Callable[[int], int], max_too_short: float, max_unk: float
+) -> Examples:
+    """Examples with transcripts that a model can learn, the others listed and counted.
+
+    Args:
+        data_dir: The training set.
+        table: The model's tokens.
+        output_len: The model's frames for a number of feature frames.
+        max_too_short: Share of utterances that may have fewer frames than their tokens need, or no token.
+        max_unk: Share of utterances that may hold unknown tokens.
+
+    Raises: DataError when more than the allowed share is unusable, or nothing is left.
+    """
+    examples, unknown = read_examples(data_dir, table)
+    kept, dropped = [], {}
+    for example in examples:
+        frames, needed = output_len(example.num_frames), frames_needed(example.tokens)
+        if not example.tokens:
+            dropped[example.utt_id] = "empty transcript"
+        elif frames < needed:
+            dropped[example.utt_id] = f"too short: {frames} frames for tokens that need {needed}"
+        else:
+            kept.append(example)
+    total = len(examples) + len(unknown)
+    _refuse(unknown, total, max_unk, "train.max_unk")
+    short = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items() if why != "empty transcript"]
+    _refuse(short, total, max_too_short, "train.max_too_short")
+    for utt_id, why in dropped.items():
+        log.info(f"dropped '{utt_id}': {why}")
+    if not kept:
+        raise DataError(f"{data_dir}: no utterance is left to train on")
+    return Examples(kept, dropped | {fault: "unknown token" for fault in unknown})
+
+
+def _refuse(faults: list[str], total: int, allowed: float, setting: str) -> None:
+    """Raises DataError when too many utterances have a fault; lists the first of them."""
+    for fault in faults[:MAX_SHOWN]:
+        log.info(fault)
+    if len(faults) > allowed * total:
+        raise DataError(
+            f"{faults[0]} ({len(faults)} of {total} utterances are like this; {setting} allows a share of {allowed})"
+        )

@@ -1,0 +1,246 @@
+"""The training loop: one for every system."""
+
+import math
+import random
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import torch
+
+from steps.config.schema import SystemConfig
+from steps.features.archive import read_feats
+from steps.nnet.inference import pad
+from steps.nnet.model import CtcModel
+from steps.training.batching import BatchSampler
+from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
+from steps.training.evaluate import DevResult
+from steps.training.examples import Example
+from steps.training.ranks import Ranks
+from steps.training.schedule import learning_rate
+from steps.training.spec_augment import SpecAugment
+from steps.training.terms import DistillTerm, ctc
+from utils.jobs import log
+from utils.jobs.errors import DataError, Interrupted, StaleError
+
+MAX_BAD_UPDATES = 3  # in a row
+
+
+@dataclass
+class Progress:
+    """All that a checkpoint holds besides tensors."""
+
+    update: int = 0
+    looked_at: int = -1  # the last update that dev was looked at after
+    bad_updates: int = 0  # in a row
+    sums: dict[str, list[float]] = field(default_factory=dict)  # term -> [sum, count] since the last look
+    history: list[dict] = field(default_factory=list)
+    best: list[list] = field(default_factory=list)  # [error rate, loss, update] of the models kept
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@dataclass
+class Trainer:
+    """Trains one model for a fixed number of updates; dev only picks what is averaged.
+
+    Attributes:
+        model: On the ranks' device.
+        system: Its configuration.
+        sampler: Yields the batches.
+        terms: Of distillation; the twin has none.
+        look_at_dev: Called on the main process.
+        checkpoints: Where states go.
+        identity: What a state belongs to; one of another run is refused.
+        ranks: This process among others.
+        seed: Of all noise.
+        report: Called with the history after each look at dev.
+        should_stop: Asked after each update.
+        tick: Called with the number of updates done since the last call.
+    """
+
+    model: CtcModel
+    system: SystemConfig
+    sampler: BatchSampler
+    terms: list[DistillTerm]
+    look_at_dev: Callable[[], tuple[DevResult, dict]]
+    checkpoints: Checkpoints
+    identity: dict
+    ranks: Ranks
+    seed: int
+    report: Callable[[list[dict]], None]
+    should_stop: Callable[[], bool]
+    tick: Callable[[int], object]
+
+    def __post_init__(self) -> None:
+        settings = self.system.train
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        vectors = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2))
+        self.augment = SpecAugment(self.system.spec_augment)
+        self.noise = random.Random(f"noise {self.seed}")
+        self.progress = Progress()
+        self.protected: set[int] = set()
+
+    def train(self) -> dict[str, torch.Tensor]:
+        """Goes on from the latest checkpoint to the end; returns the averaged weights."""
+        self.resume()
+        self.model.train()
+        self.tick(self.progress.update)
+        started, cpu_started = time.monotonic(), time.process_time()
+        base = (self.progress.seconds, self.progress.cpu_seconds)
+        total = self.system.train.updates
+        while True:
+            if self.is_look_due():
+                self.progress.seconds = base[0] + time.monotonic() - started
+                self.progress.cpu_seconds = base[1] + time.process_time() - cpu_started
+                self.look()
+            if self.progress.update == total:
+                break
+            self.update(self.sampler.next())
+            self.tick(1)
+            is_stopping = self.should_stop()
+            if is_stopping or self.progress.update % self.system.train.checkpoint_updates == 0:
+                self.save()
+            if is_stopping:
+                raise Interrupted(f"saved after update {self.progress.update}; run the same command again to go on")
+        return self.checkpoints.average([update for _, _, update in self.progress.best])
+
+    def is_look_due(self) -> bool:
+        """Whether dev must be looked at before the next update."""
+        p, settings = self.progress, self.system.train
+        if p.update in (0, p.looked_at):
+            return False
+        due = p.update % settings.valid_updates == 0 if settings.valid_updates else self.sampler.is_epoch_end
+        return due or p.update == settings.updates
+
+    def update(self, batch: list[Example]) -> None:
+        """One step of the optimiser on one batch, unless its loss or gradient is not finite."""
+        settings = self.system.train
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.progress.update, settings)
+        torch.manual_seed(self.noise.getrandbits(63))
+        weights = self.weights()
+        sums, counts = dict.fromkeys(weights, torch.zeros((), device=self.ranks.device)), dict.fromkeys(weights, 0.0)
+        for part in filter(None, self.ranks.parts(batch, settings.ranks)):
+            for name, (total, count) in self.losses(part).items():
+                sums[name], counts[name] = sums[name] + total, counts[name] + float(count)
+        counts = dict(zip(weights, self.ranks.sum(list(counts.values())), strict=True))
+        loss = sum(weights[name] * sums[name] / max(counts[name], 1.0) for name in weights)
+        self.optimizer.zero_grad(set_to_none=True)
+        if loss.requires_grad:  # not on a rank without utterances
+            loss.backward()
+        self.ranks.sum_gradients(self.model)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        values = self.ranks.sum([float(total.detach()) for total in sums.values()])
+        self.progress.update += 1
+        if not math.isfinite(norm) or not all(map(math.isfinite, values)):
+            self.skip(batch)
+            return
+        self.progress.bad_updates = 0
+        self.optimizer.step()
+        for name, value in zip(weights, values, strict=True):
+            entry = self.progress.sums.setdefault(name, [0.0, 0.0])
+            entry[0], entry[1] = entry[0] + value, entry[1] + counts[name]
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of the loss."""
+        return {"ctc": self.system.train.ctc_weight} | {term.name: term.settings.weight for term in self.terms}
+
+    def losses(self, batch: list[Example]) -> dict[str, tuple[torch.Tensor, float]]:
+        """(sum, count) of each term on a part of a batch."""
+        device = self.ranks.device
+        feats, feat_lens = pad([read_feats(e.feats, e.utt_id) for e in batch])
+        feats, feat_lens = feats.to(device), feat_lens.to(device)
+        mask = self.augment if self.progress.update >= self.system.spec_augment.start_update else None
+        bf16 = torch.autocast(device.split(":")[0], torch.bfloat16) if self.system.train.bf16 else nullcontext()
+        with bf16:
+            output = self.model(feats, feat_lens, mask)
+        found = {"ctc": ctc(output, batch, self.model.blank_id)}
+        for term in self.terms:
+            found[term.name] = term(output, term.target([e.utt_id for e in batch], feats, feat_lens))
+        return found
+
+    def skip(self, batch: list[Example]) -> None:
+        """Leaves the weights alone after a loss that is not finite. Raises: DataError when it goes on."""
+        self.progress.bad_updates += 1
+        ids = ", ".join(e.utt_id for e in batch[:5])
+        log.info(f"update {self.progress.update} skipped: loss or gradient is not finite, in a batch with {ids}")
+        if self.progress.bad_updates == MAX_BAD_UPDATES:
+            raise DataError(
+                f"loss not finite in {MAX_BAD_UPDATES} updates in a row, the last with utterance '{batch[0].utt_id}'; "
+                "lower train.lr, or look at the features of the utterances above"
+            )
+
+    def look(self) -> None:
+        """Looks at dev, keeps the model if it is among the best, and saves a state."""
+        p = self.progress
+        p.looked_at = p.update
+        if self.ranks.is_main:
+            result, facts = self.look_at_dev()
+            means = {f"train_{name}": total / max(count, 1.0) for name, (total, count) in p.sums.items()}
+            lr = learning_rate(p.update - 1, self.system.train)
+            line = {"epoch": self.sampler.epoch + 1, "update": p.update, **means, "dev_ctc": result.loss}
+            line |= {"dev_error_rate": result.error_rate, "dev_blank_share": result.blank_share, **facts, "lr": lr}
+            p.history.append(line | {"seconds": round(p.seconds, 1), "cpu_seconds": round(p.cpu_seconds, 1)})
+            self.report(p.history)
+            p.best = sorted([*p.best, [result.error_rate, result.loss, p.update]])[: self.system.train.average]
+            if p.update in [update for _, _, update in p.best]:
+                self.checkpoints.save_model(p.update, self.model.state_dict())
+        p.sums = {}
+        self.save()
+        self.ranks.wait()
+
+    def save(self) -> None:
+        """Saves a state that `resume` continues from bit by bit."""
+        if not self.ranks.is_main:
+            return
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()} | optimizer_tensors(self.optimizer)
+        version, internal, gauss = self.noise.getstate()
+        facts = {
+            "identity": self.identity,
+            "progress": self.progress.__dict__,
+            "sampler": self.sampler.state(),
+            "noise": [version, list(internal), gauss],
+        }
+        self.checkpoints.save(self.progress.update, tensors, facts)
+        best = {update for _, _, update in self.progress.best}
+        self.checkpoints.keep_models(best | self.protected)  # the state before this one still names its own
+        self.protected = best
+
+    def resume(self) -> None:
+        """Continues from the latest checkpoint, if there is one. Raises: StaleError for one of another run."""
+        found = self.checkpoints.latest()
+        if found is None:
+            return
+        tensors, facts = found
+        self.check_identity(facts["identity"])
+        model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.model.load_state_dict(model)
+        restore_optimizer(self.optimizer, {k: v for k, v in tensors.items() if k.startswith("optimizer.")})
+        self.progress = Progress(**facts["progress"])
+        self.restore_position(facts["sampler"])
+        self.restore_noise(facts["noise"])
+        self.protected = {update for _, _, update in self.progress.best}
+        log.info(f"goes on after update {self.progress.update} of {self.system.train.updates}")
+
+    def restore_position(self, state: dict) -> None:
+        """Puts the sampler where it was."""
+        self.sampler.restore(state)
+
+    def restore_noise(self, state: list) -> None:
+        """Puts the generator of all noise where it was."""
+        version, internal, gauss = state
+        self.noise.setstate((version, tuple(internal), gauss))
+
+    def check_identity(self, saved: dict) -> None:
+        """Raises StaleError that lists the keys in which a checkpoint's run differs from this one."""
+        keys = sorted(k for k in saved.keys() | self.identity.keys() if saved.get(k) != self.identity.get(k))
+        if keys:
+            changes = ", ".join(f"{k} {saved.get(k)} -> {self.identity.get(k)}" for k in keys[:5])
+            raise StaleError(
+                f"{self.checkpoints.folder}: an unfinished run with other settings ({changes}); "
+                "undo the change to go on, or train anew with --force"
+            )

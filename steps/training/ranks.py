@@ -1,0 +1,61 @@
+"""Gradient ranks: a batch is cut into parts, on as many processes or fewer, and their gradients are summed."""
+
+import datetime
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that train one model."""
+
+    rank: int = 0
+    world: int = 1
+    device: str = "cpu"
+
+    @classmethod
+    def join(cls, gpus: int) -> "Ranks":
+        """Joins the processes that torchrun started; alone, the only one. Waits for the others 60 s at most."""
+        world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if gpus else "cpu"
+        if gpus:
+            torch.cuda.set_device(device)
+        if world > 1:
+            dist.init_process_group("nccl" if gpus else "gloo", timeout=datetime.timedelta(seconds=60))
+        return cls(rank, world, device)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and looks at dev."""
+        return self.rank == 0
+
+    def parts(self, items: list, count: int) -> list[list]:
+        """This process's share of `items` cut into `count` parts."""
+        return [items[part::count] for part in range(self.rank, count, self.world)]
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Sums numbers over all processes."""
+        if self.world == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Sums the gradients of all processes in place."""
+        if self.world == 1:
+            return
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
+        flat: Tensor = torch.cat([g.reshape(-1) for g in grads])
+        dist.all_reduce(flat)
+        for p, part in zip(model.parameters(), flat.split([g.numel() for g in grads]), strict=True):
+            p.grad = part.view_as(p)
+
+    def wait(self) -> None:
+        """Waits until all processes are here."""
+        if self.world > 1:
+            dist.barrier()

@@ -1,0 +1,51 @@
+"""What is seen of a training: its log, metrics.jsonl, TensorBoard events and progress bar."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from utils.jobs import log
+from utils.jobs.files import write_atomic
+
+
+def progress_bar(total: int, name: str) -> object:
+    """A bar on the terminal: that of stderr, or the driver's behind file descriptor RETORT_BAR_FD; else a dumb one."""
+    from tqdm import tqdm
+
+    fd = os.environ.get("RETORT_BAR_FD", "")
+    stream = os.fdopen(int(fd), "w", closefd=False) if fd.isdigit() else sys.stderr
+    slot = int(os.environ.get("RETORT_BAR_SLOT", "0"))
+    return tqdm(total=total, desc=name, file=stream, disable=not stream.isatty(), leave=False, position=slot)
+
+
+class Reporter:
+    """Writes each line of the history to the log, metrics.jsonl and TensorBoard."""
+
+    def __init__(self, out: Path):
+        self.out = out
+
+    def __call__(self, history: list[dict]) -> None:
+        """Writes the last line, and metrics.jsonl whole, so that a resumed run repeats nothing."""
+        line = history[-1]
+        write_atomic(self.out / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+        losses = ", ".join(f"{k.removeprefix('train_')} {v:.3f} {unit_of(k)}" for k, v in line.items() if "train_" in k)
+        log.info(
+            f"epoch {line['epoch']}, update {line['update']}: {losses}; dev: {line['dev_error_rate']:.2f} % error, "
+            f"ctc {line['dev_ctc']:.3f} nats/token, blank share {line['dev_blank_share']:.2f}; {line['seconds']:.0f} s"
+        )
+        self.to_tensorboard(line)
+
+    def to_tensorboard(self, line: dict) -> None:
+        """Adds the numbers of a line to the events."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(str(self.out / "events"), purge_step=line["update"]) as writer:
+            for key, value in line.items():
+                if key not in ("epoch", "update"):
+                    writer.add_scalar(key, value, line["update"])
+
+
+def unit_of(name: str) -> str:
+    """The unit of a term's mean."""
+    return "nats/token" if name.endswith("ctc") else "nats/frame"

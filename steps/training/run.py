@@ -1,0 +1,170 @@
+"""Puts a system's parts together and trains it. Each rank runs this; only the main one writes."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from steps.config.load import load, system_named
+from steps.config.schema import Config, SystemConfig
+from steps.nnet.model import CtcModel, ModelConfig, new_model
+from steps.nnet.tensor_file import save_tensors
+from steps.tokens.token_table import TokenTable
+from steps.training.batching import BatchSampler
+from steps.training.checkpoints import Checkpoints
+from steps.training.evaluate import DevLook
+from steps.training.examples import Example, read_examples, training_examples
+from steps.training.loop import Trainer
+from steps.training.ranks import Ranks
+from steps.training.reports import Reporter, progress_bar
+from steps.training.terms import DistillTerm, check_lengths, make_term
+from utils.jobs import log
+from utils.jobs.files import to_json
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What one rank is told."""
+
+    config_file: str
+    overrides: list[str]
+    system: str
+    seed: int
+    data_dir: str
+    exp_dir: str
+    lang_dir: str
+    stage: str  # where the finished model goes
+    gpus: int
+    identity: dict  # hashes of inputs and settings, which a checkpoint must share
+
+    @property
+    def out(self) -> Path:
+        """The model folder."""
+        return Path(self.exp_dir) / self.system / f"seed{self.seed}"
+
+
+def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTable) -> ModelConfig:
+    """What the model folder's config.json will hold."""
+    training = {key: value for key, value in asdict(system).items() if key not in ("name", "model")}
+    return ModelConfig(
+        system.name,
+        seed,
+        system.model,
+        asdict(config.features),
+        config.tokens.unit,
+        len(table.tokens),
+        table.sha256,
+        blank_id=0,
+        train=training,
+    )
+
+
+def output_len_of(model: CtcModel) -> Callable[[int], int]:
+    """The model's output frames for a number of feature frames."""
+    return lambda num_frames: int(model.output_lens(torch.tensor(num_frames)))
+
+
+def unlabelled_examples(config: Config, system: SystemConfig, data_dir: Path, table: TokenTable) -> list[Example]:
+    """The utterances of the sets that only a teacher speaks on."""
+    names = sorted({name for term in system.distill for name in term.sets} - {config.data.train})
+    return [e for name in names for e in read_examples(data_dir / name, table, has_text=False)[0]]
+
+
+def make_terms(
+    job: TrainJob, config: Config, system: SystemConfig, student: ModelConfig, model: CtcModel, device: str
+) -> list[DistillTerm]:
+    """The distillation terms of a system."""
+    terms: list[DistillTerm] = []
+    for settings in system.distill:
+        sets = settings.sets or [config.data.train]
+        term = make_term(settings, Path(job.exp_dir), sets, student, model, device)
+        if term.name in [other.name for other in terms]:
+            term.name = f"{term.name}_{len(terms)}"
+        terms.append(term)
+    return terms
+
+
+def dev_look(config: Config, model: CtcModel, table: TokenTable, data_dir: Path, device: str) -> DevLook:
+    """The look at dev of a training."""
+    dev, faults = read_examples(data_dir / config.data.dev, table)
+    if faults:
+        log.info(f"{faults[0]} ({len(faults)} dev utterances are like this and left out of the look at dev)")
+    return DevLook(model, dev, table, config.score.unit, device)
+
+
+def stop_flag() -> Callable[[], bool]:
+    """Becomes true at the first SIGINT or SIGTERM, so that the update in hand is finished and saved."""
+    signals: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda n, frame: signals.append(n))
+    return lambda: bool(signals)
+
+
+def train(job: TrainJob) -> dict:
+    """Trains on this rank; the main one writes the model below `job.stage`. Returns counts."""
+    torch.set_num_threads(1)
+    ranks = Ranks.join(job.gpus)
+    config = load(Path(job.config_file), job.overrides)
+    system = system_named(config, job.system)
+    data_dir = Path(job.data_dir)
+    table = TokenTable.read(Path(job.lang_dir) / "tokens.txt", config.tokens.unit)
+    student = model_config(config, system, job.seed, table)
+    cmvn = data_dir / config.data.train / "cmvn"
+    model = new_model(student, cmvn, job.seed).to(ranks.device)
+    settings = system.train
+    labelled = training_examples(
+        data_dir / config.data.train, table, output_len_of(model), settings.max_too_short, settings.max_unk
+    )
+    examples = labelled.kept + unlabelled_examples(config, system, data_dir, table)
+    terms = make_terms(job, config, system, student, model, ranks.device)
+    look = dev_look(config, model, table, data_dir, ranks.device)
+    for term in terms:
+        if term.teacher is None:
+            check_lengths(term, examples, output_len_of(model))
+    if terms:
+        look.listen_to(terms[0], examples)
+    log.info(
+        f"{job.out}: {model.num_params():,} weights, {len(examples):,} utterances, {len(labelled.dropped)} dropped, "
+        f"{model.frame_shift_ms:g} ms a frame, look-ahead {model.look_ahead_ms:g} ms, seed {job.seed}"
+    )
+    report = Reporter(job.out)
+    bar = progress_bar(settings.updates, f"{job.system}/seed{job.seed}")
+    trainer = Trainer(
+        model,
+        system,
+        BatchSampler(examples, settings.max_frames, job.seed),
+        terms,
+        look,
+        Checkpoints(job.out / "checkpoints"),
+        job.identity,
+        ranks,
+        job.seed,
+        report,
+        stop_flag(),
+        bar.update,
+    )
+    weights = trainer.train()
+    bar.close()
+    if ranks.is_main:
+        hours = partial(hours_of, frame_shift_ms=config.features.frame_shift_ms)
+        heard = (hours(labelled.kept), hours(examples[len(labelled.kept) :]))
+        student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
+        write_model(Path(job.stage), weights, student, table, cmvn)
+    total = len(labelled.kept) + len(labelled.dropped)
+    return {"in": total, "out": len(labelled.kept), "dropped": len(labelled.dropped), "dropped_ids": labelled.dropped}
+
+
+def hours_of(examples: list[Example], frame_shift_ms: float) -> float:
+    """Hours of speech in examples."""
+    return round(sum(example.num_frames for example in examples) * frame_shift_ms / 3_600_000, 4)
+
+
+def write_model(folder: Path, weights: dict, student: ModelConfig, table: TokenTable, cmvn: Path) -> None:
+    """Writes the files that make a model folder self-contained."""
+    save_tensors(folder / "model.safetensors", weights)
+    (folder / "config.json").write_text(to_json(student.to_dict()), encoding="utf-8")
+    (folder / "tokens.txt").write_text(table.to_text(), encoding="utf-8")
+    (folder / "cmvn").write_bytes(cmvn.read_bytes())

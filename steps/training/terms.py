@@ -1,0 +1,119 @@
+"""The terms of a system's loss: CTC, and what it learns from teachers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from steps.config.load import teacher_of
+from steps.config.schema import DistillConfig
+from steps.distillation.store import SoftLabelStore
+from steps.distillation.targets import FrameTopk, from_logits
+from steps.nnet.model import CtcModel, LoadedModel, ModelConfig, load_model
+from steps.nnet.output import ModelOutput
+from steps.training.examples import Example
+from utils.jobs.errors import DataError, StaleError
+
+
+def ctc(output: ModelOutput, examples: list[Example], blank_id: int) -> tuple[Tensor, int]:
+    """Sum of -ln p(transcript) over utterances with a transcript, in nats, and the number of their tokens.
+
+    Source: Graves et al. 2006, through `torch.nn.functional.ctc_loss`. No infinite loss is zeroed: utterances
+    with too few frames were sorted out before.
+    """
+    rows = [i for i, example in enumerate(examples) if example.tokens is not None]
+    if not rows:
+        return output.logits["ctc"].sum() * 0.0, 0
+    log_probs = output.logits["ctc"][rows].float().log_softmax(-1).transpose(0, 1)  # (U, B, V)
+    tokens = [torch.tensor(examples[i].tokens) for i in rows]
+    sizes = torch.tensor([len(t) for t in tokens])
+    labels = torch.cat(tokens).to(log_probs.device)
+    lengths = output.lengths[rows].cpu()
+    loss = torch.nn.functional.ctc_loss(log_probs, labels, lengths, sizes, blank_id, reduction="sum")
+    return loss, int(sizes.sum())
+
+
+@dataclass
+class DistillTerm:
+    """One [[distill]] table at work."""
+
+    name: str
+    settings: DistillConfig
+    loss: Callable
+    store: dict[str, SoftLabelStore]  # by utterance; empty with a live teacher
+    teacher: CtcModel | None  # live
+
+    def target(self, utt_ids: list[str], feats: Tensor, feat_lens: Tensor) -> FrameTopk:
+        """The teacher's word on a batch."""
+        if self.teacher is None:
+            return self.store[utt_ids[0]].batch(utt_ids, feats.device)
+        with torch.no_grad():
+            output = self.teacher(feats, feat_lens)
+        return from_logits(output.logits["ctc"], output.lengths, self.teacher.blank_id)
+
+    def __call__(self, output: ModelOutput, target: FrameTopk) -> tuple[Tensor, Tensor]:
+        """(sum, count) of the loss."""
+        return self.loss(output, target, **self.settings.settings)
+
+
+def soft_label_folder(teacher: Path, set_name: str, target: str) -> Path:
+    """Where a teacher's soft labels of a set are."""
+    return teacher / "soft_labels" / set_name / target
+
+
+def make_term(
+    settings: DistillConfig, exp_dir: Path, sets: list[str], student: ModelConfig, model: CtcModel, device: str
+) -> DistillTerm:
+    """Opens a term's soft labels, or loads its teacher, and checks that the student can learn from them.
+
+    Raises: StaleError when tokens, frame rate or features differ.
+    """
+    name, seed = teacher_of(settings)
+    folder = exp_dir / name / f"seed{seed}"
+    loss = getattr(import_module(f"steps.losses.{settings.loss}"), settings.loss)
+    label = f"{settings.loss}_{name}" + (f"_seed{seed}" if seed else "")
+    if settings.source == "live":
+        teacher = load_model(folder, device)
+        check_live(teacher, folder, student, model)
+        return DistillTerm(label, settings, loss, {}, teacher.model)
+    stores = [SoftLabelStore(soft_label_folder(folder, s, settings.target)) for s in sets]
+    for store in stores:
+        layout = store.layout
+        check_fit(store.folder, layout.tokens_sha256, layout.frame_shift_ms, layout.features, student, model)
+    return DistillTerm(label, settings, loss, {u: store for store in stores for u in store.places}, None)
+
+
+def check_live(teacher: LoadedModel, folder: Path, student: ModelConfig, model: CtcModel) -> None:
+    """Raises StaleError when a live teacher does not fit the student."""
+    config = teacher.config
+    check_fit(folder, config.tokens_sha256, teacher.model.frame_shift_ms, config.features, student, model)
+
+
+def check_fit(
+    where: Path, tokens_sha256: str, frame_shift_ms: float, features: dict, student: ModelConfig, model: CtcModel
+) -> None:
+    """Raises StaleError when a teacher's frames cannot be compared with the student's one by one."""
+    if tokens_sha256 != student.tokens_sha256:
+        pair = f"{tokens_sha256[:12]} against {student.tokens_sha256[:12]}"
+        raise StaleError(f"{where}: teacher and student have different tokens.txt (SHA-256 {pair})")
+    if frame_shift_ms != model.frame_shift_ms:
+        pair = f"{frame_shift_ms:g} ms against {model.frame_shift_ms:g} ms a frame"
+        raise StaleError(f"{where}: teacher and student have different frame rates ({pair}); set model.subsampling")
+    if features != student.features:
+        keys = sorted(k for k in features if features[k] != student.features.get(k))
+        raise StaleError(f"{where}: teacher and student hear different features ({', '.join(keys)})")
+
+
+def check_lengths(term: DistillTerm, examples: list[Example], output_len: Callable[[int], int]) -> None:
+    """Raises DataError or StaleError for stored labels that are missing, or of another length than the student's."""
+    missing = [e.utt_id for e in examples if e.utt_id not in term.store]
+    if missing:
+        shown = ", ".join(missing[:5])
+        raise DataError(f"{term.name}: no soft labels for {len(missing)} utterances ({shown}); run stage 6")
+    for example in examples:
+        frames, expected = term.store[example.utt_id].num_frames(example.utt_id), output_len(example.num_frames)
+        if frames != expected:
+            raise StaleError(f"{term.name}: '{example.utt_id}' has {frames} stored frames, the student {expected}")

@@ -1,0 +1,1 @@
+"""Corpus-independent tools on data directories and files. Nothing here imports torch."""

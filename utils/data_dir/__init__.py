@@ -1,0 +1,1 @@
+"""Kaldi data directories: one reader and one writer per file format."""

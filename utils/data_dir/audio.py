@@ -1,0 +1,76 @@
+"""Audio files: what their header says, and their samples."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.jobs.errors import DataError
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of an audio file says."""
+
+    sample_rate_hz: int
+    num_samples: int
+    num_channels: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.num_samples / self.sample_rate_hz
+
+
+def _unreadable(path: str, utt_id: str, error: Exception) -> DataError:
+    p = Path(path)
+    if not p.exists():
+        fault = "missing"
+    elif not p.is_file():
+        fault = "not a file"
+    elif p.stat().st_size == 0:
+        fault = "empty"
+    else:
+        fault = f"not readable as audio ({str(error).removeprefix(f'Error opening {path!r}: ')})"
+    return DataError(f"{path}: recording '{utt_id}' is {fault}; replace the file, or remove it from the corpus")
+
+
+def audio_info(path: str, rec_id: str) -> AudioInfo:
+    """The header of an audio file. Raises: DataError when it is missing, empty or not audio."""
+    import soundfile
+
+    try:
+        info = soundfile.info(path)
+    except (RuntimeError, TypeError) as e:  # soundfile's LibsndfileError is a RuntimeError
+        raise _unreadable(path, rec_id, e) from None
+    if info.frames <= 0:
+        raise DataError(f"{path}: recording '{rec_id}' holds no samples; replace the file, or remove it")
+    return AudioInfo(info.samplerate, info.frames, info.channels)
+
+
+def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None = None) -> tuple["object", int]:
+    """Samples as float32 in [-1, 1], shape (S,), and the sample rate in Hz.
+
+    Args:
+        path: The file.
+        rec_id: Named in errors.
+        start_s: Start of the part to read, in seconds.
+        end_s: Its end; None reads to the end of the file.
+
+    Raises: DataError when unreadable, shorter than its header says, not mono, or without a sample.
+    """
+    import soundfile
+
+    info = audio_info(path, rec_id)
+    if info.num_channels != 1:
+        raise DataError(
+            f"{path}: recording '{rec_id}' has {info.num_channels} channels, not 1; make it mono in data preparation"
+        )
+    start = round(start_s * info.sample_rate_hz)
+    stop = info.num_samples if end_s is None else min(round(end_s * info.sample_rate_hz), info.num_samples)
+    try:
+        samples, rate = soundfile.read(path, start=start, frames=stop - start, dtype="float32")
+    except (RuntimeError, TypeError) as e:
+        raise _unreadable(path, rec_id, e) from None
+    if len(samples) != stop - start:
+        lost = (stop - start - len(samples)) / rate
+        raise DataError(f"{path}: recording '{rec_id}' ends {lost:.2f} s before its header says; replace the file")
+    return samples, rate

@@ -1,0 +1,104 @@
+"""From a corpus to data directories: the part that every recipe's `local/prepare_data.py` shares.
+
+A recipe says which files its corpus has and which utterances each set holds; `prepare` writes the directories,
+keeps the manifest, and reports a wrong corpus folder in one line.
+"""
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.data_dir.data_dir import DataDir
+from utils.jobs import log
+from utils.jobs.cli import Parser
+from utils.jobs.errors import DataError
+from utils.jobs.job import Job
+
+
+@dataclass(frozen=True)
+class CorpusUtterance:
+    """One utterance that is a whole audio file. `text` is None where there is no transcript."""
+
+    utt_id: str
+    speaker: str
+    path: Path
+    text: str | None
+
+
+def find_audio(corpus_dir: Path, pattern: str, example: str) -> list[Path]:
+    """The files of a corpus, sorted. Raises: DataError that says what was expected and what was found."""
+    if not corpus_dir.is_dir():
+        raise DataError(f"{corpus_dir}: no such folder; --corpus-dir must hold files such as {example}")
+    files = sorted(corpus_dir.glob(pattern))
+    if not files:
+        found = sorted(p.name for p in corpus_dir.iterdir())[:3]
+        near = [p for p in (corpus_dir.parent, *corpus_dir.iterdir()) if p.is_dir() and any(p.glob(pattern))]
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise DataError(f"{corpus_dir}: expected files such as {example}, found {', '.join(found) or 'nothing'}{hint}")
+    return files
+
+
+def normalise_text(text: str) -> str:
+    """Unicode NFC, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def to_data_dir(path: Path, utterances: list[CorpusUtterance]) -> DataDir:
+    """The tables of one set. Raises: DataError when an id comes twice."""
+    tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "text": {}}
+    for utterance in utterances:
+        if utterance.utt_id in tables["utt2spk"]:
+            raise DataError(f"{utterance.path}: utterance id '{utterance.utt_id}' comes twice")
+        tables["wav.scp"][utterance.utt_id] = str(utterance.path)
+        tables["utt2spk"][utterance.utt_id] = utterance.speaker
+        if utterance.text is not None:
+            tables["text"][utterance.utt_id] = normalise_text(utterance.text)
+    if not tables["text"]:
+        del tables["text"]
+    return DataDir(path, tables)
+
+
+def corpus_parser(doc: str) -> Parser:
+    """The options that every `local/prepare_data.py` is called with."""
+    parser = Parser(doc)
+    parser.add_config()
+    parser.add_job()
+    parser.add_nj()
+    parser.add_argument("--corpus-dir", type=Path, default=Path("downloads"), help="where the corpus is")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the data directories go")
+    return parser
+
+
+def prepare(
+    args: object,
+    files: list[Path],
+    make_sets: Callable[[Path, Path], dict[str, list[CorpusUtterance]]],
+    settings: dict,
+    code: int = 1,
+) -> None:
+    """Writes <data-dir>/<set> for each set, if anything changed.
+
+    Args:
+        args: The parsed options of `corpus_parser`.
+        files: All files of the corpus that are read.
+        make_sets: Gets the folder to write new audio in, and the folder where that audio will lie in the end;
+            returns the utterances of each set.
+        settings: What else the result depends on.
+        code: Raised by hand when the script changes what it writes.
+    """
+
+    def build(stage: Path) -> dict:
+        sets = make_sets(stage, args.data_dir.resolve())
+        for name, utterances in sets.items():
+            if not utterances:
+                raise DataError(f"{args.data_dir / name}: the corpus has no utterances for this set")
+            to_data_dir(stage / name, utterances).write(stage / name)
+            speakers = len({u.speaker for u in utterances})
+            log.info(f"{args.data_dir / name}: {len(utterances):,} utterances, {speakers} speakers")
+        total = sum(map(len, sets.values()))
+        return {"in": total, "out": total, "dropped": 0}
+
+    folder = {"data_dir": str(args.data_dir.resolve())}  # wav.scp holds absolute paths
+    job = Job("prepare_data", code, args.data_dir / "manifest.json", tuple(files), settings | folder, editable=True)
+    job.run(args, build)

@@ -1,0 +1,108 @@
+"""How a command starts and ends: options, one-line errors, exit statuses, signals."""
+
+import argparse
+import errno
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from utils.jobs import log
+from utils.jobs.errors import Interrupted, MachineError, RetortError, UsageError
+from utils.jobs.watch import die_with_driver
+
+MACHINE_FAULTS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENOMEM,
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose help is the command's module docstring and whose errors are one line."""
+
+    def __init__(self, doc: str):
+        super().__init__(
+            prog=_prog(), description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        )
+
+    def error(self, message: str):
+        raise UsageError(f"{message}; see --help")
+
+    def add_config(self) -> None:
+        """Adds --config and --set."""
+        self.add_argument("--config", type=Path, default=Path("conf.toml"), help="the recipe's configuration")
+        self.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override one setting")
+
+    def add_job(self) -> None:
+        """Adds the options of a command that keeps a manifest."""
+        self.add_argument("--force", action="store_true", help="work even when everything is up to date")
+        self.add_argument("--why", action="store_true", help="do nothing; say what is stale, and why")
+        self.add_argument("--verify", action="store_true", help="hash every file instead of trusting size and times")
+
+    def add_nj(self) -> None:
+        """Adds --nj."""
+        self.add_argument("--nj", type=positive, default=os.cpu_count(), help="how many processes work side by side")
+
+
+def positive(text: str) -> int:
+    """An integer above 0, for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return int(text)
+
+
+def _prog() -> str:
+    return Path(sys.argv[0]).stem
+
+
+def _interrupt(signal_number: int, _frame: object) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # once is enough: cleaning up must not be interrupted
+        signal.signal(number, signal.SIG_IGN)
+    raise Interrupted(f"stopped by {signal.Signals(signal_number).name}; run the same command again to go on")
+
+
+def _status_of(error: BaseException) -> int:
+    """Reports an error as its kind requires, and returns the exit status."""
+    if isinstance(error, RetortError):
+        log.info(f"error: {error}")
+        return error.status
+    if isinstance(error, MemoryError):
+        log.info("error: out of memory; use fewer processes (--nj) or smaller batches (max_frames)")
+        return MachineError.status
+    if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
+        log.info(f"error: {error.filename or 'output'}: {error.strerror}")
+        return MachineError.status
+    log.info(f"error: this is a bug in Retort\n{''.join(traceback.format_exception(error)).rstrip()}")
+    return 1
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Runs `main(argv)` as the command of this process and exits with DESIGN's statuses."""
+    started = time.monotonic()
+    log.set_command(_prog())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    die_with_driver()
+    status = 0
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except SystemExit as e:  # --help
+        status = e.code or 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BaseException as e:  # the one place that turns errors into exit statuses
+        status = _status_of(e)
+    if log.is_open():
+        log.info(f"ended with status {status} after {time.monotonic() - started:.1f} s")
+    sys.exit(status)

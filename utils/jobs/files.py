@@ -1,0 +1,50 @@
+"""Files that are there whole or not at all, and their hashes."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    """The SHA-256 of a text in UTF-8, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fsync(path: Path) -> None:
+    """Forces a file, or the entries of a directory, to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Puts a finished temporary file in the place of `path`, durably."""
+    fsync(temporary)
+    os.replace(temporary, path)
+    fsync(path.parent)
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Writes `data` under a temporary name beside `path`, fsyncs and renames."""
+    data = data.encode() if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(data)
+        replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def to_json(value: object) -> str:
+    """Indented JSON with a newline at the end; the order of keys is the caller's."""
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,230 @@
+"""One unit of work: known inputs and settings in, files out, a manifest beside them."""
+
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.jobs import log
+from utils.jobs.errors import DataError, StaleError
+from utils.jobs.files import replace
+from utils.jobs.lock import lock
+from utils.jobs.manifest import (
+    Manifest,
+    changed_input,
+    describe,
+    describe_input,
+    digest,
+    is_manifest,
+    output_entries,
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command would do.
+
+    Args:
+        command: The command that does it, as it stands in messages.
+        format: Raised by hand when the command's code changes what it writes.
+        manifest: Where the manifest stands. Its folder is locked during the work.
+        inputs: Files, and manifests that stand for all outputs of an earlier command.
+        settings: All that changes the result and is not a file.
+        base: The folder that the names of outputs are relative to.
+        editable: Whether a person may edit the outputs: then an edited one is kept, not refused.
+        log_file: A log that the work is recorded in, beside stderr.
+    """
+
+    command: str
+    format: int
+    manifest: Path
+    inputs: tuple[Path, ...]
+    settings: dict
+    base: Path | None = None
+    editable: bool = False
+    log_file: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that outputs are named from."""
+        return self.base or self.manifest.parent
+
+    def stale_reason(self, verify: bool = False) -> str | None:
+        """Why the work must be done, or None when its outputs are up to date. Announces edited outputs."""
+        old = Manifest.read(self.manifest)
+        if old is None:
+            missing = [str(path) for path in self.inputs if not path.exists()]
+            return f"{missing[0]} is missing" if missing else "never made"
+        if old.format != self.format:
+            return f"the code writes another format ({old.format} -> {self.format})"
+        return self._changed_setting(old) or self._changed_input(old, verify) or self._changed_output(old, verify)
+
+    def _changed_setting(self, old: Manifest) -> str | None:
+        before, after = flatten(old.settings), flatten(self.settings)
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                return f"setting {key} changed ({show(before.get(key))} -> {show(after.get(key))})"
+        return None
+
+    def _changed_input(self, old: Manifest, verify: bool) -> str | None:
+        names = {name_of(path): path for path in self.inputs}
+        for name, path in names.items():
+            if name not in old.inputs:
+                return f"input {name} is new"
+            present = describe_input(path, old.inputs[name], verify)
+            if present is None:
+                return f"input {name} is missing"
+            if digest(present) != digest(old.inputs[name]):
+                return f"input {name} changed" if not is_manifest(path) else f"what {name} lists changed"
+        gone = [name for name in old.inputs if name not in names]
+        return f"input {gone[0]} is no longer used" if gone else None
+
+    def _changed_output(self, old: Manifest, verify: bool) -> str | None:
+        for name, (recorded, present) in output_entries(self.manifest, verify).items():
+            if present is None:
+                return f"output {self.folder / name} is missing"
+            if present[0] == recorded[0]:
+                continue
+            if not self.editable:
+                raise StaleError(f"{self.folder / name}: not what {self.command} wrote; run it again with --force")
+            log.info(f"{self.folder / name} was edited by hand: kept (--force makes it anew)")
+        return None
+
+    def run(self, options: object, build: Callable[[Path], dict]) -> bool:
+        """Does the work if it is due.
+
+        Args:
+            options: The parsed options of `Parser.add_job`.
+            build: Writes the outputs, named as under `folder`, into the empty folder it is given, and returns
+                counts for the manifest.
+
+        Returns: Whether outputs are now up to date, so that `--why` returns False for stale ones.
+        """
+        try:
+            reason = "--force" if options.force else self.stale_reason(options.verify)
+        except StaleError as e:
+            if not options.why:
+                raise
+            reason = str(e)
+        if options.why:
+            return self._explain(reason)
+        if reason is None:
+            log.info(f"{name_of(self.manifest.parent)}: up to date")
+            return True
+        lock(self.manifest.parent / f".{self.command}.lock")
+        if self.log_file:
+            log.add_file(self.log_file)
+        log.open_log([self.command, *sys.argv[1:]])
+        log.info(f"{name_of(self.manifest.parent)}: {reason}")
+        self._work(options.force, build)
+        return True
+
+    def _explain(self, reason: str | None) -> bool:
+        """Prints whether the work would be done, and tells the driver's later commands."""
+        told = Path(os.environ.get("RETORT_WHY_FILE", os.devnull))
+        upstream = self._upstream(told)
+        where = name_of(self.manifest.parent)
+        if upstream:
+            print(f"{self.command} {where}: {upstream}" + (f"; {reason}" if reason else ""))
+        else:
+            print(f"{self.command} {where}: {reason or 'up to date'}")
+        if upstream or reason:
+            self._tell(told)
+        return not (upstream or reason)
+
+    def _tell(self, told: Path) -> None:
+        """Lists for the driver's later commands what this one would write: its outputs, or its folder if unknown."""
+        old = Manifest.read(self.manifest)
+        paths = [self.folder / name for name in old.outputs] if old else [self.folder / "*"]
+        with open(told, "a") as f:
+            for path in [self.manifest, *paths]:
+                f.write(f"{os.environ.get('RETORT_STAGE', '')}\t{os.path.abspath(path)}\n")
+
+    def _upstream(self, told: Path) -> str | None:
+        """Which earlier stage would first remake one of the inputs."""
+        due = dict(reversed(line.rstrip("\n").split("\t", 1)) for line in open(told)) if told.is_file() else {}
+        for path in map(Path, map(os.path.abspath, self.inputs)):
+            unknown = [] if path.exists() else [str(parent / "*") for parent in path.parents]
+            stage = next((due[name] for name in [str(path), *unknown] if name in due), None)
+            if stage:
+                return f"depends on stage {stage} ({name_of(path)}), which would run"
+        return None
+
+    def _work(self, force: bool, build: Callable[[Path], dict]) -> None:
+        started = time.time()
+        inputs = self._read_inputs()
+        stage = self.manifest.parent / f".{self.command}.tmp"
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir(parents=True)
+        try:
+            counts = build(stage) or {}
+            outputs = self._commit(stage, keep_edited=self.editable and not force)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+        made_by = {
+            "commit": log.commit(),
+            "host": platform.node(),
+            "seconds": round(time.time() - started, 1),
+            "cpu_seconds": round(sum(os.times()[:4]), 1),
+        }
+        base = os.path.relpath(self.folder, self.manifest.parent)
+        Manifest(
+            self.command, self.format, self.settings, inputs, outputs, base, self.editable, counts, made_by
+        ).write(self.manifest)
+
+    def _read_inputs(self) -> dict:
+        """Describes the inputs before the work, and refuses those that are missing or stale themselves."""
+        inputs = {}
+        for path in self.inputs:
+            entry = describe_input(path)
+            if entry is None:
+                raise DataError(f"{path}: missing; run the stage that makes it")
+            stale = changed_input(path) if is_manifest(path) else None
+            if stale:
+                raise StaleError(f"{path.parent}: stale, made before {stale} changed; run its stage again")
+            inputs[name_of(path)] = entry
+        return inputs
+
+    def _commit(self, stage: Path, keep_edited: bool) -> dict:
+        """Moves the finished files into place. From the first move to the new manifest there is none."""
+        old = Manifest.read(self.manifest)
+        before = output_entries(self.manifest) if old else {}
+        edited = {n for n, (was, now) in before.items() if keep_edited and now and now[0] != was[0]}
+        self.manifest.unlink(missing_ok=True)
+        outputs = {}
+        for source in sorted(path for path in stage.rglob("*") if path.is_file()):
+            name = source.relative_to(stage).as_posix()
+            target = self.folder / name
+            if name in edited:
+                log.info(f"{target} was edited by hand: kept (--force makes it anew)")
+                outputs[name] = describe(source)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            replace(source, target)
+            outputs[name] = describe(target)
+        for name in before.keys() - outputs.keys() - edited:
+            (self.folder / name).unlink(missing_ok=True)
+        return outputs
+
+
+def name_of(path: Path) -> str:
+    """How a path stands in manifests and messages: relative to the working directory where it is below it."""
+    path = Path(os.path.abspath(path))
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def flatten(settings: dict, prefix: str = "") -> dict:
+    """Nested settings as one level of dotted keys."""
+    flat = {}
+    for key, value in settings.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def show(value: object) -> str:
+    """A setting's value in a message."""
+    return "unset" if value is None else str(value)

@@ -1,0 +1,58 @@
+"""Log lines on stderr (`2026-01-31 12:00:00 make_feats: text`) and, on request, in a file too."""
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+_FILES: list = []
+_COMMAND = "retort"
+_OPEN = False
+
+
+def set_command(name: str) -> None:
+    """Names the command that later lines carry."""
+    global _COMMAND
+    _COMMAND = name
+
+
+def add_file(path: Path) -> None:
+    """Copies every later line to the end of `path`, which is made with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _FILES.append(open(path, "a", encoding="utf-8"))
+
+
+def info(text: str) -> None:
+    """Writes one line."""
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    for stream in (sys.stderr, *_FILES):
+        print(f"{stamp} {_COMMAND}: {text}", file=stream, flush=True)
+
+
+def commit() -> str:
+    """The commit of the code that runs, with `+` when tracked files differ from it."""
+    root = Path(__file__).parents[2]
+    ask = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(ask, capture_output=True, text=True, timeout=10).stdout.strip() or "unknown"
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+
+
+def open_log(argv: list[str]) -> None:
+    """Writes the lines that open a log: command, commit, host and versions."""
+    global _OPEN
+    _OPEN = True
+    info(f"command: {shlex.join(argv)}")
+    versions = f"python {platform.python_version()}"
+    if "torch" in sys.modules:
+        versions += f", torch {sys.modules['torch'].__version__}"
+    info(f"commit {commit()}, host {platform.node()}, {versions}, cwd {os.getcwd()}")
+
+
+def is_open() -> bool:
+    """Whether the opening lines were written, so that the closing line is due."""
+    return _OPEN

@@ -1,0 +1,112 @@
+"""What a command read and wrote, so that it works again only when something changed.
+
+A manifest lists inputs and outputs as `[sha256, size, mtime_ns, ctime_ns, inode]`. A file whose last four
+numbers are unchanged is trusted; otherwise it is hashed again. An input that is itself a manifest stands for
+all outputs of the command that wrote it, so that hashes chain from the audio to the report.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from utils.jobs.errors import StaleError
+from utils.jobs.files import sha256, sha256_text, to_json, write_atomic
+
+Entry = list  # [sha256, size, mtime_ns, ctime_ns, inode]
+
+
+def describe(path: Path, known: Entry | None = None, verify: bool = False) -> Entry | None:
+    """The entry of a file, or None when it is missing; `known` is returned when the file's numbers match it."""
+    try:
+        s = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    numbers = [s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino]
+    if known and known[1:] == numbers and not verify:
+        return known
+    return [sha256(path), *numbers]
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether an input path names a manifest."""
+    return path.name == "manifest.json" or path.name.endswith(".manifest.json")
+
+
+@dataclass
+class Manifest:
+    """The content of one manifest file. Output names are relative to `base`, itself relative to the manifest."""
+
+    command: str
+    format: int
+    settings: dict
+    inputs: dict[str, Entry | str]
+    outputs: dict[str, Entry]
+    base: str = "."
+    editable: bool = False
+    counts: dict = field(default_factory=dict)
+    made_by: dict = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest | None":
+        """The manifest at `path`, or None when there is none. Raises: StaleError when it cannot be read."""
+        try:
+            return cls(**json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, AttributeError):
+            raise StaleError(f"{path}: cannot be read as a manifest; delete it, or run its command with --force") from None
+
+    def write(self, path: Path) -> None:
+        """Writes the manifest, durably."""
+        write_atomic(path, to_json(self.__dict__))
+
+
+def output_entries(path: Path, verify: bool = False) -> dict[str, tuple[Entry, Entry | None]]:
+    """(recorded, present) entry of each output listed in the manifest at `path`."""
+    manifest = Manifest.read(path)
+    if manifest is None:
+        raise FileNotFoundError(path)
+    base = path.parent / manifest.base
+    return {name: (entry, describe(base / name, entry, verify)) for name, entry in manifest.outputs.items()}
+
+
+def fingerprint(path: Path, verify: bool = False) -> str | None:
+    """One hash over the present outputs of the command that wrote the manifest `path`; None if it is missing.
+
+    Raises: StaleError when an output is missing, or differs and is not of a kind that people edit.
+    """
+    manifest = Manifest.read(path)
+    if manifest is None:
+        return None
+    lines = []
+    for name, (recorded, present) in output_entries(path, verify).items():
+        where = path.parent / manifest.base / name
+        if present is None:
+            raise StaleError(f"{where}: missing; run {manifest.command} again")
+        if present[0] != recorded[0] and not manifest.editable:
+            raise StaleError(f"{where}: not what {manifest.command} wrote; run it again with --force")
+        lines.append(f"{name} {present[0]}\n")
+    return sha256_text("".join(sorted(lines)))
+
+
+def describe_input(path: Path, known: Entry | str | None = None, verify: bool = False) -> Entry | str | None:
+    """The entry of a file, or the fingerprint of a manifest, or None when it is missing."""
+    if is_manifest(path):
+        return fingerprint(path, verify)
+    return describe(path, known if isinstance(known, list) else None, verify)
+
+
+def digest(entry: Entry | str | None) -> str | None:
+    """The hash in an entry of either kind."""
+    return entry[0] if isinstance(entry, list) else entry
+
+
+def changed_input(path: Path, verify: bool = False) -> str | None:
+    """The first input of the manifest at `path` that is there and differs from what the command read."""
+    manifest = Manifest.read(path)
+    for name, entry in (manifest.inputs if manifest else {}).items():
+        present = describe_input(Path(name), entry, verify)
+        if present is not None and digest(present) != digest(entry):
+            return name
+    return None

@@ -1,0 +1,95 @@
+# Stages and jobs for the driver, sourced. A stage is a numbered block; a job is one command with a log of its own.
+#
+#   if stage 2 features; then
+#     run make_feats_train python3 -m steps.make_feats data/train
+#     queue train_a …; queue train_b …; drain      # side by side, at most $side_by_side at once
+#   fi
+#
+# Uses: stage, stop_stage, exp_dir, why, side_by_side.
+
+stages_run=0
+jobs_done=0
+declare -A job_name=() job_log=() job_size=() job_start=()
+
+say() {
+  printf '%s %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$1" >&2
+}
+
+# Whether stage $1, named $2, is among those asked for.
+stage() {
+  (($1 >= first_stage && $1 <= stop_stage)) || return 1
+  stages_run=$((stages_run + 1))
+  export RETORT_STAGE=$1
+  $why || say "stage $1: $2"
+}
+
+# Starts a job and waits for all.
+run() {
+  queue "$@"
+  drain
+}
+
+# Starts a job as soon as fewer than $side_by_side run.
+queue() {
+  local name=$1 log
+  shift
+  if $why; then
+    "$@" --why
+    return
+  fi
+  while ((${#job_name[@]} >= side_by_side)); do reap; done
+  log=$exp_dir/log/stage$RETORT_STAGE.$name.log
+  mkdir -p "$(dirname "$log")"
+  touch "$log"
+  local size
+  size=$(stat -c %s "$log")
+  RETORT_BAR_SLOT=${#job_name[@]} "$@" >>"$log" 2>&1 &
+  job_name[$!]=$name job_log[$!]=$log job_size[$!]=$size job_start[$!]=$SECONDS
+}
+
+# Waits for all jobs.
+drain() {
+  while ((${#job_name[@]} > 0)); do reap; done
+}
+
+# Waits for one job, and stops the run if it failed.
+reap() {
+  local pid='' status=0 output
+  wait -n -p pid "${!job_name[@]}" || status=$?
+  [[ -n $pid ]] || return 0
+  local name=${job_name[$pid]} log=${job_log[$pid]} seconds=$((SECONDS - job_start[$pid]))
+  output=$(tail -c "+$((job_size[$pid] + 1))" "$log")
+  unset "job_name[$pid]" "job_log[$pid]" "job_size[$pid]" "job_start[$pid]"
+  if ((status > 128)); then
+    printf '%s killed by signal %d after %d s\n' "$name" $((status - 128)) "$seconds" >>"$log"
+    status=5
+  fi
+  if ((status != 0)); then
+    printf '%s\n' "$output" | tail -n 15 >&2
+    say "stage $RETORT_STAGE: $name failed with status $status after $seconds s; its log: $log"
+    stop_jobs
+    exit "$status"
+  fi
+  printf '%s\n' "$output" | grep ': edited by hand\|was edited by hand' >&2 || true
+  if [[ $output == *": up to date"* ]]; then
+    return
+  fi
+  jobs_done=$((jobs_done + 1))
+  say "stage $RETORT_STAGE: $name: done in $seconds s"
+}
+
+# Asks all running jobs to stop, and waits for them.
+stop_jobs() {
+  local pid
+  for pid in "${!job_name[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+  for pid in "${!job_name[@]}"; do wait "$pid" 2>/dev/null || true; done
+  job_name=()
+}
+
+interrupted() {
+  trap '' INT TERM
+  stop_jobs
+  say "interrupted; the same command goes on where it stopped"
+  exit 7
+}
+trap interrupted INT TERM

@@ -1,0 +1,64 @@
+"""data/<set> -> nothing, or up to twenty of its faults.
+
+    python3 -m utils.validate_data_dir data/train
+    python3 -m utils.validate_data_dir --no-text --incremental data/unlabelled
+
+With --incremental it records in <dir>/validate.manifest.json what it has checked, and checks again only what
+changed since.
+"""
+
+from pathlib import Path
+
+from utils.data_dir.tables import read_table
+from utils.data_dir.validate import find_faults
+from utils.jobs import log
+from utils.jobs.cli import Parser, run
+from utils.jobs.errors import DataError, RetortError
+from utils.jobs.job import Job
+
+MAX_SHOWN = 20
+
+
+def check(args: object) -> dict:
+    """Raises DataError with the last fault after the others were logged; returns counts."""
+    faults = [str(fault) for fault in find_faults(args.data_dir, has_text=not args.no_text)]
+    if faults:
+        more = f" (and {len(faults) - MAX_SHOWN} more faults)" if len(faults) > MAX_SHOWN else ""
+        shown = faults[:MAX_SHOWN]
+        for fault in shown[:-1]:
+            log.info(f"error: {fault}")
+        raise DataError(shown[-1] + more)
+    count = len(read_table(args.data_dir / "utt2spk"))
+    log.info(f"{args.data_dir}: {count:,} utterances, valid")
+    return {"in": count, "out": count, "dropped": 0}
+
+
+def inputs_of(data_dir: Path) -> tuple[Path, ...]:
+    """The tables of the directory and the audio they name."""
+    names = ("wav.scp", "utt2spk", "spk2utt", "text", "segments", "utt2speed")
+    tables = [data_dir / name for name in names if name == "wav.scp" or (data_dir / name).is_file()]
+    try:
+        audio = [Path(file) for file in read_table(data_dir / "wav.scp").values()]
+    except RetortError:  # reported by the check itself
+        audio = []
+    return (*tables, *(path for path in audio if path.is_file()))
+
+
+def main(argv: list[str]) -> None:
+    """Checks one data directory."""
+    parser = Parser(__doc__)
+    parser.add_job()
+    parser.add_argument("--no-text", action="store_true", help="the set is used without transcripts")
+    parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")
+    parser.add_argument("data_dir", type=Path)
+    args = parser.parse_args(argv)
+    if not args.incremental:
+        check(args)
+        return
+    manifest = args.data_dir / "validate.manifest.json"
+    job = Job("validate_data_dir", 1, manifest, inputs_of(args.data_dir), {"no_text": args.no_text})
+    job.run(args, lambda stage: check(args))
+
+
+if __name__ == "__main__":
+    run(main)
