@@ -97,7 +97,7 @@ if stage 1 data; then
   while read -r name role; do
     options=()
     if [[ $role == unlabelled ]]; then options+=(--no-text); fi
-    queue "validate.$name" python3 -m utils.validate_data_dir --incremental "${options[@]}" "${job[@]}" "$data_dir/$name"
+    queue "validate.$name" python3 -m utils.validate_data_dir --incremental --no-feats "${options[@]}" "${job[@]}" "$data_dir/$name"
   done <<<"$sets"
   drain
 fi

@@ -47,9 +47,10 @@ def main(argv: list[str]) -> None:
     parser.add_job()
     parser.add_argument("--publish", action="store_true", help="copy RESULTS.md into the working directory")
     parser.add_argument("--command", action="append", default=[], help="how the figures were made")
+    parser.add_argument("--out", type=Path, default=None, help="default: the first experiment folder")
     parser.add_argument("exp_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
-    home = args.exp_dirs[0]
+    home = args.out or args.exp_dirs[0]
     inputs = tuple(exp / "results.json" for exp in args.exp_dirs)
     job = Job("report", FORMAT, home / "report.manifest.json", inputs, {"commands": args.command})
     is_done = job.run(args, lambda stage: report(args.exp_dirs, stage, args.command))

@@ -21,7 +21,7 @@ MAX_SHOWN = 20
 
 def check(args: object) -> dict:
     """Raises DataError with the last fault after the others were logged; returns counts."""
-    faults = [str(fault) for fault in find_faults(args.data_dir, has_text=not args.no_text)]
+    faults = [str(fault) for fault in find_faults(args.data_dir, has_text=not args.no_text, has_feats=not args.no_feats)]
     if faults:
         more = f" (and {len(faults) - MAX_SHOWN} more faults)" if len(faults) > MAX_SHOWN else ""
         shown = faults[:MAX_SHOWN]
@@ -49,6 +49,7 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_job()
     parser.add_argument("--no-text", action="store_true", help="the set is used without transcripts")
+    parser.add_argument("--no-feats", action="store_true", help="leave out features, which may be out of date")
     parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> None:
         check(args)
         return
     manifest = args.data_dir / "validate.manifest.json"
-    job = Job("validate_data_dir", 1, manifest, inputs_of(args.data_dir), {"no_text": args.no_text})
+    job = Job("validate_data_dir", 1, manifest, inputs_of(args.data_dir), {"no_text": args.no_text, "no_feats": args.no_feats})
     job.run(args, lambda stage: check(args))
 
 

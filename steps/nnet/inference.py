@@ -15,10 +15,10 @@ MAX_FRAMES = 8000  # of a batch, padding counted
 def pad(matrices: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     """Matrices (T_i, F) -> (B, T, F) padded with 0, and (B,) lengths. T is at least 1."""
     lengths = torch.tensor([len(m) for m in matrices])
-    padded = torch.zeros(len(matrices), max(1, int(lengths.max())), matrices[0].shape[1])
+    padded = np.zeros((len(matrices), max(1, int(lengths.max())), matrices[0].shape[1]), np.float32)
     for row, matrix in zip(padded, matrices, strict=True):
-        row[: len(matrix)] = torch.from_numpy(matrix)
-    return padded, lengths
+        row[: len(matrix)] = matrix
+    return torch.from_numpy(padded), lengths
 
 
 def batches_by_length(num_frames: dict[str, int], max_frames: int = MAX_FRAMES) -> list[list[str]]:

@@ -14,17 +14,21 @@ REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
 Tables = dict[str, dict[str, str]]
 
 
-def find_faults(path: Path, check_audio: bool = True, has_text: bool = False) -> list[Fault]:
+FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
+
+
+def find_faults(path: Path, check_audio: bool = True, has_text: bool = False, has_feats: bool = True) -> list[Fault]:
     """All faults of the data directory `path`.
 
     Args:
         path: The directory.
         check_audio: Whether to open every recording.
         has_text: Whether `text` must be there.
+        has_feats: Whether to check the tables that go with features, if they are there.
     """
     if not path.is_dir():
         return [Fault(str(path), "not a data directory")]
-    tables, faults = _scan_all(path, has_text)
+    tables, faults = _scan_all(path, has_text, has_feats)
     if any(name not in tables for name in REQUIRED):
         return faults
     faults += [*_utterance_faults(path, tables), *_speaker_faults(path, tables), *_recording_faults(path, tables)]
@@ -33,10 +37,12 @@ def find_faults(path: Path, check_audio: bool = True, has_text: bool = False) ->
     return faults
 
 
-def _scan_all(path: Path, has_text: bool) -> tuple[Tables, list[Fault]]:
+def _scan_all(path: Path, has_text: bool, has_feats: bool) -> tuple[Tables, list[Fault]]:
     tables, faults = {}, []
     for name in ("spk2utt", "wav.scp", *UTT_TABLES, *SPK_TABLES):
         file = path / name
+        if name in FEATS_TABLES and not has_feats:
+            continue
         if not file.exists():
             if name in REQUIRED or (has_text and name == "text"):
                 faults.append(Fault(str(file), "missing"))
@@ -66,7 +72,7 @@ def _utterance_faults(path: Path, tables: Tables) -> Iterator[Fault]:
         for number, utt_id in enumerate(tables[other], start=1):
             if utt_id not in reference:
                 yield Fault(f"{path / other}:{number}", f"utterance '{utt_id}' is not in utt2spk", _fix(path))
-        partial = other in ("feats.scp", "utt2num_frames", "utt2dur", "utt2speed", "utt2uniq")
+        partial = other in (*FEATS_TABLES, "utt2speed", "utt2uniq")
         for number, utt_id in enumerate(() if partial else reference, start=1):
             if utt_id not in tables[other]:
                 yield Fault(f"{path}/utt2spk:{number}", f"utterance '{utt_id}' is not in {other}", _fix(path))

@@ -10,12 +10,23 @@ from utils.jobs.errors import MachineError
 from utils.jobs.watch import start_worker
 
 
-def map_in_processes(function: Callable, items: list, nj: int) -> list:
-    """`[function(x) for x in items]` on `nj` processes. Raises: MachineError when one of them dies."""
-    if nj == 1 or len(items) == 1:
+def map_in_processes(function: Callable, items: list, nj: int, is_fresh: bool = False) -> list:
+    """`[function(x) for x in items]` on `nj` processes.
+
+    Args:
+        function: A function of a module, and what it returns, must be picklable.
+        items: Its arguments.
+        nj: How many processes work side by side.
+        is_fresh: Whether each item gets a process of its own; else few items may be worked on in this one.
+
+    Raises: MachineError when a process dies.
+    """
+    if not is_fresh and (nj == 1 or len(items) == 1):
         return [function(item) for item in items]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with ProcessPoolExecutor(min(nj, len(items)), get_context("fork"), initializer=start_worker) as pool:
+    context, each = ("spawn", 1) if is_fresh else ("fork", None)
+    workers = min(nj, len(items))
+    with ProcessPoolExecutor(workers, get_context(context), start_worker, max_tasks_per_child=each) as pool:
         try:
             return list(pool.map(function, items))
         except BrokenProcessPool:

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Prints how fast Retort is, against the least that the same work can take on this machine. It is no test: a busy
+# machine changes the figures, so each ratio is of two times that were taken in turns.
+#
+#   tests/bench/run.sh                                      all, in less than 5 minutes
+#   tests/bench/run.sh --only features training --out FILE  some of: features training distilling decoding scoring startup
+#
+# Options:
+#   --only PART ...  these parts only
+#   --out FILE       write the table there too, as Markdown
+#   --help           this text
+#
+# Real recordings are read from $RETORT_CORPORA (../shared/data, seen from the repository); without them, noise.
+set -euo pipefail
+
+case ${1:-} in
+  --help | -h)
+    sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0"
+    exit 0
+    ;;
+esac
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+python=$("$root/utils/setup.sh" "$root/tests/requirements.txt" | tail -n 1)
+PATH=$(dirname "$python"):$PATH
+export PATH PYTHONPATH=$root:$root/tests PYTHONSAFEPATH=1 PYTHONUTF8=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+exec python3 -W ignore::UserWarning -m bench.table "$@"
