@@ -46,7 +46,6 @@ overrides=()
 option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
-command_line="$(basename "$0") $*"
 source "$root/utils/parse_options.sh"
 
 is_number() { [[ $2 =~ ^[0-9]{1,4}$ ]] || options_fail "--$1 '$2' is not a number"; }
@@ -133,23 +132,24 @@ fi
 
 if stage 7 students; then train students; fi
 
-# Runs a command on each run of each dev and test set: its folder and the data directory follow the arguments.
-on_decoded_sets() {
+eval_sets=$(awk '$2 == "dev" || $2 == "test" { print $1 }' <<<"$sets")
+if stage 8 decode; then
   while read -r name seed; do
-    while read -r name_of_set role; do
-      [[ $role == dev || $role == test ]] || continue
-      "$1" "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set" "$name.seed$seed.$name_of_set"
-    done <<<"$sets"
+    dirs=()
+    for name_of_set in $eval_sets; do dirs+=("$data_dir/$name_of_set"); done # names of sets hold no spaces
+    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" "$exp_dir/$name/seed$seed" "${dirs[@]}"
   done < <(list all)
   drain
-}
-decode() { queue "$3" python3 -m steps.decode --gpus "$gpus" "${job[@]}" "$1" "$2"; }
-score() { queue "$3" python3 -m steps.score "${conf[@]}" "${job[@]}" "$2" "$1/decode_$(basename "$2")"; }
-
-if stage 8 decode; then on_decoded_sets decode; fi
+fi
 
 if stage 9 score; then
-  on_decoded_sets score
+  while read -r name seed; do
+    for name_of_set in $eval_sets; do
+      queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
+        "$data_dir/$name_of_set" "$exp_dir/$name/seed$seed/decode_$name_of_set"
+    done
+  done < <(list all)
+  drain
   run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
 fi
 
@@ -157,7 +157,11 @@ if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 
 if stage 11 report; then
   if $publish; then job+=(--publish); fi
-  run report python3 -m steps.report --command "$command_line" "${job[@]}" "$exp_dir"
+  # what a person would type for the same figures
+  command=egs/$(basename "$recipe")/run.sh
+  if [[ -n $corpus_dir ]]; then command+=" --corpus-dir DIR"; fi
+  command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"
+  run report python3 -m steps.report --command "$command" "${job[@]}" "$exp_dir"
 fi
 
 ((stages_run > 0)) || options_fail "no stage ran"

@@ -1,12 +1,13 @@
 """exp/<system>/seed<k>, data/<set>/feats.scp -> exp/<system>/seed<k>/decode_<set>/{text,nbest.jsonl}
 
-    python3 -m steps.decode exp/student/seed0 data/test
+    python3 -m steps.decode exp/student/seed0 data/dev data/test
 
 CTC greedy. Each line of nbest.jsonl is one utterance: its hypotheses with text, score (nats) and the time at which
 each token begins.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 from utils.data_dir.tables import read_table, write_table
@@ -17,7 +18,7 @@ from utils.jobs.job import Job
 FORMAT = 1
 
 
-def decode(folder: Path, data_dir: Path, stage: Path, device: str) -> dict:
+def decode(folder: Path, data_dir: Path, device: str, stage: Path) -> dict:
     """Writes the hypotheses of one set; returns counts."""
     import torch
 
@@ -37,19 +38,20 @@ def decode(folder: Path, data_dir: Path, stage: Path, device: str) -> dict:
 
 
 def main(argv: list[str]) -> None:
-    """Decodes one set with one model."""
+    """Decodes sets with one model."""
     parser = Parser(__doc__)
     parser.add_job()
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("model", type=Path, help="a model folder")
-    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("data_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
-    inputs = [args.model / name for name in ("model.safetensors", "config.json", "tokens.txt")]
-    inputs.append(args.data_dir / "feats" / "manifest.json")
-    manifest = args.model / f"decode_{args.data_dir.name}" / "manifest.json"
     device = "cuda" if args.gpus else "cpu"
-    job = Job("decode", FORMAT, manifest, tuple(inputs), {"decoder": "greedy", "device": device})
-    job.run(args, lambda stage: decode(args.model, args.data_dir, stage, device))
+    model_files = [args.model / name for name in ("model.safetensors", "config.json", "tokens.txt")]
+    for data_dir in args.data_dirs:
+        inputs = (*model_files, data_dir / "feats" / "manifest.json")
+        manifest = args.model / f"decode_{data_dir.name}" / "manifest.json"
+        job = Job("decode", FORMAT, manifest, inputs, {"decoder": "greedy", "device": device})
+        job.run(args, partial(decode, args.model, data_dir, device))
 
 
 if __name__ == "__main__":

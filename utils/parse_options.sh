@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # the caller sets the variables
 # Option parsing for the driver, sourced after the defaults were set:
 #
 #   stage=0         # the first stage to run

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # the caller sets the variables
 # Stages and jobs for the driver, sourced. A stage is a numbered block; a job is one command with a log of its own.
 #
 #   if stage 2 features; then
@@ -64,16 +65,15 @@ reap() {
     printf '%s killed by signal %d after %d s\n' "$name" $((status - 128)) "$seconds" >>"$log"
     status=5
   fi
+  if ((status == 7)); then interrupted; fi
   if ((status != 0)); then
     printf '%s\n' "$output" | tail -n 15 >&2
     say "stage $RETORT_STAGE: $name failed with status $status after $seconds s; its log: $log"
     stop_jobs
     exit "$status"
   fi
-  printf '%s\n' "$output" | grep ': edited by hand\|was edited by hand' >&2 || true
-  if [[ $output == *": up to date"* ]]; then
-    return
-  fi
+  printf '%s\n' "$output" | grep 'was edited by hand' >&2 || true
+  [[ $output == *" command: "* ]] || return 0 # up to date
   jobs_done=$((jobs_done + 1))
   say "stage $RETORT_STAGE: $name: done in $seconds s"
 }

@@ -26,9 +26,12 @@ def write_archive(path: Path, final: Path, feats: list[tuple[str, np.ndarray]], 
     return {utt_id: f"{final}:{offset}" for (utt_id, _), offset in zip(feats, offsets, strict=True)}
 
 
+_OPEN = kaldiio.utils.LimitedSizeDict(64)  # archives that stay open, by path
+
+
 def read_feats(entry: str, utt_id: str = "") -> np.ndarray:
     """The float32 matrix (T, F) of a feats.scp entry. Raises: DataError when it cannot be read."""
     try:
-        return kaldiio.load_mat(entry)
+        return kaldiio.load_mat(entry, fd_dict=_OPEN)
     except (OSError, ValueError, AssertionError, RuntimeError, EOFError, IndexError) as e:
         raise DataError(f"{entry}: features of '{utt_id}' cannot be read ({e}); run steps.make_feats --force") from None

@@ -61,7 +61,8 @@ def make_shard(shard: Shard) -> ShardResult:
     torch.set_num_threads(1)
     feats, durations = [], {}
     for utterance in shard.utterances:
-        torch.manual_seed(hash_of(utterance.utt_id))  # dither must not depend on the order of work
+        if shard.settings.dither:
+            torch.default_generator.manual_seed(hash_of(utterance.utt_id))  # dither must not depend on the order of work
         samples = read_samples(utterance, shard.settings)
         durations[utterance.utt_id] = len(samples) / shard.settings.sample_rate_hz
         feats.append((utterance.utt_id, fbank(samples, shard.settings)))

@@ -1,9 +1,10 @@
 """LSTM acoustic model: stacked frames, recurrent layers (Graves et al. 2013; Sak et al. 2015)."""
 
 import math
+from functools import partial
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from steps.nnet.output import zero_padding
 from steps.nnet.subsampling import FrameStacking, subsampled_lens
@@ -36,13 +37,10 @@ class LstmEncoder(nn.Module):
         super().__init__()
         self.subsampling = subsampling
         self.stack = FrameStacking(input_dim, dim, subsampling)
-        self.lstm = nn.LSTM(
-            dim,
-            dim,
-            num_layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            dropout=dropout if num_layers > 1 else 0.0,
+        directions = 2 if bidirectional else 1
+        self.layers = nn.ModuleList(
+            nn.ModuleList(nn.LSTM(dim if i == 0 else directions * dim, dim) for _ in range(directions))
+            for i in range(num_layers)
         )
         self.dropout = nn.Dropout(dropout)
         self.output_dim = dim * (2 if bidirectional else 1)
@@ -55,9 +53,22 @@ class LstmEncoder(nn.Module):
     def forward(self, feats: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, F), (B,) -> (B, U, D), (B,). Padding must be 0."""
         x, lengths = self.stack(feats, feat_lens)
-        if self.lstm.bidirectional:  # the backward direction must start at the last frame, not in padding
-            packed = pack_padded_sequence(x, lengths.cpu().clamp(min=1), batch_first=True, enforce_sorted=False)
-            x, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.size(1))
-        else:
-            x, _ = self.lstm(x)
-        return zero_padding(self.dropout(x), lengths), lengths
+        x = x.transpose(0, 1)  # (U, B, D)
+        turn = partial(reverse_frames, rows=reversed_rows(lengths, x.size(0)))
+        for i, (forwards, *backwards) in enumerate(self.layers):
+            inputs = self.dropout(x) if i else x
+            outputs = [forwards(inputs)[0]] + [turn(lstm(turn(inputs))[0]) for lstm in backwards]
+            x = torch.cat(outputs, -1)
+        return zero_padding(self.dropout(x.transpose(0, 1)), lengths), lengths
+
+
+def reversed_rows(lengths: Tensor, max_len: int) -> Tensor:
+    """(U * B,) rows of a flattened (U, B) that reverse the frames of each utterance; padding stays in place."""
+    u = torch.arange(max_len, device=lengths.device).unsqueeze(1)
+    turned = torch.where(u < lengths, lengths - 1 - u, u)  # (U, B)
+    return (turned * len(lengths) + torch.arange(len(lengths), device=lengths.device)).flatten()
+
+
+def reverse_frames(x: Tensor, rows: Tensor) -> Tensor:
+    """(U, B, D) with the frames of each utterance in reverse order."""
+    return x.flatten(0, 1).index_select(0, rows).view_as(x)

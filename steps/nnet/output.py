@@ -30,4 +30,4 @@ def is_frame(lengths: Tensor, max_len: int) -> Tensor:
 
 def zero_padding(x: Tensor, lengths: Tensor) -> Tensor:
     """(B, U, D) with padding set to 0."""
-    return x.masked_fill(~is_frame(lengths, x.size(1)).unsqueeze(-1), 0.0)
+    return x * is_frame(lengths, x.size(1)).unsqueeze(-1)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from steps.nnet.output import zero_padding
+from steps.nnet.output import is_frame, zero_padding
 
 
 def subsampled_lens(feat_lens: Tensor, factor: int) -> Tensor:
@@ -51,7 +51,7 @@ class ConvSubsampling(nn.Module):
         x, lengths = feats.unsqueeze(1), feat_lens  # (B, 1, T, F)
         for conv in self.convs:
             lengths = subsampled_lens(lengths, conv.stride[0])
-            x = torch.relu(conv(x))  # (B, C, U, F')
-            x = zero_padding(x.transpose(1, 2).flatten(2), lengths).unflatten(2, (x.size(1), -1)).transpose(1, 2)
+            x = conv(x)  # (B, C, U, F')
+            x = (x * is_frame(lengths, x.size(2))[:, None, :, None]).relu_()
         x = self.linear(x.transpose(1, 2).flatten(2))  # (B, U, D)
         return zero_padding(x, lengths), lengths

@@ -4,6 +4,7 @@ Characters are joined into words at `<space>`; words stand for themselves.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from utils.data_dir.tables import read_lines
@@ -50,10 +51,13 @@ class TokenTable:
         """Identifies the table: two models understand each other's ids if and only if theirs are equal."""
         return sha256_text(self.to_text())
 
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens)}
+
     def encode(self, text: str) -> list[int | None]:
         """Token ids of a transcript; None where a token is not in the table."""
-        ids = {token: i for i, token in enumerate(self.tokens)}
-        return [ids.get(token) for token in split_text(text, self.unit)]
+        return [self._ids.get(token) for token in split_text(text, self.unit)]
 
     def decode(self, ids: list[int]) -> str:
         """The transcript that token ids stand for."""

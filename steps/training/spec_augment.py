@@ -17,10 +17,10 @@ class SpecAugment:
         s, (_, T, F) = self.settings, feats.shape
         lengths = feat_lens.cpu()
         widest = torch.minimum(torch.full_like(lengths, s.max_time_frames), (lengths * s.max_time_share).long())
-        mask = spans(lengths, widest, s.num_time_masks, T).unsqueeze(2)  # (B, T, 1)
+        mask_t = spans(lengths, widest, s.num_time_masks, T).unsqueeze(2)  # (B, T, 1)
         bins = torch.full_like(lengths, F)
-        mask = mask | spans(bins, torch.full_like(lengths, min(s.max_freq_bins, F)), s.num_freq_masks, F).unsqueeze(1)
-        return feats.masked_fill(mask.to(feats.device), 0.0)
+        mask_f = spans(bins, torch.full_like(lengths, min(s.max_freq_bins, F)), s.num_freq_masks, F).unsqueeze(1)
+        return feats * ~mask_t.to(feats.device) * ~mask_f.to(feats.device)
 
 
 def spans(sizes: Tensor, widest: Tensor, count: int, width: int) -> Tensor:

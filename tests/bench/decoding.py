@@ -21,6 +21,8 @@ def rows(folder: Path) -> list[Row]:
     seconds = race(runners, 5)
     duration_s = sum(num_frames.values()) / 100
     return [
-        speed_row(f"decoding, student, LSTM / {name}", duration_s, seconds["student"], seconds[name], Goal(), "x real time")
+        speed_row(
+            f"decoding, student, LSTM / {name}", duration_s, seconds["student"], seconds[name], Goal(), "x real time"
+        )
         for name in REFERENCES
     ]

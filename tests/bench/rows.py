@@ -1,7 +1,7 @@
 """A line of the table, and the stopwatch that fills it.
 
-    >>> Row("sleep", 2.0, 1.0, 2.0, Goal(at_most=1.5), "s").is_met
-    False
+>>> Row("sleep", 2.0, 1.0, 2.0, Goal(at_most=1.5), "s").is_met
+False
 """
 
 import statistics

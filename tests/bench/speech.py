@@ -60,6 +60,8 @@ def random_examples(folder: Path, count: int, num_tokens: int) -> list[Example]:
     archive = folder / "feats.ark"
     entries = write_archive(archive, archive, feats, compress=False)
     return [
-        Example(utt_id, entries[utt_id], len(x), tuple(rng.integers(1, num_tokens, len(x) // FRAMES_PER_TOKEN).tolist()))
+        Example(
+            utt_id, entries[utt_id], len(x), tuple(rng.integers(1, num_tokens, len(x) // FRAMES_PER_TOKEN).tolist())
+        )
         for utt_id, x in feats
     ]

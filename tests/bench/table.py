@@ -1,6 +1,6 @@
 """Runs the benchmarks and prints their table.
 
-    python3 -m bench.table --only training scoring --out table.md
+python3 -m bench.table --only training scoring --out table.md
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-PARTS = ("features", "training", "distilling", "decoding", "scoring", "startup")
+PARTS = ("features", "training", "distilling", "decoding", "scoring")
 HEAD = ("what", "ours", "reference", "unit", "ratio", "goal", "")
 
 

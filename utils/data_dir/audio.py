@@ -59,17 +59,19 @@ def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None
     """
     import soundfile
 
-    info = audio_info(path, rec_id)
-    if info.num_channels != 1:
-        raise DataError(
-            f"{path}: recording '{rec_id}' has {info.num_channels} channels, not 1; make it mono in data preparation"
-        )
-    start = round(start_s * info.sample_rate_hz)
-    stop = info.num_samples if end_s is None else min(round(end_s * info.sample_rate_hz), info.num_samples)
     try:
-        samples, rate = soundfile.read(path, start=start, frames=stop - start, dtype="float32")
+        with soundfile.SoundFile(path) as f:
+            rate, num_channels, total = f.samplerate, f.channels, f.frames
+            start = round(start_s * rate)
+            stop = total if end_s is None else min(round(end_s * rate), total)
+            f.seek(min(start, total))
+            samples = f.read(max(stop - start, 0), dtype="float32")
     except (RuntimeError, TypeError) as e:
         raise _unreadable(path, rec_id, e) from None
+    if num_channels != 1:
+        raise DataError(f"{path}: recording '{rec_id}' has {num_channels} channels, not 1; make it mono beforehand")
+    if stop <= start:
+        raise DataError(f"{path}: recording '{rec_id}' holds no samples from {start_s:g} s; replace the file")
     if len(samples) != stop - start:
         lost = (stop - start - len(samples)) / rate
         raise DataError(f"{path}: recording '{rec_id}' ends {lost:.2f} s before its header says; replace the file")

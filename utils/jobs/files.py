@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+MANY_FILES = 100
+
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
@@ -24,6 +26,15 @@ def fsync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def flush(paths: list[Path]) -> None:
+    """Forces files to the disk: one by one, or all that the machine holds back where they are many."""
+    if len(paths) > MANY_FILES:
+        os.sync()
+        return
+    for path in paths:
+        fsync(path)
 
 
 def replace(temporary: Path, path: Path) -> None:

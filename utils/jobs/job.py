@@ -6,12 +6,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.jobs import log
 from utils.jobs.errors import DataError, StaleError
-from utils.jobs.files import replace
+from utils.jobs.files import flush, fsync
 from utils.jobs.lock import lock
 from utils.jobs.manifest import (
     Manifest,
@@ -105,7 +105,7 @@ class Job:
         Returns: Whether outputs are now up to date, so that `--why` returns False for stale ones.
         """
         try:
-            reason = "--force" if options.force else self.stale_reason(options.verify)
+            reason = self._forced() if options.force else self.stale_reason(options.verify)
         except StaleError as e:
             if not options.why:
                 raise
@@ -114,6 +114,7 @@ class Job:
             return self._explain(reason)
         if reason is None:
             log.info(f"{name_of(self.manifest.parent)}: up to date")
+            self._refresh()
             return True
         lock(self.manifest.parent / f".{self.command}.lock")
         if self.log_file:
@@ -122,6 +123,23 @@ class Job:
         log.info(f"{name_of(self.manifest.parent)}: {reason}")
         self._work(options.force, build)
         return True
+
+    def _forced(self) -> str:
+        """--force needs no old manifest: one that cannot be read is removed."""
+        try:
+            Manifest.read(self.manifest)
+        except StaleError:
+            self.manifest.unlink()
+        return "--force"
+
+    def _refresh(self) -> None:
+        """After files were touched or copied: takes their new numbers, so that they need not be hashed again."""
+        old = Manifest.read(self.manifest)
+        inputs = {name: describe_input(Path(name), entry) for name, entry in old.inputs.items()}
+        outputs = output_entries(self.manifest)
+        outputs = {name: now if now[0] == was[0] else was for name, (was, now) in outputs.items()}
+        if (inputs, outputs) != (old.inputs, old.outputs) and os.access(self.manifest.parent, os.W_OK):
+            replace(old, inputs=inputs, outputs=outputs).write(self.manifest)
 
     def _explain(self, reason: str | None) -> bool:
         """Prints whether the work would be done, and tells the driver's later commands."""
@@ -178,9 +196,10 @@ class Job:
 
     def _read_inputs(self) -> dict:
         """Describes the inputs before the work, and refuses those that are missing or stale themselves."""
+        old = Manifest.read(self.manifest)
         inputs = {}
         for path in self.inputs:
-            entry = describe_input(path)
+            entry = describe_input(path, old.inputs.get(name_of(path)) if old else None)
             if entry is None:
                 raise DataError(f"{path}: missing; run the stage that makes it")
             stale = changed_input(path) if is_manifest(path) else None
@@ -191,23 +210,25 @@ class Job:
 
     def _commit(self, stage: Path, keep_edited: bool) -> dict:
         """Moves the finished files into place. From the first move to the new manifest there is none."""
-        old = Manifest.read(self.manifest)
-        before = output_entries(self.manifest) if old else {}
+        before = output_entries(self.manifest) if self.manifest.exists() else {}
         edited = {n for n, (was, now) in before.items() if keep_edited and now and now[0] != was[0]}
+        files = {path.relative_to(stage).as_posix(): path for path in sorted(stage.rglob("*")) if path.is_file()}
+        flush(list(files.values()))
         self.manifest.unlink(missing_ok=True)
         outputs = {}
-        for source in sorted(path for path in stage.rglob("*") if path.is_file()):
-            name = source.relative_to(stage).as_posix()
+        for name, source in files.items():
             target = self.folder / name
             if name in edited:
                 log.info(f"{target} was edited by hand: kept (--force makes it anew)")
                 outputs[name] = describe(source)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            replace(source, target)
+            os.replace(source, target)
             outputs[name] = describe(target)
         for name in before.keys() - outputs.keys() - edited:
             (self.folder / name).unlink(missing_ok=True)
+        for folder in {(self.folder / name).parent for name in outputs}:
+            fsync(folder)
         return outputs
 
 

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Sets up what the tests need, and runs them.
+#
+#   tests/run.sh                            all tests but the long ones and those for a GPU
+#   tests/run.sh -k frame_kl                what pytest selects
+#   tests/run.sh -m "long or not long"      the long ones too
+#   tests/run.sh tests/steps                one folder
+#
+# Real recordings are looked for in $RETORT_CORPORA (../shared/data, seen from the repository). Without them the
+# tests that need them are skipped; with them a skip is a failure.
+set -euo pipefail
+
+case ${1:-} in
+  --help | -h)
+    sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0"
+    exit 0
+    ;;
+esac
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+python=$(utils/setup.sh tests/requirements.txt | tail -n 1)
+PATH=$(dirname "$python"):$PATH
+export PATH PYTHONPATH=$root PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+has_target=false # whether an argument names tests
+for argument in "$@"; do
+  if [[ -e ${argument%%::*} ]]; then has_target=true; fi
+done
+targets=()
+if ! $has_target; then targets+=(tests); fi
+exec python3 -m pytest -c tests/pytest.ini --rootdir . "$@" "${targets[@]}"

@@ -1,0 +1,235 @@
+from dataclasses import asdict
+
+import pytest
+
+from steps.compare import parse_seeds
+from steps.config.load import all_systems, load, system_named, teacher_of
+from steps.config.signature import settings_of
+from steps.list_runs import lines_of
+from steps.scoring.collect import runs_of
+from tests.support import ROOT
+from utils.jobs.errors import UsageError
+
+BASE = """
+[features]
+sample_rate_hz = 8000
+[teacher.model]
+encoder = "conformer"
+num_layers = 2
+[teacher.train]
+updates = 10
+[student.model]
+encoder = "lstm"
+dim = 16
+[[student.distill]]
+loss = "frame_kl"
+temperature = 2
+"""
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """Writes a conf.toml, and loads it with overrides."""
+
+    def load_text(more="", *overrides, base=BASE):
+        (tmp_path / "conf.toml").write_text(base + more)
+        return load(tmp_path / "conf.toml", list(overrides))
+
+    return load_text
+
+
+RECIPES = sorted((ROOT / "egs").glob("*/conf.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
+def test_the_configuration_of_each_recipe_loads(path):
+    assert all_systems(load(path))
+
+
+def test_defaults_complete_what_a_recipe_leaves_out(conf):
+    config = conf()
+    assert config.data.test == ["test"] and config.features.num_mel_bins == 80
+    assert config.systems["student"].train.updates == 2000
+    assert config.systems["student"].model == {
+        "encoder": "lstm",
+        "dim": 16,
+        "num_layers": 1,
+        "bidirectional": False,
+        "subsampling": 4,
+        "dropout": 0.1,
+    }
+
+
+def test_the_settings_of_a_loss_are_completed(conf):
+    term = conf().systems["student"].distill[0]
+    assert term.settings == {"temperature": 2.0, "blank": "keep", "delay_frames": 0}
+    assert isinstance(term.settings["temperature"], float)
+
+
+FAULTS = [
+    ("[data]\ntrian = 'x'", "[data] has no setting 'trian'; valid: train, dev, test, unlabelled"),
+    ("[student.train]\nupdate = 3", "[student.train] has no setting 'update'; valid: updates,"),
+    ("[student.train]\nupdates = '3'", "student.train.updates = '3': not of type int"),
+    ("[student.train]\nupdates = 3.0", "student.train.updates = 3.0: not of type int"),
+    ("[student.train]\nupdates = true", "student.train.updates = True: not of type int"),
+    ("[student.train]\nupdates = 0", "student.train.updates = 0: must be at least 1"),
+    ("[student.train]\nranks = 0", "student.train.ranks = 0: must be at least 1"),
+    ("[data]\ntest = 'test'", "data.test = 'test': not of type list[str]"),
+    ("[tokens]\nunit = 'phone'", "tokens.unit = 'phone': choose one of char, word"),
+    ("[score]\nunit = 'bpe'", "score.unit = 'bpe': choose one of word, char, phone"),
+    ("[teacher.soft_labels]\nbits = 4", "teacher.soft_labels.bits = 4: choose one of 8, 16"),
+    ("[studnet]\nx = 1", "[studnet] is neither one of data, features, tokens, score, corpus nor a system"),
+    ("x = 1", "[student.distill.0] has no setting 'x'"),
+    ("[other.model]\nencoder = 'gru'", "other.model.encoder = 'gru': choose one of conformer, lstm"),
+    ("[other.model]\ndim = 3", "other.model.encoder = None: choose one of conformer, lstm"),
+    ("[other.model]\nencoder = 'lstm'\nheads = 3", "other.model has no setting 'heads'; valid: "),
+    ("[other.model]\nencoder = 'lstm'\ndim = 'x'", "other.model.dim = 'x': not of type int"),
+    ("[other]\nbase = 'studen'", "[other] base = 'studen': no such system; valid: student, other, teacher"),
+    ("[a]\nbase = 'student'\n[b]\nbase = 'a'", "[b] base = 'a', which has a base itself; one level only"),
+    ("[student.distil]\nloss = 'x'", "[student] has no setting 'distil'; valid: distill"),
+    ("[a]\nbase = 'teacher'\n[a.distill]\nloss = 'frame_kl'", "[a.distill] must be written [[a.distill]]"),
+    ("[[student.distill]]\nloss = 'frame_kll'", "student.distill.1.loss = 'frame_kll': choose one of frame_kl"),
+    ("[[student.distill]]\nweight = 1", "student.distill.1.loss = None: choose one of frame_kl"),
+    ("[[student.distill]]\nloss = 'frame_kl'\ntemp = 1", "student.distill.1 has no setting 'temp'; valid: temperature"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'x'", "[student] teacher = 'x': no other system; valid: teacher"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'student'", "[student] teacher = 'student': no other system"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'teacher/1'", "write it as teacher/seed1"),
+    ("[a]\nbase = 'student'\n[[a.distill]]\nloss = 'frame_kl'\nteacher = 'student'", "is itself distilled"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nsource = 'disk'", "source = 'disk': choose one of store, live"),
+    ("[[student.distill]]\nloss = 'frame_kl'\ntarget = 'x'", "target = 'x': choose one of frame_topk"),
+    ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
+    ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nblank = 'dorp'", "blank = 'dorp'"),
+    ("[[student.distill]]\nloss = 'frame_kl'\ndelay_frames = -1", "delay_frames"),
+    ("[student.train]\nlr = nan", "student.train.lr"),
+    ("[other.model]\nencoder = 'conformer'\ndropout = 1.5", "other.model.dropout"),
+    ("[[teacher]]", "teacher"),
+    ("[other]\nmodel = 3", "other.model"),
+    ("[other]\nmodel.encoder = 'lstm'\ntrain = 3", "other.train"),
+    ("not toml", "conf.toml"),
+]
+
+
+@pytest.mark.parametrize(("more", "said"), FAULTS)
+def test_each_fault_of_a_configuration_is_a_usage_error(conf, more, said):
+    with pytest.raises(UsageError) as caught:
+        conf(more)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_configuration_that_is_missing_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no such configuration"):
+        load(tmp_path / "conf.toml")
+
+
+@pytest.mark.parametrize(
+    ("override", "read"),
+    [
+        ("student.model.dim=32", lambda c: c.systems["student"].model["dim"] == 32),
+        ("student.train.lr=1", lambda c: c.systems["student"].train.lr == 1.0),
+        ("student.distill.0.weight=0", lambda c: c.systems["student"].distill[0].weight == 0.0),
+        ("student.distill.0.blank=drop", lambda c: c.systems["student"].distill[0].settings["blank"] == "drop"),
+        ('data.test=["a", "b"]', lambda c: c.data.test == ["a", "b"]),
+        ("data.train=train_clean", lambda c: c.data.train == "train_clean"),
+        ("score.unit=char", lambda c: c.score.unit == "char"),
+        ("corpus.split=unseen", lambda c: c.corpus == {"split": "unseen"}),
+    ],
+)
+def test_set_overrides_one_setting(conf, override, read):
+    assert read(conf("", override))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("student.model.dim", "not of the form table.key=value"),
+        ("dim=3", "not of the form table.key=value"),
+        ("student.distill.weight=0", "name the number of the term"),
+        ("student.distill.1.weight=0", "there is no term 1; there are 1, from 0"),
+        ("student.distill.x.weight=0", "there is no term x"),
+        ("student.model.dim.x=0", "'dim' is a value, not a table"),
+        ("student.model.dims=3", "student.model has no setting 'dims'; valid: dim"),
+        ("studnet.model.dim=3", "studnet"),
+    ],
+)
+def test_a_wrong_override_is_a_usage_error(conf, override, said):
+    with pytest.raises(UsageError, match=said):
+        conf("", override)
+
+
+def test_base_is_inherited_and_overlaid(conf):
+    config = conf("[small]\nbase = 'student'\n[small.model]\ndim = 8\n[small.train]\nlr = 0.5")
+    small, student = config.systems["small"], config.systems["student"]
+    assert small.model == {**student.model, "dim": 8}
+    assert (small.train.lr, small.train.updates) == (0.5, student.train.updates)
+    assert small.distill == student.distill
+
+
+def test_distillation_terms_replace_those_of_the_base(conf):
+    config = conf("[small]\nbase = 'student'\n[[small.distill]]\nloss = 'frame_kl'\nweight = 0.9")
+    assert [term.weight for term in config.systems["small"].distill] == [0.9]
+
+
+def test_the_twin_differs_in_its_name_and_terms_only(conf):
+    config = conf()
+    twin, student = system_named(config, "student_plain"), system_named(config, "student")
+    assert twin.distill == () and twin.name == "student_plain"
+    keep = [key for key in asdict(student) if key not in ("name", "distill")]
+    assert all(asdict(twin)[key] == asdict(student)[key] for key in keep)
+
+
+def test_a_system_without_terms_has_no_twin(conf):
+    assert sorted(all_systems(conf())) == ["student", "student_plain", "teacher"]
+
+
+def test_a_system_named_like_a_twin_is_refused(conf):
+    with pytest.raises(UsageError, match="student_plain"):
+        conf("[student_plain.model]\nencoder = 'lstm'\ndim = 3")
+
+
+def test_an_unknown_system_is_refused_with_the_valid_names(conf):
+    with pytest.raises(UsageError, match="no system 'studnet'; valid: student, student_plain, teacher"):
+        system_named(conf(), "studnet")
+
+
+@pytest.mark.parametrize(("teacher", "expected"), [("teacher", ("teacher", 0)), ("teacher/seed2", ("teacher", 2))])
+def test_a_teacher_is_named_with_its_seed(conf, teacher, expected):
+    config = conf("", f"student.distill.0.teacher={teacher}")
+    assert teacher_of(config.systems["student"].distill[0]) == expected
+
+
+def test_teachers_have_the_seeds_that_are_named(conf):
+    config = conf("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'teacher/seed1'")
+    assert runs_of(config, [0, 1, 2]) == {"teacher": [0, 1], "student": [0, 1, 2], "student_plain": [0, 1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("what", "lines"),
+    [
+        ("sets", ["train train", "dev dev", "test test"]),
+        ("teachers", ["teacher 0"]),
+        ("students", ["student 0", "student_plain 0", "student 1", "student_plain 1"]),
+        ("soft_labels", ["teacher 0 train"]),
+    ],
+)
+def test_runs_are_listed(conf, what, lines):
+    assert lines_of(conf(), [0, 1], what) == lines
+
+
+def test_a_set_with_two_roles_is_listed_once(conf):
+    assert lines_of(conf("", "data.dev=test"), [0], "sets") == ["train train", "test dev"]
+
+
+@pytest.mark.parametrize("text", ["", "x", "0 0", "-1", "1.5", "0,1"])
+def test_seeds_that_are_no_different_numbers_are_refused(text):
+    with pytest.raises(UsageError, match="different numbers separated by spaces"):
+        parse_seeds(text)
+
+
+def test_settings_are_read_from_the_source():
+    found = settings_of(ROOT / "steps" / "losses" / "frame_kl.py", "frame_kl")
+    assert {key: (s.type, s.default) for key, s in found.items()} == {
+        "temperature": ("float", 1.0),
+        "blank": ("str", "keep"),
+        "delay_frames": ("int", 0),
+    }

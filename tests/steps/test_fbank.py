@@ -1,0 +1,81 @@
+import kaldi_native_fbank as knf
+import numpy as np
+import pytest
+
+from steps.config.schema import FeaturesConfig
+from steps.features.fbank import fbank, num_frames
+
+
+def reference(samples, settings):
+    """The features of kaldi-native-fbank, which sherpa-onnx computes at run time."""
+    options = knf.FbankOptions()
+    options.frame_opts.samp_freq = settings.sample_rate_hz
+    options.frame_opts.dither = 0
+    options.frame_opts.snip_edges = settings.snip_edges
+    options.frame_opts.frame_length_ms = settings.frame_length_ms
+    options.frame_opts.frame_shift_ms = settings.frame_shift_ms
+    options.mel_opts.num_bins = settings.num_mel_bins
+    options.mel_opts.low_freq = settings.low_freq
+    options.mel_opts.high_freq = settings.high_freq
+    options.energy_floor = 0.0
+    computer = knf.OnlineFbank(options)
+    computer.accept_waveform(settings.sample_rate_hz, samples.tolist())
+    computer.input_finished()
+    frames = [computer.get_frame(i) for i in range(computer.num_frames_ready)]
+    return np.array(frames, np.float32).reshape(-1, settings.num_mel_bins)
+
+
+def signal(duration_s, rate):
+    """Tones in noise."""
+    time_s = np.arange(round(duration_s * rate)) / rate
+    noise = np.random.default_rng(0).standard_normal(len(time_s))
+    return (0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.05 * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize("bins", [23, 40, 80])
+def test_fbank_equals_kaldi_native_fbank(rate, bins):
+    settings = FeaturesConfig(sample_rate_hz=rate, num_mel_bins=bins)
+    expected = reference(signal(1.2, rate), settings)
+    found = fbank(signal(1.2, rate), settings)
+    assert found.shape == expected.shape == (120, bins)
+    assert np.abs(found - expected).max() < 0.01
+
+
+def test_fbank_equals_kaldi_native_fbank_with_snipped_edges():
+    settings = FeaturesConfig(sample_rate_hz=8000, snip_edges=True)
+    expected = reference(signal(0.5, 8000), settings)
+    found = fbank(signal(0.5, 8000), settings)
+    assert found.shape == expected.shape == (48, 80)
+    assert np.abs(found - expected).max() < 0.01
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize(("duration_s", "frames"), [(0.001, 0), (0.005, 1), (0.02, 2), (0.025, 3), (0.03, 3)])
+def test_short_signals_have_kaldis_frames(rate, duration_s, frames):
+    settings = FeaturesConfig(sample_rate_hz=rate, num_mel_bins=40)
+    found = fbank(signal(duration_s, rate), settings)
+    assert found.shape == reference(signal(duration_s, rate), settings).shape == (frames, 40)
+    assert found.dtype == np.float32 and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("duration_s", [0.005, 0.012, 0.02, 0.024])
+def test_signals_shorter_than_a_window_equal_kaldi_native_fbank(duration_s):
+    settings = FeaturesConfig(sample_rate_hz=8000, num_mel_bins=40)
+    samples = signal(duration_s, 8000)
+    assert np.abs(fbank(samples, settings) - reference(samples, settings)).max() < 0.01
+
+
+def test_a_short_signal_with_snipped_edges_has_no_frame():
+    settings = FeaturesConfig(sample_rate_hz=8000, snip_edges=True)
+    assert fbank(signal(0.02, 8000), settings).shape == reference(signal(0.02, 8000), settings).shape == (0, 80)
+
+
+def test_silence_is_finite():
+    assert np.isfinite(fbank(np.zeros(8000, np.float32), FeaturesConfig(sample_rate_hz=8000))).all()
+
+
+@pytest.mark.parametrize("samples", [0, 39, 40, 119, 120, 8000, 8039, 8040])
+def test_num_frames_is_what_fbank_gives(samples):
+    settings = FeaturesConfig(sample_rate_hz=8000, num_mel_bins=23)
+    assert num_frames(samples, settings) == len(fbank(np.full(samples, 0.1, np.float32), settings))

@@ -1,0 +1,120 @@
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+
+from steps.config.schema import FeaturesConfig
+from steps.features.archive import read_feats, write_archive
+from steps.features.cmvn import accumulate, read_cmvn, write_cmvn
+from steps.features.extract import hash_of, make_shards, read_samples
+from utils.data_dir.data_dir import Utterance
+from utils.jobs.errors import DataError
+
+
+def write(tmp_path, matrices, compress=False):
+    path = tmp_path / "feats.1.ark"
+    return write_archive(path, path, list(matrices.items()), compress)
+
+
+def test_matrices_are_read_back_as_they_were_written(tmp_path):
+    generator = np.random.default_rng(0)
+    matrices = {f"a-{n}": generator.standard_normal((n, 4)).astype(np.float32) for n in (3, 1, 7)}
+    scp = write(tmp_path, matrices)
+    assert all(np.array_equal(read_feats(scp[u]), matrix) for u, matrix in matrices.items())
+
+
+def test_a_matrix_without_frames_is_read_back(tmp_path):
+    scp = write(tmp_path, {"a": np.zeros((0, 4), np.float32)})
+    assert len(read_feats(scp["a"])) == 0
+
+
+def test_compressed_matrices_are_close(tmp_path):
+    matrix = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    assert np.abs(read_feats(write(tmp_path, {"a": matrix}, True)["a"]) - matrix).max() < 0.05
+
+
+def test_kaldiio_reads_the_archive(tmp_path):
+    write(tmp_path, {"a": np.ones((2, 3), np.float32)})
+    assert [(u, m.shape) for u, m in kaldiio.load_ark(str(tmp_path / "feats.1.ark"))] == [("a", (2, 3))]
+
+
+@pytest.mark.parametrize("entry", ["no.ark:5", "feats.1.ark:99999", "feats.1.ark:0", "feats.1.ark:7"])
+def test_features_that_cannot_be_read_are_a_data_error(tmp_path, monkeypatch, entry):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"a-1": np.ones((2, 3), np.float32)})
+    with pytest.raises(DataError, match="features of 'a-1' cannot be read"):
+        read_feats(entry, "a-1")
+
+
+def test_cmvn_is_the_mean_and_standard_deviation_of_all_frames(tmp_path):
+    generator = np.random.default_rng(0)
+    matrices = {str(n): generator.normal(5, 2, (n, 4)).astype(np.float32) for n in (30, 50)}
+    write_cmvn(tmp_path / "cmvn", accumulate(write(tmp_path, matrices)))
+    mean, sd = read_cmvn(tmp_path / "cmvn")
+    frames = np.concatenate(list(matrices.values()))
+    assert np.allclose(mean, frames.mean(0), atol=1e-5) and np.allclose(sd, frames.std(0), atol=1e-5)
+
+
+def test_kaldiio_reads_the_cmvn_statistics(tmp_path):
+    stats = np.array([[1.5, 2.0, 2.0], [3.0, 4.0, 0.0]])
+    write_cmvn(tmp_path / "cmvn", stats)
+    assert np.array_equal(kaldiio.load_mat(str(tmp_path / "cmvn")), stats)
+
+
+def test_a_bin_without_variance_has_a_standard_deviation_above_0(tmp_path):
+    write_cmvn(tmp_path / "cmvn", accumulate(write(tmp_path, {"a": np.ones((3, 2), np.float32)})))
+    assert (read_cmvn(tmp_path / "cmvn")[1] > 0).all()
+
+
+@pytest.mark.parametrize("content", ["", "[ 1 2 ]", "not a matrix", " [\n 1 2 3\n 1 x 0 ]\n", " [\n 1 2 3\n 1 2 ]\n"])
+def test_malformed_cmvn_is_a_data_error(tmp_path, content):
+    (tmp_path / "cmvn").write_text(content)
+    with pytest.raises(DataError, match="not a matrix of CMVN statistics"):
+        read_cmvn(tmp_path / "cmvn")
+
+
+def utterance(path, **more):
+    return Utterance("a-1", "a-1", str(path), **more)
+
+
+def write_tone(path, rate):
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 200 * np.arange(rate) / rate), rate)
+    return path
+
+
+def test_another_rate_is_refused(tmp_path):
+    with pytest.raises(DataError, match="utterance 'a-1' has 16000 Hz, not 8000; set features.sample_rate_hz, or"):
+        read_samples(utterance(write_tone(tmp_path / "a.wav", 16000)), FeaturesConfig(sample_rate_hz=8000))
+
+
+def test_another_rate_is_converted_where_asked_for(tmp_path):
+    settings = FeaturesConfig(sample_rate_hz=8000, resample=True)
+    found = read_samples(utterance(write_tone(tmp_path / "a.wav", 16000)), settings)
+    expected = read_samples(utterance(write_tone(tmp_path / "b.wav", 8000)), settings)
+    assert len(found) == 8000 and np.abs(found - expected)[200:-200].max() < 0.001
+
+
+def test_speed_shortens_and_raises_the_pitch(tmp_path):
+    settings = FeaturesConfig(sample_rate_hz=8000)
+    found = read_samples(utterance(write_tone(tmp_path / "a.wav", 8000), speed=1.25), settings)
+    spectrum = np.abs(np.fft.rfft(found))
+    assert len(found) == 6400 and np.argmax(spectrum) * 8000 / 6400 == 250
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_not_finite_are_refused(tmp_path, value):
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, value, 0.0]), 8000, subtype="FLOAT")
+    with pytest.raises(DataError, match="utterance 'a-1' has NaN or infinite samples"):
+        read_samples(utterance(tmp_path / "a.wav"), FeaturesConfig(sample_rate_hz=8000))
+
+
+def test_shards_hold_a_fixed_number_of_utterances(tmp_path):
+    settings = FeaturesConfig(utts_per_shard=2)
+    shards = make_shards([utterance(str(i)) for i in range(5)], tmp_path, tmp_path, settings)
+    assert [(len(s.utterances), s.path.name) for s in shards] == [(2, "feats.1.ark"), (2, "feats.2.ark"), (1, "feats.3.ark")]
+
+
+def test_the_seed_of_an_utterance_is_the_same_in_every_process():
+    assert hash_of("a-1") == 8150395231846384953 >> 0 or hash_of("a-1") == int.from_bytes(
+        __import__("hashlib").sha256(b"a-1").digest()[:8], "big"
+    ) // 2

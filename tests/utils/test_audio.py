@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import soundfile
+
+from tests.support import write_wav
+from utils.data_dir.audio import audio_info, read_audio
+from utils.jobs.errors import DataError
+
+
+def test_header_is_read(tmp_path):
+    info = audio_info(str(write_wav(tmp_path / "a.wav", 0.5, 16000)), "a")
+    assert (info.sample_rate_hz, info.num_samples, info.num_channels, info.duration_s) == (16000, 8000, 1, 0.5)
+
+
+def test_samples_are_between_minus_1_and_1(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([0, 16384, -32768], np.int16), 8000)
+    samples, rate = read_audio(str(tmp_path / "a.wav"), "a")
+    assert (samples.tolist(), samples.dtype, rate) == ([0.0, 0.5, -1.0], np.float32, 8000)
+
+
+def test_a_part_of_a_recording_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.arange(8000, dtype=np.int16), 8000)
+    samples, _ = read_audio(str(tmp_path / "a.wav"), "a", 0.5, 0.75)
+    assert (samples * 32768).round().astype(int).tolist() == list(range(4000, 6000))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_encodings_of_one_signal_give_the_same_samples(tmp_path, subtype):
+    signal = np.random.default_rng(0).integers(-20000, 20000, 800).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", signal / 32768, 8000, subtype=subtype)
+    samples, _ = read_audio(str(tmp_path / "a.wav"), "a")
+    assert np.array_equal(samples, (signal / 32768).astype(np.float32))
+
+
+def test_stereo_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((80, 2)), 8000)
+    with pytest.raises(DataError, match="recording 'a' has 2 channels, not 1"):
+        read_audio(str(tmp_path / "a.wav"), "a")
+
+
+@pytest.mark.parametrize("size", [45, 1000, 7999])
+def test_a_file_that_ends_before_its_header_says_is_refused(tmp_path, size):
+    path = write_wav(tmp_path / "a.wav")
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(DataError, match="recording 'a'"):
+        read_audio(str(path), "a")
+
+
+def test_500_malformed_files_are_refused_or_read_whole(tmp_path):
+    good = write_wav(tmp_path / "good.wav", 0.1).read_bytes()
+    generator = np.random.default_rng(1)
+    path = tmp_path / "bad.wav"
+    for _ in range(500):
+        data = bytearray(good)
+        for place in generator.integers(0, 60, 3):
+            data[place] = generator.integers(256)
+        path.write_bytes(data)
+        try:
+            count = audio_info(str(path), "a").num_samples
+            assert len(read_audio(str(path), "a")[0]) == count
+        except DataError:
+            pass

@@ -1,0 +1,37 @@
+import pytest
+
+from utils.data_dir.corpus import CorpusUtterance, find_audio, normalise_text, to_data_dir
+from utils.jobs.errors import DataError
+
+
+def test_text_is_composed_and_single_spaced():
+    assert normalise_text(" cafe\u0301\u00a0 noir\t") == "café noir"
+
+
+def test_an_id_that_comes_twice_is_refused(tmp_path):
+    one = CorpusUtterance("a-1", "a", tmp_path / "1.wav", "x")
+    with pytest.raises(DataError, match="utterance id 'a-1' comes twice"):
+        to_data_dir(tmp_path, [one, one])
+
+
+def test_text_is_left_out_where_nothing_is_transcribed(tmp_path):
+    tables = to_data_dir(tmp_path, [CorpusUtterance("a-1", "a", tmp_path / "1.wav", None)]).tables
+    assert sorted(tables) == ["utt2spk", "wav.scp"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match="no such folder; --corpus-dir must hold files such as 1.wav"):
+        find_audio(tmp_path / "none", "*.wav", "1.wav")
+
+
+def test_a_wrong_folder_says_what_is_expected_and_found(tmp_path):
+    (tmp_path / "readme").touch()
+    with pytest.raises(DataError, match="expected files such as 1.wav, found readme"):
+        find_audio(tmp_path, "*.wav", "1.wav")
+
+
+def test_the_right_folder_nearby_is_proposed(tmp_path):
+    (tmp_path / "waves").mkdir()
+    (tmp_path / "waves" / "1.wav").touch()
+    with pytest.raises(DataError, match="did you mean .*/waves?"):
+        find_audio(tmp_path, "*.wav", "1.wav")
