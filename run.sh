@@ -29,27 +29,25 @@
 # 6 in use by another run, 7 interrupted, 1 a bug in Retort.
 set -euo pipefail
 
+{ # bash reads the whole block before it runs, so that the file may be edited meanwhile
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$root/egs/demo
-stage=0
-stop_stage=11
+stage=0 stop_stage=11
 nj=$(nproc)
 gpus=0
 seeds="0 1 2"
 corpus_dir=
-data_dir=data
-exp_dir=exp
-publish=false
-why=false
-force=false
+data_dir=data exp_dir=exp
+publish=false why=false force=false
 overrides=()
 option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
 
-is_number() { [[ $2 =~ ^[0-9]{1,4}$ ]] || options_fail "--$1 '$2' is not a number"; }
-is_number stage "$stage" && is_number stop-stage "$stop_stage" && is_number nj "$nj" && is_number gpus "$gpus"
+for name in stage stop_stage nj gpus; do
+  [[ ${!name} =~ ^[0-9]{1,4}$ ]] || options_fail "--${name//_/-} '${!name}' is not a number"
+done
 ((nj > 0)) || options_fail "--nj must be at least 1"
 ((stage <= stop_stage && stop_stage <= 11)) || options_fail "no stage from $stage to $stop_stage; they are 0 to 11"
 [[ -f $recipe/conf.toml ]] || options_fail "--recipe '$recipe' holds no conf.toml"
@@ -60,32 +58,19 @@ python=$("$root/utils/setup.sh" | tail -n 1)
 PATH=$(dirname "$python"):$PATH
 export PATH PYTHONPATH=$root PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=${PYTHONDONTWRITEBYTECODE:-} PYTHONUTF8=1
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 RETORT_DRIVER_PID=$$
-if [[ -t 2 ]]; then # progress bars go to the terminal, past the logs
-  exec 3>&2
-  export RETORT_BAR_FD=3
-fi
 cd "$recipe"
-mkdir -p "$exp_dir"
-exec 9>>"$exp_dir/.run.lock"
-python3 -m utils.jobs.lock 9 || { echo "run.sh: $recipe/$exp_dir: in use by another run" >&2 && exit 6; }
-
 first_stage=$stage
 side_by_side=$((gpus > 0 ? 1 : nj))
 source "$root/utils/stages.sh"
-if $why; then
-  RETORT_WHY_FILE=$(mktemp)
-  export RETORT_WHY_FILE
-  trap 'rm -f "$RETORT_WHY_FILE"' EXIT
-fi
+
 job=() # options of every job
 if $force; then job+=(--force); fi
 conf=("${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" "${conf[@]}" "$@"; }
 sets=$(list sets)
 train_set=$(awk '$2 == "train" { print $1 }' <<<"$sets")
-corpus=(--data-dir "$data_dir")
-if [[ -n $corpus_dir ]]; then corpus+=(--corpus-dir "$corpus_dir"); fi
-folders=(--data-dir "$data_dir" --exp-dir "$exp_dir" --gpus "$gpus")
+corpus=(--data-dir "$data_dir" ${corpus_dir:+--corpus-dir "$corpus_dir"})
+folders=(--data-dir "$data_dir" --exp-dir "$exp_dir")
 
 if stage 0 corpus && [[ -z $corpus_dir && -f local/get_corpus.py ]]; then
   run corpus python3 local/get_corpus.py --nj "$nj" "${conf[@]}" "${job[@]}"
@@ -94,9 +79,10 @@ fi
 if stage 1 data; then
   run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
   while read -r name role; do
-    options=()
-    if [[ $role == unlabelled ]]; then options+=(--no-text); fi
-    queue "validate.$name" python3 -m utils.validate_data_dir --incremental --no-feats "${options[@]}" "${job[@]}" "$data_dir/$name"
+    text=()
+    if [[ $role == unlabelled ]]; then text=(--no-text); fi
+    queue "validate.$name" python3 -m utils.validate_data_dir --incremental --no-feats "${text[@]}" "${job[@]}" \
+      "$data_dir/$name"
   done <<<"$sets"
   drain
 fi
@@ -111,13 +97,13 @@ fi
 if stage 3 tokens; then
   run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/$train_set" "$data_dir/lang"
 fi
-
 if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-training"; fi
 
 # Trains the runs that list_runs names $1.
 train() {
   while read -r name seed; do
-    queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" "${folders[@]}" "${conf[@]}" "${job[@]}"
+    queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --gpus "$gpus" "${folders[@]}" \
+      "${conf[@]}" "${job[@]}"
   done < <(list "$1")
   drain
 }
@@ -125,26 +111,25 @@ if stage 5 teacher; then train teachers; fi
 
 if stage 6 "soft labels"; then
   while read -r name seed name_of_set; do
-    run "$name.seed$seed.$name_of_set" python3 -m steps.make_soft_labels --nj "$nj" "${conf[@]}" "${job[@]}" \
-      "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set"
+    run "$name.seed$seed.$name_of_set" python3 -m steps.make_soft_labels --nj "$nj" --gpus "$gpus" "${conf[@]}" \
+      "${job[@]}" "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set"
   done < <(list soft_labels)
 fi
 
 if stage 7 students; then train students; fi
 
-eval_sets=$(awk '$2 == "dev" || $2 == "test" { print $1 }' <<<"$sets")
+mapfile -t eval_sets < <(awk '$2 == "dev" || $2 == "test" { print $1 }' <<<"$sets")
 if stage 8 decode; then
   while read -r name seed; do
-    dirs=()
-    for name_of_set in $eval_sets; do dirs+=("$data_dir/$name_of_set"); done # names of sets hold no spaces
-    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" "$exp_dir/$name/seed$seed" "${dirs[@]}"
+    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" \
+      "$exp_dir/$name/seed$seed" "${eval_sets[@]/#/$data_dir/}"
   done < <(list all)
   drain
 fi
 
 if stage 9 score; then
   while read -r name seed; do
-    for name_of_set in $eval_sets; do
+    for name_of_set in "${eval_sets[@]}"; do
       queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
         "$data_dir/$name_of_set" "$exp_dir/$name/seed$seed/decode_$name_of_set"
     done
@@ -154,13 +139,11 @@ if stage 9 score; then
 fi
 
 if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
-
 if stage 11 report; then
   if $publish; then job+=(--publish); fi
   # what a person would type for the same figures
-  command=egs/$(basename "$recipe")/run.sh
-  if [[ -n $corpus_dir ]]; then command+=" --corpus-dir DIR"; fi
-  command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"
+  command="egs/$(basename "$recipe")/run.sh${corpus_dir:+ --corpus-dir DIR} --seeds \"$seeds\""
+  command+=${overrides[*]:+ ${overrides[*]}}
   run report python3 -m steps.report --command "$command" "${job[@]}" "$exp_dir"
 fi
 
@@ -168,3 +151,5 @@ fi
 if $why; then exit 0; fi
 if ((jobs_done == 0)); then say "nothing to do: everything is up to date"; fi
 if ((stop_stage >= 9)); then python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$exp_dir"; fi
+exit 0
+}

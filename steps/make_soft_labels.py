@@ -18,11 +18,11 @@ FORMAT = 1
 MODEL_FILES = ("model.safetensors", "config.json", "tokens.txt")
 
 
-def make_soft_labels(folder: Path, data_dir: Path, stage: Path, settings: object, nj: int) -> dict:
+def make_soft_labels(folder: Path, data_dir: Path, stage: Path, settings: object, nj: int, device: str) -> dict:
     """Writes the store of one set; returns counts."""
     from steps.distillation.extract import extract
 
-    done = extract(folder, data_dir, stage, settings, nj)
+    done = extract(folder, data_dir, stage, settings, nj, device)
     write_table(stage / "soft_labels.scp", done.places)
     log.info(
         f"{data_dir}: {len(done.places):,} utterances, {done.bytes_per_second:.0f} bytes per second of speech, "
@@ -38,14 +38,16 @@ def main(argv: list[str]) -> None:
     parser.add_config()
     parser.add_job()
     parser.add_nj()
+    parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("teacher", type=Path, help="a model folder")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     settings = system_named(load(args.config, args.set), args.teacher.parent.name).soft_labels
     inputs = [*(args.teacher / name for name in MODEL_FILES), args.data_dir / "feats" / "manifest.json"]
     manifest = args.teacher / "soft_labels" / args.data_dir.name / "frame_topk" / "manifest.json"
-    job = Job("make_soft_labels", FORMAT, manifest, tuple(inputs), asdict(settings))
-    job.run(args, lambda stage: make_soft_labels(args.teacher, args.data_dir, stage, settings, args.nj))
+    device = "cuda" if args.gpus else "cpu"
+    job = Job("make_soft_labels", FORMAT, manifest, tuple(inputs), asdict(settings) | {"device": device})
+    job.run(args, lambda stage: make_soft_labels(args.teacher, args.data_dir, stage, settings, args.nj, device))
 
 
 if __name__ == "__main__":

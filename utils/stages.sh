@@ -6,7 +6,20 @@
 #     queue train_a …; queue train_b …; drain      # side by side, at most $side_by_side at once
 #   fi
 #
-# Uses: stage, stop_stage, exp_dir, why, side_by_side.
+# Uses: first_stage, stop_stage, exp_dir, why, side_by_side. Locks $exp_dir until the shell ends.
+
+mkdir -p "$exp_dir"
+exec 9>>"$exp_dir/.run.lock"
+python3 -m utils.jobs.lock 9 || { echo "run.sh: $PWD/$exp_dir: in use by another run" >&2 && exit 6; }
+if [[ -t 2 ]]; then # progress bars go to the terminal, past the logs
+  exec 3>&2
+  export RETORT_BAR_FD=3
+fi
+if $why; then # tells later commands what earlier ones would write
+  RETORT_WHY_FILE=$(mktemp)
+  export RETORT_WHY_FILE
+  trap 'rm -f "$RETORT_WHY_FILE"' EXIT
+fi
 
 stages_run=0
 jobs_done=0
@@ -44,7 +57,7 @@ queue() {
   touch "$log"
   local size
   size=$(stat -c %s "$log")
-  RETORT_BAR_SLOT=${#job_name[@]} "$@" >>"$log" 2>&1 &
+  RETORT_BAR_SLOT=${#job_name[@]} "$@" </dev/null >>"$log" 2>&1 9>&- &
   job_name[$!]=$name job_log[$!]=$log job_size[$!]=$size job_start[$!]=$SECONDS
 }
 

@@ -11,12 +11,15 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
 splits="published unseen"
+seeds="0 1 2"
 publish=false
 options=()
 while (($# > 0)); do
   case $1 in
     --split) splits=${2:-} && shift ;;
     --split=*) splits=${1#*=} ;;
+    --seeds) seeds=${2:-} && options+=(--seeds "$seeds") && shift ;;
+    --seeds=*) seeds=${1#*=} && options+=("$1") ;;
     --publish) publish=true ;;
     --help | -h) sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0" && exit 0 ;;
     *) options+=("$1") ;;
@@ -51,7 +54,7 @@ cd "$here"
 if [[ $splits == *unseen* ]]; then # the six test speakers as one test set
   folds=()
   for speaker in $speakers; do folds+=("exp/unseen/$speaker"); done
-  "$python" -m steps.compare --out exp/unseen "${folds[@]}"
+  "$python" -m steps.compare --seeds "$seeds" --out exp/unseen "${folds[@]}"
 fi
 if $publish; then
   "$python" -m steps.report --publish --out exp --command "egs/fsdd/run.sh --corpus-dir DIR --publish" \

@@ -51,6 +51,7 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
     top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items()}
     built = {name: build_system(name, inherit(name, systems)) for name in systems}
     check_teachers(built)
+    check_sets(built, top["data"])
     return Config(**top, corpus=raw.get("corpus", {}), systems=built)
 
 
@@ -216,6 +217,14 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                 raise UsageError(f"[{system.name}] teacher = '{term.teacher}': is itself distilled; chains are not built yet")
             if slash and not (seed.startswith("seed") and seed[4:].isdigit()):
                 raise UsageError(f"[{system.name}] teacher = '{term.teacher}': write it as {teacher}/seed1")
+
+
+def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:
+    """Raises UsageError when a term names a set that is neither the training set nor listed as unlabelled."""
+    known = {data.train, *data.unlabelled}
+    for system in systems.values():
+        for name in {name for term in system.distill for name in term.sets} - known:
+            raise UsageError(f"[{system.name}.distill] sets: '{name}' is not used for training{near(name, known)}")
 
 
 def near(word: str, valid: object) -> str:

@@ -40,15 +40,17 @@ def layout_of(teacher: LoadedModel, settings: SoftLabelsConfig) -> FrameTopkForm
     )
 
 
-def write_shard(job: tuple[int, list[str]], data: DataDir, teacher: LoadedModel, layout: FrameTopkFormat, out: Path):
+def write_shard(
+    job: tuple[int, list[str]], data: DataDir, teacher: LoadedModel, layout: FrameTopkFormat, out: Path, device: str
+) -> dict[str, str]:
     """Writes one shard; returns where its utterances are."""
     number, utt_ids = job
     torch.set_num_threads(1)
     feats_scp = {u: data.tables["feats.scp"][u] for u in utt_ids}
     num_frames = {u: int(data.tables["utt2num_frames"][u]) for u in utt_ids}
     rows = {}
-    for batch, output in run_model(teacher.model, feats_scp, num_frames):
-        log_probs = output.logits["ctc"].float().log_softmax(-1).numpy()  # (B, U, V)
+    for batch, output in run_model(teacher.model, feats_scp, num_frames, device):
+        log_probs = output.logits["ctc"].float().log_softmax(-1).cpu().numpy()  # (B, U, V)
         for utt_id, matrix, length in zip(batch, log_probs, output.lengths.tolist(), strict=True):
             rows[utt_id] = encode_frames(matrix[:length], layout)
     places, first = {}, 0
@@ -60,15 +62,17 @@ def write_shard(job: tuple[int, list[str]], data: DataDir, teacher: LoadedModel,
     return places
 
 
-def extract(folder: Path, data_dir: Path, out: Path, settings: SoftLabelsConfig, nj: int) -> Extraction:
-    """Writes the soft labels of a data directory below `out`."""
-    teacher = load_model(folder)
+def extract(
+    folder: Path, data_dir: Path, out: Path, settings: SoftLabelsConfig, nj: int, device: str = "cpu"
+) -> Extraction:
+    """Writes the soft labels of a data directory below `out`; on a GPU in this process alone."""
+    teacher = load_model(folder, device)
     layout = layout_of(teacher, settings)
     data = DataDir.read(data_dir, "feats.scp", "utt2num_frames", "utt2dur")
     utt_ids = list(data.tables["feats.scp"])
     parts = [utt_ids[i : i + UTTS_PER_SHARD] for i in range(0, len(utt_ids), UTTS_PER_SHARD)]
-    work = partial(write_shard, data=data, teacher=teacher, layout=layout, out=out)
-    results = map_in_processes(work, list(enumerate(parts, 1)), nj)
+    work = partial(write_shard, data=data, teacher=teacher, layout=layout, out=out, device=device)
+    results = map_in_processes(work, list(enumerate(parts, 1)), nj if device == "cpu" else 1)
     write_layout(out, layout)
     places = {utt_id: place for result in results for utt_id, place in result.items()}
     size = sum(path.stat().st_size for path in out.glob("frame_topk.*.bin"))

@@ -28,11 +28,21 @@ def comparison_rows(part: dict) -> list[list[str]]:
     """A head and one row for each distilled system of a set."""
     rows = [["distilled", "twin", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
     for c in part["comparisons"]:
-        closed = "no gap" if c["gap_closed"] is None else number(100 * c["gap_closed"], 1)
+        closed = "no gap" if c["gap_closed"] is None and is_decidable(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
         rows.append([c["distilled"], c["student"], c["teacher"], gain, closed, verdict(part, c)])
     return rows
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, or a dash."""
+    return number(None if share is None else 100 * share, 1)
+
+
+def is_decidable(part: dict, comparison: dict) -> bool:
+    """Whether there are seeds and speakers enough for intervals."""
+    return part["speakers"] > 1 and len(part["systems"][comparison["distilled"]]["seeds"]) > 1
 
 
 def verdict(part: dict, comparison: dict) -> str:

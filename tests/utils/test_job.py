@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from tests.support import change_keeping_size_and_time, execute, released
-from utils.jobs import job as job_module
 from utils.jobs.errors import DataError, StaleError
 from utils.jobs.job import Job
 
@@ -247,13 +246,15 @@ def test_a_death_between_two_outputs_leaves_no_manifest(done, monkeypatch):
         for name in ("out.txt", "second.txt"):
             (stage / name).write_text("new")
 
+    rename = os.replace
+
     def replace_once(temporary, path):
         if path.name == "second.txt":
             raise KeyboardInterrupt
-        os.replace(temporary, path)
+        rename(temporary, path)
 
     done.build = build
-    monkeypatch.setattr(job_module, "replace", replace_once)
+    monkeypatch.setattr(os, "replace", replace_once)
     with pytest.raises(KeyboardInterrupt):
         done.run(force=True)
     assert not done.manifest.exists()
@@ -301,3 +302,15 @@ def test_verify_notices_what_size_and_times_hide(done):
     assert done.job().stale_reason() is None
     with pytest.raises(StaleError):
         done.job().stale_reason(verify=True)
+
+
+def test_a_job_whose_files_were_copied_is_up_to_date_and_trusts_their_new_numbers(done):
+    data = done.input.read_bytes()
+    done.input.unlink()
+    done.input.write_bytes(data)
+    done.run()
+    assert done.built == 1
+    assert json.loads(done.manifest.read_text())["inputs"][str(done.input)][3:] == [
+        done.input.stat().st_ctime_ns,
+        done.input.stat().st_ino,
+    ]

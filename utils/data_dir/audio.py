@@ -1,5 +1,6 @@
 """Audio files: what their header says, and their samples."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,3 +77,12 @@ def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None
         lost = (stop - start - len(samples)) / rate
         raise DataError(f"{path}: recording '{rec_id}' ends {lost:.2f} s before its header says; replace the file")
     return samples, rate
+
+
+def write_audio(path: Path, samples: "object", sample_rate_hz: int) -> None:
+    """Writes samples in [-1, 1], shape (S,), as 16-bit WAV. Raises: OSError when the disk refuses."""
+    import soundfile
+
+    buffer = io.BytesIO()  # libsndfile itself does not say why a write fails
+    soundfile.write(buffer, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
+    path.write_bytes(buffer.getvalue())

@@ -181,6 +181,10 @@ class Job:
         try:
             counts = build(stage) or {}
             outputs = self._commit(stage, keep_edited=self.editable and not force)
+        except OSError as e:
+            if e.filename is None:  # a failed write does not say where
+                e.filename = str(self.folder)
+            raise
         finally:
             shutil.rmtree(stage, ignore_errors=True)
         made_by = {

@@ -1,5 +1,6 @@
 """Log lines on stderr (`2026-01-31 12:00:00 make_feats: text`) and, on request, in a file too."""
 
+import contextlib
 import datetime
 import os
 import platform
@@ -29,7 +30,8 @@ def info(text: str) -> None:
     """Writes one line."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     for stream in (sys.stderr, *_FILES):
-        print(f"{stamp} {_COMMAND}: {text}", file=stream, flush=True)
+        with contextlib.suppress(OSError):  # a full disk must not hide the message from the other stream
+            print(f"{stamp} {_COMMAND}: {text}", file=stream, flush=True)
 
 
 def commit() -> str:

@@ -16,7 +16,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def die_with(pid: int, signal_number: int = signal.SIGTERM, interval_s: float = 0.5) -> None:
+def die_with(pid: int, signal_number: int = signal.SIGTERM, interval_s: float = 0.2) -> None:
     """Starts a thread that signals this process as soon as process `pid` is gone."""
 
     def wait() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from local.espeak import Espeak, Manner
 from local.room import record
 from steps.config.load import load
+from utils.data_dir.audio import write_audio
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import UsageError
@@ -86,7 +87,6 @@ def sentence(generator: random.Random) -> str:
 
 def make_speaker(job: SpeakerJob) -> dict[str, str]:
     """Writes the speaker's audio; returns the sentence of each utterance id."""
-    import soundfile
     import soxr
 
     s = job.settings
@@ -99,7 +99,7 @@ def make_speaker(job: SpeakerJob) -> dict[str, str]:
         manner = Manner(generator.randint(100, 150), generator.randint(30, 70), generator.randint(30, 70))
         clean = soxr.resample(voice.say(text, manner), voice.sample_rate_hz, s.sample_rate_hz)
         heard = record(clean, s.sample_rate_hz, f"{s.seed} {utt_id}", s.snr_db)
-        soundfile.write(job.folder / job.name / f"{utt_id}.wav", heard, s.sample_rate_hz, subtype="PCM_16")
+        write_audio(job.folder / job.name / f"{utt_id}.wav", heard, s.sample_rate_hz)
         texts[utt_id] = text
     return texts
 

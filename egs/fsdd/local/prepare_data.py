@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from steps.config.load import load
-from utils.data_dir.audio import read_audio
+from utils.data_dir.audio import read_audio, write_audio
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, find_audio, prepare
 from utils.jobs.cli import run
 from utils.jobs.errors import UsageError
@@ -40,8 +40,6 @@ def set_of(path: Path, split: str, test_speaker: str) -> str:
 
 def strung(paths: list[Path], utt_id: str, folder: Path, final: Path) -> CorpusUtterance:
     """Writes recordings one after the other, with pauses, as one utterance."""
-    import soundfile
-
     generator = np.random.default_rng(np.frombuffer(utt_id.encode(), np.uint8))
     pieces = []
     for path in paths:
@@ -49,7 +47,7 @@ def strung(paths: list[Path], utt_id: str, folder: Path, final: Path) -> CorpusU
         pause = generator.standard_normal(int(generator.uniform(0, MAX_PAUSE_S) * rate)) * NOISE
         pieces += [pause.astype(np.float32), samples]
     folder.mkdir(parents=True, exist_ok=True)
-    soundfile.write(folder / f"{utt_id}.wav", np.concatenate(pieces), rate, subtype="PCM_16")
+    write_audio(folder / f"{utt_id}.wav", np.concatenate(pieces), rate)
     speaker = name_parts(paths[0])[1]
     text = " ".join(WORDS[name_parts(path)[0]] for path in paths)
     return CorpusUtterance(utt_id, speaker, final / f"{utt_id}.wav", text)

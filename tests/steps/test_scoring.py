@@ -1,0 +1,274 @@
+import random
+
+import jiwer
+import numpy as np
+import pytest
+from scipy import stats
+
+from steps.scoring.comparison import SystemScores, compare, describe, gather
+from steps.scoring.errors import Errors, align, count_errors
+from steps.scoring.intervals import draws, estimate, pooled, speaker_bootstrap
+from steps.scoring.score_set import alignment_lines, check_ids, score_set
+from steps.scoring.table import comparison_rows, to_markdown, to_text, verdict
+from steps.scoring.units import split_units
+from utils.jobs.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("ref", "hyp", "ins", "dels", "sub"),
+    [
+        ("a b c", "a b c", 0, 0, 0),
+        ("a b c", "a c", 0, 1, 0),
+        ("a b c", "a x c", 0, 0, 1),
+        ("a b c", "a b b c", 1, 0, 0),
+        ("a b c", "", 0, 3, 0),
+        ("", "a b", 2, 0, 0),
+        ("", "", 0, 0, 0),
+        ("a b c d e f", "x a b z d e", 1, 1, 1),
+    ],
+)
+def test_errors_are_counted_as_by_hand(ref, hyp, ins, dels, sub):
+    found = count_errors(ref.split(), hyp.split())
+    assert (found.ins, found.dels, found.sub, found.ref_units) == (ins, dels, sub, len(ref.split()))
+    assert (found.utterances, found.wrong_utterances) == (1, int(ref != hyp))
+
+
+def test_total_errors_equal_jiwers_on_1000_random_pairs():
+    generator = random.Random(0)
+    words = "a b c d e f".split()
+    pairs = [
+        [[generator.choice(words) for _ in range(generator.randint(low, 12))] for low in (1, 0)] for _ in range(1000)
+    ]
+    total = sum((count_errors(ref, hyp) for ref, hyp in pairs), Errors())
+    reference = jiwer.process_words([" ".join(r) for r, _ in pairs], [" ".join(h) for _, h in pairs])
+    assert total.errors == reference.insertions + reference.deletions + reference.substitutions
+    assert total.error_rate == pytest.approx(100 * reference.wer, rel=1e-12)
+    for (ref, hyp), alignment in zip(pairs, reference.alignments, strict=True):
+        size = sum(
+            max(a.ref_end_idx - a.ref_start_idx, a.hyp_end_idx - a.hyp_start_idx)
+            for a in alignment
+            if a.type != "equal"
+        )
+        assert count_errors(ref, hyp).errors == size
+
+
+def test_rates_are_pooled_and_not_averaged_over_utterances():
+    total = count_errors(["a"], ["b"]) + count_errors(["a"] * 9, ["a"] * 9)
+    assert total.error_rate == 10.0
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "units"),
+    [
+        ("two  words", "word", ["two", "words"]),
+        ("two words", "char", list("twowords")),
+        ("t uw", "phone", ["t", "uw"]),
+        ("cafe\u0301", "char", list("café")),
+        ("", "word", []),
+    ],
+)
+def test_text_is_split_into_units(text, unit, units):
+    assert split_units(text, unit) == units
+
+
+def test_composed_and_decomposed_letters_are_equal():
+    figures, _ = score_set({"a-1": "café"}, {"a-1": "cafe\u0301"}, {"a-1": "a"}, "word")
+    assert figures["errors"] == 0
+
+
+@pytest.mark.parametrize(
+    ("ref", "hyp"), [("a b c", "a c"), ("a b", "x a b"), ("a b c d", "b x d y"), ("", "a"), ("a", "")]
+)
+def test_an_alignment_holds_both_sides_and_the_errors(ref, hyp):
+    pairs = align(ref.split(), hyp.split())
+    assert [r for r, _ in pairs if r] == ref.split() and [h for _, h in pairs if h] == hyp.split()
+    assert sum(r != h for r, h in pairs) == count_errors(ref.split(), hyp.split()).errors
+
+
+def test_alignments_stand_in_columns():
+    assert alignment_lines("a-1", ["one", "two"], ["one"]) == ["a-1 ref one two\n", "a-1 hyp one ***\n"]
+
+
+REF = {"a-1": "x y", "a-2": "x", "b-1": "z z z z z"}
+UTT2SPK = {"a-1": "a", "a-2": "a", "b-1": "b"}
+
+
+def test_a_set_is_scored_in_all_and_by_speaker():
+    figures, _ = score_set(REF, {"a-1": "x", "a-2": "x", "b-1": "z z z z y z"}, UTT2SPK, "word")
+    assert {k: figures[k] for k in ("ref_units", "errors", "ins", "del", "sub", "error_rate")} == {
+        "ref_units": 8,
+        "errors": 2,
+        "ins": 1,
+        "del": 1,
+        "sub": 0,
+        "error_rate": 25.0,
+    }
+    assert figures["utterance_error_rate"] == pytest.approx(200 / 3)
+    assert figures["per_speaker"]["a"]["errors"] == 1 and figures["per_speaker"]["b"]["ref_units"] == 5
+
+
+def test_a_missing_hypothesis_counts_as_deletions():
+    figures, _ = score_set(REF, {"a-1": "x y", "a-2": "x"}, UTT2SPK, "word")
+    assert figures["del"] == 5
+
+
+def test_a_missing_hypothesis_is_refused_unless_allowed():
+    with pytest.raises(DataError, match="1 references without hypothesis: b-1; decode again, or --allow-missing"):
+        check_ids(REF, {"a-1": "", "a-2": ""}, allow_missing=False)
+    assert check_ids(REF, {"a-1": "", "a-2": ""}, allow_missing=True) == ["b-1"]
+
+
+@pytest.mark.parametrize("allow_missing", [True, False])
+def test_an_extra_hypothesis_is_refused(allow_missing):
+    with pytest.raises(DataError, match="1 hypotheses without reference: c-1"):
+        check_ids(REF, REF | {"c-1": "x"}, allow_missing)
+
+
+def test_references_without_a_word_have_no_error_rate():
+    with pytest.raises(DataError, match="the references hold no word: the error rate is undefined"):
+        score_set({"a-1": ""}, {"a-1": "x"}, UTT2SPK, "word")
+
+
+def test_draws_are_the_same_each_time_and_draw_as_many_speakers():
+    assert np.array_equal(draws(5), draws(5)) and (draws(5).sum(1) == 5).all()
+
+
+def test_pooled_rates_weigh_speakers():
+    weights = np.array([[1, 1], [2, 0], [0, 2]])
+    assert pooled(np.array([1, 3]), np.array([10, 10]), weights).tolist() == [20.0, 10.0, 30.0]
+
+
+def test_one_speaker_has_no_interval():
+    assert speaker_bootstrap(np.array([1]), np.array([10])) is None
+
+
+def test_equal_speakers_have_an_interval_without_width():
+    assert speaker_bootstrap(np.array([1, 1, 1]), np.array([10, 10, 10])) == [10.0, 10.0]
+
+
+def test_the_speaker_interval_is_about_that_of_the_mean():
+    rates = np.random.default_rng(1).normal(20, 4, 400)
+    low, high = speaker_bootstrap(rates * 10, np.full(400, 1000))
+    assert (low, high) == pytest.approx(stats.norm.interval(0.95, rates.mean(), rates.std() / 20), abs=0.08)
+
+
+def test_the_seed_interval_is_the_t_interval():
+    rates = np.array([10.0, 12.0, 11.5])
+    found = estimate(rates.mean(), rates, np.full(2000, rates.mean()))
+    expected = stats.t.interval(0.95, 2, rates.mean(), stats.sem(rates))
+    assert found.seed_interval == pytest.approx(expected)
+    assert found.interval == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_interval_adds_both_variances():
+    rates = np.array([10.0, 12.0, 11.5])
+    by_draw = np.random.default_rng(0).normal(11, 2, 2000)
+    found = estimate(11.0, rates, by_draw)
+    seeds, speakers = rates.var(ddof=1) / 3, by_draw.var()
+    freedom = (seeds + speakers) ** 2 / (seeds**2 / 2)
+    reach = stats.t.ppf(0.975, freedom) * np.sqrt(seeds + speakers)
+    assert found.interval == pytest.approx([11 - reach, 11 + reach], abs=1e-4)
+
+
+def scores(seeds, errors, ref_units=(100, 100, 100, 100)):
+    """Errors of each seed and speaker."""
+    ref_units = np.array(ref_units)
+    return SystemScores(list(range(seeds)), np.array(errors), ref_units, [f"s{i}" for i in range(len(ref_units))])
+
+
+TWIN = scores(3, [[40, 42, 38, 40], [41, 43, 39, 41], [39, 41, 37, 39]])
+BETTER = scores(3, [[30, 32, 28, 30], [32, 34, 30, 32], [29, 31, 27, 29]])
+TEACHER = scores(1, [[20, 22, 18, 20]])
+
+
+def test_error_rates_are_those_of_each_seed():
+    assert TWIN.by_seed.tolist() == [40.0, 41.0, 39.0]
+
+
+def test_the_gap_closed_is_the_gain_over_the_gap():
+    found = compare(TEACHER, TWIN, BETTER)
+    assert found["absolute_gain"] == pytest.approx(40 - 91 / 3, abs=1e-4)
+    assert found["gap_closed"] == pytest.approx((40 - 91 / 3) / 20, abs=1e-4)
+    assert found["relative_reduction"] == pytest.approx((40 - 91 / 3) / 40, abs=1e-4)
+    assert found["better"] is True
+    low, high = found["gap_closed_ci95"]
+    assert low < found["gap_closed"] < high
+
+
+def test_the_interval_of_the_gain_is_paired_over_seeds():
+    differences = TWIN.by_seed - BETTER.by_seed
+    expected = stats.t.interval(0.95, 2, differences.mean(), stats.sem(differences))
+    assert compare(TEACHER, TWIN, BETTER)["absolute_gain_ci95"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_equal_systems_are_not_better():
+    found = compare(TEACHER, TWIN, TWIN)
+    assert (found["better"], found["absolute_gain"], found["gap_closed"]) == (False, 0.0, 0.0)
+
+
+def test_one_seed_is_never_better():
+    found = compare(TEACHER, scores(1, [[40, 42, 38, 40]]), scores(1, [[10, 12, 8, 10]]))
+    assert (found["better"], found["absolute_gain_ci95"]) == (False, None)
+
+
+def test_one_speaker_is_never_better():
+    found = compare(scores(1, [[20]], [100]), scores(3, [[40], [41], [39]], [100]), scores(3, [[10], [11], [9]], [100]))
+    assert (found["better"], found["absolute_gain_ci95"]) == (False, None)
+
+
+def test_seeds_that_disagree_are_not_better():
+    assert compare(TEACHER, TWIN, scores(3, [[30] * 4, [60] * 4, [20] * 4]))["better"] is False
+
+
+def test_speakers_that_disagree_are_not_better():
+    worse_for_one = scores(3, [[0, 0, 0, 150], [1, 1, 1, 151], [0, 0, 0, 149]])
+    assert compare(TEACHER, TWIN, worse_for_one)["better"] is False
+
+
+def test_without_a_gap_nothing_is_closed():
+    found = compare(scores(1, [[40, 42, 38, 40]]), TWIN, BETTER)
+    assert (found["gap_closed"], found["gap_closed_ci95"]) == (None, None)
+
+
+def test_a_system_is_described_by_its_mean_seeds_and_deviation():
+    found = describe(TWIN)
+    assert (found["error_rate"], found["seeds"], found["sd"]) == (40.0, [40.0, 41.0, 39.0], 1.0)
+    assert found["ci95"][0] < 40.0 < found["ci95"][1]
+
+
+def test_one_seed_has_no_deviation():
+    assert describe(TEACHER)["sd"] is None
+
+
+def score_json(seed, speakers):
+    return {"seed": seed, "per_speaker": {s: {"errors": e, "ref_units": n} for s, (e, n) in speakers.items()}}
+
+
+def test_folds_of_a_rotated_test_set_are_pooled():
+    found = gather([[score_json(0, {"b": (1, 10)}), score_json(0, {"a": (2, 20), "b": (3, 10)})]])
+    assert (found.speakers, found.errors.tolist(), found.ref_units.tolist()) == (["a", "b"], [[2, 4]], [20, 20])
+
+
+@pytest.mark.parametrize(
+    ("better", "speakers", "seeds", "said"),
+    [
+        (True, 4, 3, "better"),
+        (False, 4, 3, "not better"),
+        (False, 1, 3, "undecided: one speaker"),
+        (False, 4, 1, "undecided: one seed"),
+    ],
+)
+def test_the_verdict_says_why_it_is_undecided(better, speakers, seeds, said):
+    part = {"speakers": speakers, "systems": {"student": {"seeds": [1.0] * seeds}}}
+    assert verdict(part, {"better": better, "distilled": "student"}) == said
+
+
+def test_no_gap_is_said():
+    found = {**compare(scores(1, [[40, 42, 38, 40]]), TWIN, BETTER), "teacher": "t", "student": "p", "distilled": "s"}
+    part = {"speakers": 4, "systems": {"s": {"seeds": [1.0] * 3}}, "comparisons": [found]}
+    assert comparison_rows(part)[1][4] == "no gap"
+
+
+def test_tables_are_aligned():
+    assert to_text([["a", "bb"], ["ccc", "d"]]) == "a    bb\n---  --\nccc  d"
+    assert to_markdown([["a", "b"], ["c", "d"]]) == "| a | b |\n| --- | --- |\n| c | d |"

@@ -1,0 +1,277 @@
+import math
+import random
+
+import pytest
+import torch
+
+from steps.config.schema import SpecAugmentConfig, TrainConfig
+from steps.tokens.token_table import TokenTable
+from steps.training.batching import BatchSampler, make_batches
+from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
+from steps.training.examples import Example, read_examples, training_examples
+from steps.training.ranks import Ranks
+from steps.training.schedule import learning_rate
+from steps.training.spec_augment import SpecAugment, spans
+from utils.jobs.errors import DataError, StaleError
+
+
+def examples(count):
+    generator = random.Random(0)
+    return [Example(f"a-{i:03}", "", generator.randint(20, 200), (1,)) for i in range(count)]
+
+
+def ids(batches):
+    return [[e.utt_id for e in batch] for batch in batches]
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 7])
+def test_an_epoch_holds_each_utterance_once(epoch):
+    found = [u for batch in ids(make_batches(examples(101), 600, 0, epoch)) for u in batch]
+    assert sorted(found) == [e.utt_id for e in examples(101)]
+
+
+def test_batches_are_bound_by_frames_with_padding():
+    batches = make_batches(examples(101), 600, 0, 0)
+    assert all(max(e.num_frames for e in batch) * len(batch) <= 600 for batch in batches)
+    assert len(batches) < 40
+
+
+def test_an_utterance_longer_than_a_batch_stands_alone():
+    batches = make_batches([Example("a", "", 1000, (1,)), Example("b", "", 10, (1,))], 100, 0, 0)
+    assert sorted(ids(batches)) == [["a"], ["b"]]
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    reference = ids(make_batches(examples(50), 600, 3, 2))
+    random.seed(9)
+    assert ids(make_batches(examples(50), 600, 3, 2)) == reference
+    assert ids(make_batches(examples(50), 600, 4, 2)) != reference
+    assert ids(make_batches(examples(50), 600, 3, 1)) != reference
+
+
+def test_a_restored_sampler_goes_on_with_the_same_batches():
+    sampler = BatchSampler(examples(30), 600, 0)
+    for _ in range(len(sampler.batches) + 2):  # into the second epoch
+        sampler.next()
+    state = sampler.state()
+    expected = ids([sampler.next() for _ in range(9)])
+    other = BatchSampler(examples(30), 600, 0)
+    other.restore(state)
+    assert ids([other.next() for _ in range(9)]) == expected
+
+
+def test_the_end_of_an_epoch_is_when_all_was_seen():
+    sampler = BatchSampler(examples(30), 600, 0)
+    seen = []
+    while not sampler.is_epoch_end:
+        seen += sampler.next()
+    assert len(seen) == 30 and sampler.epoch == 0
+
+
+SETTINGS = SpecAugmentConfig(
+    num_freq_masks=2, max_freq_bins=3, num_time_masks=2, max_time_frames=10, max_time_share=0.2
+)
+
+
+def masked(seed, settings=SETTINGS, lengths=(40, 20, 5)):
+    torch.manual_seed(seed)
+    feats = torch.ones(len(lengths), 40, 12)
+    out = SpecAugment(settings)(feats, torch.tensor(lengths))
+    assert feats.min() == 1  # the input is left alone
+    return out
+
+
+def test_masks_are_within_their_limits():
+    for seed in range(50):
+        out = masked(seed)
+        for row, length in zip(out, (40, 20, 5), strict=True):
+            is_time_masked = (row[:length] == 0).all(1)
+            assert is_time_masked.sum() <= 2 * min(10, int(0.2 * length))
+            open_frames = row[:length][~is_time_masked]
+            assert (open_frames == 0).all(0).sum() <= 6
+
+
+def test_masks_occur():
+    zeros = sum(float((masked(seed) == 0).float().mean()) for seed in range(50)) / 50
+    assert 0.1 < zeros < 0.6
+
+
+def test_masks_differ_between_utterances():
+    torch.manual_seed(0)
+    out = SpecAugment(SETTINGS)(torch.ones(20, 40, 12), torch.full((20,), 40))
+    assert len({tuple(map(tuple, row.tolist())) for row in out}) > 10
+
+
+def test_masks_depend_on_the_seed_alone():
+    assert torch.equal(masked(1), masked(1)) and not torch.equal(masked(1), masked(2))
+
+
+def test_without_masks_features_stay():
+    assert masked(0, SpecAugmentConfig(num_freq_masks=0, num_time_masks=0)).min() == 1
+
+
+def test_spans_lie_within_their_rows():
+    torch.manual_seed(0)
+    found = spans(torch.tensor([5, 0, 9]).repeat(200), torch.tensor([3, 0, 9]).repeat(200), 1, 10)
+    assert not found[0::3, 5:].any() and not found[1::3].any() and not found[2::3, 9:].any()
+    assert found[0::3].sum(1).max() == 3 and found[2::3].sum(1).max() == 9
+
+
+@pytest.mark.parametrize(
+    ("update", "rate"),
+    [
+        (0, 0.1),
+        (4, 0.5),
+        (9, 1.0),
+        (10, 1.0),
+        (60, 0.55),
+        (110, 0.1),
+        (35, 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi / 4))),
+    ],
+)
+def test_the_learning_rate_warms_up_and_decays(update, rate):
+    settings = TrainConfig(updates=110, lr=1.0, warmup_updates=10, final_lr=0.1)
+    assert learning_rate(update, settings) == pytest.approx(rate)
+
+
+def test_the_learning_rate_without_warm_up_begins_at_its_peak():
+    assert learning_rate(0, TrainConfig(updates=10, lr=0.5, warmup_updates=0)) == 0.5
+
+
+TABLE = TokenTable(("<blk>", "a", "b"), "word")
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    def write(text, frames):
+        (tmp_path / "text").write_text(text)
+        utts = sorted(frames)
+        (tmp_path / "feats.scp").write_text("".join(f"{u} x.ark:1\n" for u in utts))
+        (tmp_path / "utt2num_frames").write_text("".join(f"{u} {frames[u]}\n" for u in utts))
+        return tmp_path
+
+    return write
+
+
+def quarter(num_frames):
+    return -(-num_frames // 4)
+
+
+def test_examples_hold_tokens_and_frames(data_dir):
+    found, faults = read_examples(data_dir("u-1 a b\n", {"u-1": 9}), TABLE)
+    assert (found, faults) == ([Example("u-1", "x.ark:1", 9, (1, 2), "a b")], [])
+
+
+def test_an_utterance_that_is_too_short_is_refused_with_its_frames(data_dir):
+    folder = data_dir("u-1 a a\nu-2 a b\n", {"u-1": 8, "u-2": 8})
+    with pytest.raises(DataError, match=r"'u-1': too short: 2 frames for tokens that need 3 \(1 of 2"):
+        training_examples(folder, TABLE, quarter, 0.0, 0.0)
+
+
+def test_utterances_that_are_too_short_are_dropped_as_far_as_allowed(data_dir):
+    folder = data_dir("u-1 a a\nu-2 a b\n", {"u-1": 8, "u-2": 8})
+    found = training_examples(folder, TABLE, quarter, 0.5, 0.0)
+    assert [e.utt_id for e in found.kept] == ["u-2"]
+    assert found.dropped == {"u-1": "too short: 2 frames for tokens that need 3"}
+
+
+def test_an_empty_transcript_is_dropped_and_counted(data_dir):
+    found = training_examples(data_dir("u-1\nu-2 a\n", {"u-1": 8, "u-2": 8}), TABLE, quarter, 0.0, 0.0)
+    assert found.dropped == {"u-1": "empty transcript"}
+
+
+def test_an_unknown_token_is_refused_with_its_line(data_dir):
+    folder = data_dir("u-1 a\nu-2 c\n", {"u-1": 8, "u-2": 8})
+    with pytest.raises(DataError, match="text:2: utterance 'u-2' holds a token that is not in tokens.txt"):
+        training_examples(folder, TABLE, quarter, 0.0, 0.0)
+
+
+def test_unknown_tokens_are_dropped_as_far_as_allowed_and_counted_by_utterance(data_dir):
+    folder = data_dir("u-1 a\nu-2 c\n", {"u-1": 8, "u-2": 8})
+    assert list(training_examples(folder, TABLE, quarter, 0.0, 0.5).dropped) == ["u-2"]
+
+
+def test_features_without_transcript_are_refused(data_dir):
+    with pytest.raises(DataError, match="utterance 'u-2' has features but no transcript"):
+        training_examples(data_dir("u-1 a\n", {"u-1": 8, "u-2": 8}), TABLE, quarter, 0.0, 0.0)
+
+
+def test_nothing_to_train_on_is_refused(data_dir):
+    with pytest.raises(DataError, match="no utterance is left to train on"):
+        training_examples(data_dir("u-1\n", {"u-1": 8}), TABLE, quarter, 0.0, 0.0)
+
+
+def test_parts_of_a_batch_are_the_same_for_one_process_and_two():
+    items = list(range(7))
+    alone = Ranks().parts(items, 2)
+    shared = [Ranks(rank, 2).parts(items, 2)[0] for rank in (0, 1)]
+    assert alone == shared == [[0, 2, 4, 6], [1, 3, 5]]
+
+
+def small_model():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    return model, torch.optim.AdamW(model.parameters(), lr=0.1)
+
+
+def take_step(model, optimizer):
+    optimizer.zero_grad()
+    model(torch.ones(1, 3)).square().sum().backward()
+    optimizer.step()
+
+
+def test_a_restored_optimizer_takes_the_same_step():
+    model, optimizer = small_model()
+    take_step(model, optimizer)
+    kept = {k: v.clone() for k, v in optimizer_tensors(optimizer).items()}
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    take_step(model, optimizer)
+    other, other_optimizer = small_model()
+    other.load_state_dict(weights)
+    restore_optimizer(other_optimizer, kept)
+    take_step(other, other_optimizer)
+    assert torch.equal(other.weight, model.weight) and torch.equal(other.bias, model.bias)
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    found = Checkpoints(tmp_path / "checkpoints")
+    for update in (3, 9, 12):
+        found.save(update, {"w": torch.full((2,), float(update))}, {"update": update})
+    return found
+
+
+def test_the_latest_two_states_are_kept(checkpoints):
+    assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["resume-12.safetensors", "resume-9.safetensors"]
+
+
+def test_the_latest_state_is_found(checkpoints):
+    tensors, facts = checkpoints.latest()
+    assert (tensors["w"].tolist(), facts) == ([12.0, 12.0], {"update": 12})
+
+
+def test_without_a_state_there_is_none(tmp_path):
+    assert Checkpoints(tmp_path).latest() is None
+
+
+@pytest.mark.parametrize("change", [lambda d: b"", lambda d: d[:50], lambda d: d[:-1], lambda d: d[:-1] + b"\xff"])
+def test_a_damaged_latest_state_is_refused_and_training_never_begins_anew(checkpoints, change):
+    path = checkpoints.folder / "resume-12.safetensors"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(StaleError, match="resume-12.*delete it to go on from resume-9.safetensors, or train anew"):
+        checkpoints.latest()
+
+
+def test_a_damaged_only_state_is_refused(checkpoints):
+    (checkpoints.folder / "resume-9.safetensors").unlink()
+    (checkpoints.folder / "resume-12.safetensors").write_bytes(b"")
+    with pytest.raises(StaleError, match="train anew with --force"):
+        checkpoints.latest()
+
+
+def test_models_are_averaged(checkpoints):
+    for update in (3, 4, 8):
+        checkpoints.save_model(update, {"w": torch.tensor([update, 1.0])})
+    checkpoints.keep_models({4, 8})
+    assert checkpoints.average([8, 4])["w"].tolist() == [6.0, 1.0]
+    assert not (checkpoints.folder / "model-3.safetensors").exists()
