@@ -46,7 +46,7 @@ set=
 source "$root/utils/parse_options.sh"
 
 for name in stage stop_stage nj gpus; do
-  [[ ${!name} =~ ^[0-9]{1,4}$ ]] || options_fail "--${name//_/-} '${!name}' is not a number"
+  [[ ${!name} =~ ^(0|[1-9][0-9]{0,3})$ ]] || options_fail "--${name//_/-} '${!name}' is not a number"
 done
 ((nj > 0)) || options_fail "--nj must be at least 1"
 ((stage <= stop_stage && stop_stage <= 11)) || options_fail "no stage from $stage to $stop_stage; they are 0 to 11"

@@ -18,14 +18,16 @@ from utils.jobs.job import Job
 FORMAT = 1
 
 
-def decode(folder: Path, data_dir: Path, device: str, stage: Path) -> dict:
+def decode(folder: Path, data_dir: Path, gpus: int, stage: Path) -> dict:
     """Writes the hypotheses of one set; returns counts."""
     import torch
 
     from steps.decoding.decode_set import decode_set
+    from steps.nnet.device import device_of
     from steps.nnet.model import load_model
 
     torch.set_num_threads(1)
+    device = device_of(gpus)
     loaded = load_model(folder, device)
     feats_scp, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
     features = json.loads((data_dir / "feats" / "features.json").read_text())
@@ -45,13 +47,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("model", type=Path, help="a model folder")
     parser.add_argument("data_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
-    device = "cuda" if args.gpus else "cpu"
     model_files = [args.model / name for name in ("model.safetensors", "config.json", "tokens.txt")]
     for data_dir in args.data_dirs:
         inputs = (*model_files, data_dir / "feats" / "manifest.json")
         manifest = args.model / f"decode_{data_dir.name}" / "manifest.json"
-        job = Job("decode", FORMAT, manifest, inputs, {"decoder": "greedy", "device": device})
-        job.run(args, partial(decode, args.model, data_dir, device))
+        job = Job("decode", FORMAT, manifest, inputs, {"decoder": "greedy", "device": "cuda" if args.gpus else "cpu"})
+        job.run(args, partial(decode, args.model, data_dir, args.gpus))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ FORMAT = 1
 MODEL_FILES = ("model.safetensors", "config.json", "tokens.txt")
 
 
-def make_soft_labels(folder: Path, data_dir: Path, stage: Path, settings: object, nj: int, device: str) -> dict:
+def make_soft_labels(folder: Path, data_dir: Path, stage: Path, settings: object, nj: int, gpus: int) -> dict:
     """Writes the store of one set; returns counts."""
     from steps.distillation.extract import extract
+    from steps.nnet.device import device_of
 
-    done = extract(folder, data_dir, stage, settings, nj, device)
+    done = extract(folder, data_dir, stage, settings, nj, device_of(gpus))
     write_table(stage / "soft_labels.scp", done.places)
     log.info(
         f"{data_dir}: {len(done.places):,} utterances, {done.bytes_per_second:.0f} bytes per second of speech, "
@@ -45,9 +46,9 @@ def main(argv: list[str]) -> None:
     settings = system_named(load(args.config, args.set), args.teacher.parent.name).soft_labels
     inputs = [*(args.teacher / name for name in MODEL_FILES), args.data_dir / "feats" / "manifest.json"]
     manifest = args.teacher / "soft_labels" / args.data_dir.name / "frame_topk" / "manifest.json"
-    device = "cuda" if args.gpus else "cpu"
-    job = Job("make_soft_labels", FORMAT, manifest, tuple(inputs), asdict(settings) | {"device": device})
-    job.run(args, lambda stage: make_soft_labels(args.teacher, args.data_dir, stage, settings, args.nj, device))
+    device = {"device": "cuda" if args.gpus else "cpu"}
+    job = Job("make_soft_labels", FORMAT, manifest, tuple(inputs), asdict(settings) | device)
+    job.run(args, lambda stage: make_soft_labels(args.teacher, args.data_dir, stage, settings, args.nj, args.gpus))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ class Trainer:
                 self.save()
             if is_stopping:
                 raise Interrupted(f"saved after update {self.progress.update}; run the same command again to go on")
-        return self.checkpoints.average([update for _, _, update in self.progress.best])
+        best = [update for _, _, update in self.progress.best]
+        return self.checkpoints.average(best) if self.ranks.is_main else {}
 
     def is_look_due(self) -> bool:
         """Whether dev must be looked at before the next update."""
@@ -121,10 +122,11 @@ class Trainer:
         settings = self.system.train
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.progress.update, settings)
-        seed_noise(self.noise.getrandbits(63), self.ranks.device)
+        noise = self.noise.getrandbits(62)
         weights = self.weights()
         sums, counts = dict.fromkeys(weights, torch.zeros((), device=self.ranks.device)), dict.fromkeys(weights, 0.0)
-        for part in filter(None, self.ranks.parts(batch, settings.ranks)):
+        for number, part in self.ranks.parts(batch, settings.ranks):
+            seed_noise(noise + number, self.ranks.device)
             for name, (total, count) in self.losses(part).items():
                 sums[name], counts[name] = sums[name] + total, counts[name] + float(count)
         counts = dict(zip(weights, self.ranks.sum(list(counts.values())), strict=True))

@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from steps.nnet.device import require_gpus
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -19,13 +21,14 @@ class Ranks:
 
     @classmethod
     def join(cls, gpus: int) -> "Ranks":
-        """Joins the processes that torchrun started; alone, the only one. Waits for the others 60 s at most."""
+        """Joins the processes that torchrun started; alone, the only one. torchrun ends all when one dies."""
         world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if gpus else "cpu"
         if gpus:
+            require_gpus(gpus)
             torch.cuda.set_device(device)
-        if world > 1:
-            dist.init_process_group("nccl" if gpus else "gloo", timeout=datetime.timedelta(seconds=60))
+        if world > 1:  # the others wait while the main process looks at dev
+            dist.init_process_group("nccl" if gpus else "gloo", timeout=datetime.timedelta(minutes=30))
         return cls(rank, world, device)
 
     @property
@@ -33,9 +36,9 @@ class Ranks:
         """Whether this process writes files and looks at dev."""
         return self.rank == 0
 
-    def parts(self, items: list, count: int) -> list[list]:
-        """This process's share of `items` cut into `count` parts."""
-        return [items[part::count] for part in range(self.rank, count, self.world)]
+    def parts(self, items: list, count: int) -> list[tuple[int, list]]:
+        """This process's share of `items` cut into `count` parts: number and content of each that is not empty."""
+        return [(part, items[part::count]) for part in range(self.rank, count, self.world) if items[part::count]]
 
     def sum(self, values: list[float]) -> list[float]:
         """Sums numbers over all processes."""
