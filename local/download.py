@@ -35,7 +35,10 @@ def fetch(url: str, path: Path) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as source:
             is_resumed = source.status == 206
             total = int(source.headers.get("Content-Length") or 0)
-            with open(part, "ab" if is_resumed else "wb") as target, tqdm(total=total, unit="B", unit_scale=True) as bar:
+            with (
+                open(part, "ab" if is_resumed else "wb") as target,
+                tqdm(total=total, unit="B", unit_scale=True) as bar,
+            ):
                 while block := source.read(1 << 20):
                     target.write(block)
                     bar.update(len(block))

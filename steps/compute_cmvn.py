@@ -1,6 +1,6 @@
 """data/<train>/feats.scp -> data/<train>/cmvn, the global mean and variance
 
-    python3 -m steps.compute_cmvn data/train
+python3 -m steps.compute_cmvn data/train
 """
 
 from pathlib import Path

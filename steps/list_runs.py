@@ -23,7 +23,9 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
     """The lines of one kind."""
     if what == "sets":
         roles = [(config.data.train, "train"), (config.data.dev, "dev")]
-        roles += [(name, "test") for name in config.data.test] + [(name, "unlabelled") for name in config.data.unlabelled]
+        roles += [(name, "test") for name in config.data.test] + [
+            (name, "unlabelled") for name in config.data.unlabelled
+        ]
         return [f"{name} {role}" for name, role in dict(reversed(roles)).items()][::-1]
     if what == "soft_labels":
         found = [
@@ -37,7 +39,12 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
         return list(dict.fromkeys(found))
     runs = runs_of(config, seeds)
     chosen = [name for name in runs if what == "all" or (name in teachers(config)) == (what == "teachers")]
-    return [f"{name} {seed}" for seed in sorted({s for n in chosen for s in runs[n]}) for name in chosen if seed in runs[name]]
+    return [
+        f"{name} {seed}"
+        for seed in sorted({s for n in chosen for s in runs[n]})
+        for name in chosen
+        if seed in runs[name]
+    ]
 
 
 def main(argv: list[str]) -> None:

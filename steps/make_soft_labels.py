@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from steps.config.load import load, system_named
-from utils.data_dir.tables import read_table, write_table
+from utils.data_dir.tables import write_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.job import Job

@@ -19,7 +19,7 @@ from utils.jobs.files import to_json
 from utils.jobs.job import Job, flatten, name_of
 from utils.jobs.manifest import describe_input, digest
 
-FORMAT = 2
+FORMAT = 3
 
 
 def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:

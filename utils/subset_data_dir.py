@@ -1,8 +1,8 @@
 """A data directory -> one with fewer utterances.
 
-    python3 -m utils.subset_data_dir --first 100 data/train data/train_100
-    python3 -m utils.subset_data_dir --speakers lucas theo data/train data/train_two
-    python3 -m utils.subset_data_dir --utt-list ids.txt data/train data/train_listed
+python3 -m utils.subset_data_dir --first 100 data/train data/train_100
+python3 -m utils.subset_data_dir --speakers lucas theo data/train data/train_two
+python3 -m utils.subset_data_dir --utt-list ids.txt data/train data/train_listed
 """
 
 from pathlib import Path

@@ -21,7 +21,9 @@ MAX_SHOWN = 20
 
 def check(args: object) -> dict:
     """Raises DataError with the last fault after the others were logged; returns counts."""
-    faults = [str(fault) for fault in find_faults(args.data_dir, has_text=not args.no_text, has_feats=not args.no_feats)]
+    faults = [
+        str(fault) for fault in find_faults(args.data_dir, has_text=not args.no_text, has_feats=not args.no_feats)
+    ]
     if faults:
         more = f" (and {len(faults) - MAX_SHOWN} more faults)" if len(faults) > MAX_SHOWN else ""
         shown = faults[:MAX_SHOWN]
@@ -57,7 +59,9 @@ def main(argv: list[str]) -> None:
         check(args)
         return
     manifest = args.data_dir / "validate.manifest.json"
-    job = Job("validate_data_dir", 1, manifest, inputs_of(args.data_dir), {"no_text": args.no_text, "no_feats": args.no_feats})
+    job = Job(
+        "validate_data_dir", 1, manifest, inputs_of(args.data_dir), {"no_text": args.no_text, "no_feats": args.no_feats}
+    )
     job.run(args, lambda stage: check(args))
 
 

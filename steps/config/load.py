@@ -1,7 +1,7 @@
 """conf.toml and --set -> Config. Every fault of a configuration is found here, before any work.
 
-    >>> load(Path("egs/yesno/conf.toml"), ["student.model.dim=32"]).systems["student"].model["dim"]
-    32
+>>> load(Path("egs/yesno/conf.toml"), ["student.model.dim=32"]).systems["student"].model["dim"]
+32
 """
 
 import dataclasses
@@ -214,7 +214,9 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                 others = set(systems) - {system.name}
                 raise UsageError(f"[{system.name}] teacher = '{term.teacher}': no other system{near(teacher, others)}")
             if systems[teacher].distill:
-                raise UsageError(f"[{system.name}] teacher = '{term.teacher}': is itself distilled; chains are not built yet")
+                raise UsageError(
+                    f"[{system.name}] teacher = '{term.teacher}': is itself distilled; chains are not built yet"
+                )
             if slash and not (seed.startswith("seed") and seed[4:].isdigit()):
                 raise UsageError(f"[{system.name}] teacher = '{term.teacher}': write it as {teacher}/seed1")
 

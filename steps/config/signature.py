@@ -1,7 +1,7 @@
 """The settings of an encoder or a loss: the keyword-only arguments in its source, read without importing it.
 
-    >>> settings_of(Path("steps/losses/frame_kl.py"), "frame_kl")["temperature"]
-    Setting(type='float', default=1.0)
+>>> settings_of(Path("steps/losses/frame_kl.py"), "frame_kl")["temperature"]
+Setting(type='float', default=1.0)
 """
 
 import ast

@@ -42,7 +42,9 @@ class FrameTopk:
             return None if x is None else x[:, :keep]
 
         lengths = (self.lengths - frames).clamp(min=0)
-        return FrameTopk(cut(self.log_probs), cut(self.ids), cut(self.log_rest), lengths, self.num_tokens, self.blank_id)
+        return FrameTopk(
+            cut(self.log_probs), cut(self.ids), cut(self.log_rest), lengths, self.num_tokens, self.blank_id
+        )
 
 
 def from_logits(logits: Tensor, lengths: Tensor, blank_id: int) -> FrameTopk:

@@ -40,7 +40,9 @@ def read_samples(utterance: Utterance, settings: FeaturesConfig) -> np.ndarray:
     """
     samples, rate = read_audio(utterance.path, utterance.rec_id, utterance.start_s, utterance.end_s)
     if not np.isfinite(samples).all():
-        raise DataError(f"{utterance.path}: utterance '{utterance.utt_id}' has NaN or infinite samples; replace the file")
+        raise DataError(
+            f"{utterance.path}: utterance '{utterance.utt_id}' has NaN or infinite samples; replace the file"
+        )
     if rate != settings.sample_rate_hz and not settings.resample:
         raise DataError(
             f"{utterance.path}: utterance '{utterance.utt_id}' has {rate} Hz, not {settings.sample_rate_hz}; "
@@ -62,7 +64,9 @@ def make_shard(shard: Shard) -> ShardResult:
     feats, durations = [], {}
     for utterance in shard.utterances:
         if shard.settings.dither:
-            torch.default_generator.manual_seed(hash_of(utterance.utt_id))  # dither must not depend on the order of work
+            torch.default_generator.manual_seed(
+                hash_of(utterance.utt_id)
+            )  # dither must not depend on the order of work
         samples = read_samples(utterance, shard.settings)
         durations[utterance.utt_id] = len(samples) / shard.settings.sample_rate_hz
         feats.append((utterance.utt_id, fbank(samples, shard.settings)))

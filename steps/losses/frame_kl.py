@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergence of frame posteriors from the teacher's (Hinton et al. 2015; for CTC, Senior et al. 2015)."""
+"""Kullback-Leibler divergence of frame posteriors from the teacher's (Hinton et al. 2015; CTC: Senior et al. 2015)."""
 
 import torch
 from torch import Tensor

@@ -1,6 +1,5 @@
 """Fewer frames: U = ceil(T / factor). Padding must be 0, and is 0 again in the output."""
 
-import torch
 from torch import Tensor, nn
 
 from steps.nnet.output import is_frame, zero_padding

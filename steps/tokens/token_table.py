@@ -36,7 +36,9 @@ class TokenTable:
         for number, line in enumerate(read_lines(path)):
             token, _, token_id = line.rpartition(" ")
             if not token or token_id != str(number):
-                raise DataError(f"{path}:{number + 1}: '{line}' is not '<token> {number}'; run steps.make_tokens --force")
+                raise DataError(
+                    f"{path}:{number + 1}: '{line}' is not '<token> {number}'; run steps.make_tokens --force"
+                )
             tokens.append(token)
         if not tokens or tokens[0] != BLANK or len(set(tokens)) != len(tokens):
             raise DataError(f"{path}: {BLANK} must be 0, and no token come twice; run steps.make_tokens --force")

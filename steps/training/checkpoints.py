@@ -69,7 +69,10 @@ class Checkpoints:
     def average(self, updates: list[int]) -> dict[str, Tensor]:
         """The mean of the models of these updates."""
         loaded = [load_tensors(self.folder / f"model-{update}.safetensors")[0] for update in sorted(updates)]
-        return {name: torch.stack([t[name].double() for t in loaded]).mean(0).to(loaded[0][name].dtype) for name in loaded[0]}
+        return {
+            name: torch.stack([t[name].double() for t in loaded]).mean(0).to(loaded[0][name].dtype)
+            for name in loaded[0]
+        }
 
     def clear(self) -> None:
         """Removes everything."""

@@ -44,7 +44,9 @@ def evaluate(model: CtcModel, examples: list[Example], table: TokenTable, unit: 
             errors += count_errors(ref, hyp)
             blanks, frames = blanks + int((path == model.blank_id).sum()), frames + len(path)
         fits = [len(p) >= frames_needed(e.tokens) for p, e in zip(paths, batch, strict=True)]
-        scored = [e if fit else Example(e.utt_id, e.feats, e.num_frames, None) for e, fit in zip(batch, fits, strict=True)]
+        scored = [
+            e if fit else Example(e.utt_id, e.feats, e.num_frames, None) for e, fit in zip(batch, fits, strict=True)
+        ]
         batch_loss, count = ctc(output, scored, model.blank_id)
         loss, tokens = loss + float(batch_loss), tokens + count
     model.train()

@@ -33,7 +33,7 @@ class Examples:
 
 def frames_needed(tokens: tuple[int, ...]) -> int:
     """The least frames that CTC can spell tokens in: one each, and a blank between equal neighbours."""
-    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:]))
+    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
 
 
 def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> tuple[list[Example], list[str]]:

@@ -194,9 +194,9 @@ class Job:
             "cpu_seconds": round(sum(os.times()[:4]), 1),
         }
         base = os.path.relpath(self.folder, self.manifest.parent)
-        Manifest(
-            self.command, self.format, self.settings, inputs, outputs, base, self.editable, counts, made_by
-        ).write(self.manifest)
+        Manifest(self.command, self.format, self.settings, inputs, outputs, base, self.editable, counts, made_by).write(
+            self.manifest
+        )
 
     def _read_inputs(self) -> dict:
         """Describes the inputs before the work, and refuses those that are missing or stale themselves."""

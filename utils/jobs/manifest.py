@@ -55,7 +55,9 @@ class Manifest:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, AttributeError):
-            raise StaleError(f"{path}: cannot be read as a manifest; delete it, or run its command with --force") from None
+            raise StaleError(
+                f"{path}: cannot be read as a manifest; delete it, or run its command with --force"
+            ) from None
 
     def write(self, path: Path) -> None:
         """Writes the manifest, durably."""

@@ -123,7 +123,13 @@ def main(argv: list[str]) -> None:
     parser.add_nj()
     args = parser.parse_args(argv)
     settings = Settings.read(load(args.config, args.set).corpus)
-    job = Job("get_corpus", FORMAT, Path("downloads/manifest.json"), (), {**settings.__dict__, "snr_db": list(settings.snr_db)})
+    job = Job(
+        "get_corpus",
+        FORMAT,
+        Path("downloads/manifest.json"),
+        (),
+        {**settings.__dict__, "snr_db": list(settings.snr_db)},
+    )
     job.run(args, lambda stage: make_corpus(stage, settings, args.nj))
 
 
