@@ -2,8 +2,8 @@
 
     python3 -m utils.fix_data_dir data/train
 
-Repairs order, line ends, double spaces, byte-order marks, repeated lines and spk2utt, and drops utterances that
-are not in every file, which it lists. Two lines that say different things of one utterance are left for a
+Repairs order, line ends, spaces, characters that cannot be seen, repeated lines and spk2utt, and drops utterances
+that are not in every file, which it lists. Two lines that say different things of one utterance are left for a
 person to choose.
 """
 
@@ -11,19 +11,24 @@ import shutil
 from pathlib import Path
 
 from utils.data_dir.data_dir import SPK_TABLES, UTT_TABLES, DataDir
-from utils.data_dir.tables import read_lines
+from utils.data_dir.tables import PATH_TABLES, is_invisible, read_lines
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError
+
+
+def visible(text: str) -> str:
+    """The text without the characters that cannot be seen, spaces excepted."""
+    return "".join(c for c in text if c.isspace() or not is_invisible(c))
 
 
 def read_leniently(path: Path) -> dict[str, str]:
     """The rows of a table whose lines are out of order, repeated or badly spaced."""
     rows: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
-        key, _, value = " ".join(line.replace("\ufeff", "").split()).partition(" ")
-        if path.name == "wav.scp":  # a path may hold several spaces in a row
-            value = line.strip().partition(" ")[2].strip()
+        key, value = (*line.split(None, 1), "", "")[:2]
+        key = visible(key)
+        value = value.strip() if path.name in PATH_TABLES else " ".join(visible(value).split())
         if not key:
             continue
         if rows.setdefault(key, value) != value:

@@ -23,18 +23,11 @@ from steps.config.schema import (
     TrainConfig,
 )
 from steps.config.signature import settings_of
+from steps.config.types import check
 from steps.nnet.registry import ENCODERS, encoder_file
 from utils.jobs.errors import UsageError
 
 TOP = {"data": DataConfig, "features": FeaturesConfig, "tokens": TokensConfig, "score": ScoreConfig}
-CHOICES = {
-    (TokensConfig, "unit"): ("char", "word"),
-    (ScoreConfig, "unit"): ("word", "char", "phone"),
-    (SoftLabelsConfig, "bits"): (8, 16),
-    (DistillConfig, "source"): ("store", "live"),
-    (DistillConfig, "target"): ("frame_topk",),
-}
-AT_LEAST_1 = ("updates", "max_frames", "average", "checkpoint_updates", "ranks", "top_k", "utts_per_shard")
 
 
 def load(path: Path, overrides: list[str] = ()) -> Config:
@@ -50,6 +43,9 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
             )
     top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items()}
     built = {name: build_system(name, inherit(name, systems)) for name in systems}
+    for name in built:
+        if name.removesuffix("_plain") != name and built.get(name.removesuffix("_plain"), built[name]).distill:
+            raise UsageError(f"{path}: [{name}] has the name of the twin of [{name.removesuffix('_plain')}]; rename it")
     check_teachers(built)
     check_sets(built, top["data"])
     return Config(**top, corpus=raw.get("corpus", {}), systems=built)
@@ -129,8 +125,10 @@ def build_system(name: str, table: dict) -> SystemConfig:
     )
 
 
-def build_model(table: dict, where: str) -> dict:
+def build_model(table: object, where: str) -> dict:
     """The settings of an encoder, completed by its defaults."""
+    if not isinstance(table, dict):
+        raise UsageError(f"[{where}] is not a table")
     encoder = table.get("encoder")
     if encoder not in ENCODERS:
         raise UsageError(f"{where}.encoder = {encoder!r}: choose one of {', '.join(sorted(ENCODERS))}")
@@ -139,8 +137,10 @@ def build_model(table: dict, where: str) -> dict:
     return {"encoder": encoder, **complete(settings, rest, where)}
 
 
-def build_distill(table: dict, where: str) -> DistillConfig:
+def build_distill(table: object, where: str) -> DistillConfig:
     """One distillation term, with the settings of its loss completed."""
+    if not isinstance(table, dict):
+        raise UsageError(f"[[{where.rpartition('.')[0]}]] is not a table")
     path = loss_file(table.get("loss"), where)
     fields = {f.name for f in dataclasses.fields(DistillConfig)} - {"settings"}
     own = {key: value for key, value in table.items() if key in fields}
@@ -164,7 +164,7 @@ def complete(settings: dict, given: dict, where: str, also: set[str] = frozenset
     for key, value in given.items():
         if key not in settings:
             raise UsageError(f"{where} has no setting '{key}'{near(key, {*settings, *also})}")
-        values[key] = check_type(value, settings[key].type, f"{where}.{key}")
+        values[key] = check(value, settings[key].type, f"{where}.{key}")
     return values
 
 
@@ -177,32 +177,8 @@ def build(cls: type, table: object, where: str) -> object:
     for key, value in table.items():
         if key not in fields:
             raise UsageError(f"[{where}] has no setting '{key}'{near(key, fields)}")
-        type_name = fields[key].type.__name__ if isinstance(fields[key].type, type) else str(fields[key].type)
-        values[key] = check_type(value, type_name, f"{where}.{key}")
-        check_value(cls, key, value, f"{where}.{key}")
+        values[key] = check(value, fields[key].type, f"{where}.{key}")
     return cls(**values)
-
-
-def check_type(value: object, type_name: str, where: str) -> object:
-    """The value, an integer made a float where one is due. Raises: UsageError for another type."""
-    if type_name == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type_name.startswith("list[str]"):
-        is_right = isinstance(value, list) and all(isinstance(item, str) for item in value)
-    else:
-        is_right = type(value).__name__ == type_name
-    if not is_right:
-        raise UsageError(f"{where} = {value!r}: not of type {type_name}")
-    return value
-
-
-def check_value(cls: type, key: str, value: object, where: str) -> None:
-    """Raises UsageError when a value is of the right type but out of its range."""
-    choices = CHOICES.get((cls, key))
-    if choices and value not in choices:
-        raise UsageError(f"{where} = {value!r}: choose one of {', '.join(map(str, choices))}")
-    if key in AT_LEAST_1 and value < 1:
-        raise UsageError(f"{where} = {value}: must be at least 1")
 
 
 def check_teachers(systems: dict[str, SystemConfig]) -> None:

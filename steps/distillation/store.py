@@ -137,7 +137,11 @@ class SoftLabelStore:
                 self.shards[shard] = data.reshape(-1, self.layout.bytes_per_frame)
             except (OSError, ValueError) as e:
                 raise StaleError(f"{path}: cannot be read ({e}); run steps.make_soft_labels --force") from None
-        return self.shards[shard][int(first) : int(first) + int(count)]
+        rows = self.shards[shard][int(first) : int(first) + int(count)]
+        if len(rows) != int(count):
+            path = self.folder / f"frame_topk.{shard}.bin"
+            raise StaleError(f"{path}: ends within '{utt_id}'; run steps.make_soft_labels --force")
+        return rows
 
     def batch(self, utt_ids: list[str], device: str) -> FrameTopk:
         """The padded target of a batch."""

@@ -36,7 +36,7 @@ class FrameTopk:
 
         The frames that nothing is known of are cut from the front; the student's output must be cut alike.
         """
-        keep = self.log_probs.size(1) - frames
+        keep = max(self.log_probs.size(1) - frames, 0)
 
         def cut(x: Tensor | None) -> Tensor | None:
             return None if x is None else x[:, :keep]

@@ -12,7 +12,8 @@ def fbank(samples: np.ndarray, settings: FeaturesConfig) -> np.ndarray:
         samples: float32, shape (S,), range [-1, 1], at `settings.sample_rate_hz`.
         settings: The [features] table.
 
-    Returns: float32, shape (T, F), natural logarithm. T is 0 for less than half a frame shift of audio.
+    Returns: float32, shape (T, F), natural logarithm. T is 0 for less than half a frame shift of audio, or
+        than a window when edges are snipped.
 
     Source: Kaldi's compute-fbank-feats with the Povey window, through `torchaudio.compliance.kaldi.fbank`;
     equal to kaldi-native-fbank within 0.004.
@@ -21,12 +22,14 @@ def fbank(samples: np.ndarray, settings: FeaturesConfig) -> np.ndarray:
     from torchaudio.compliance import kaldi
 
     min_samples = settings.sample_rate_hz * settings.frame_shift_ms / 2000
-    if len(samples) < min_samples:
-        return np.zeros((0, settings.num_mel_bins), np.float32)
     window = int(settings.sample_rate_hz * settings.frame_length_ms / 1000)
     num_samples = len(samples)
-    if num_samples < window:  # torchaudio returns nothing for less than a window; frames are cut off below
-        samples = np.pad(samples, (0, window - num_samples), mode="symmetric")
+    if num_samples < (window if settings.snip_edges else min_samples):
+        return np.zeros((0, settings.num_mel_bins), np.float32)
+    if num_samples < window:
+        # torchaudio returns nothing for less than a window. Kaldi reflects the signal as often as it takes; no
+        # frame that is kept reaches the end of this.
+        samples = np.pad(samples, (0, window), mode="symmetric")
     feats = kaldi.fbank(
         torch.from_numpy(samples).unsqueeze(0),
         sample_frequency=settings.sample_rate_hz,

@@ -1,8 +1,11 @@
 """Kullback-Leibler divergence of frame posteriors from the teacher's (Hinton et al. 2015; CTC: Senior et al. 2015)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+from steps.config.types import NaturalInt, PositiveFloat
 from steps.distillation.targets import FrameTopk, tempered
 from steps.nnet.output import ModelOutput, is_frame
 
@@ -11,16 +14,16 @@ def frame_kl(
     output: ModelOutput,
     target: FrameTopk,
     *,
-    temperature: float = 1.0,
-    blank: str = "keep",
-    delay_frames: int = 0,
+    temperature: PositiveFloat = 1.0,
+    blank: Literal["keep", "drop", "either"] = "keep",
+    delay_frames: NaturalInt = 0,
 ) -> tuple[Tensor, Tensor]:
     """Sum over frames of T^2 KL(p_T || q_T), with p_T and q_T the teacher's and student's softmax at temperature T.
 
     Args:
         output: The student's; its head `ctc` is compared.
         target: The teacher's frames, as many as the student's.
-        temperature: T > 0. The factor T^2 keeps the gradient's size (Hinton et al. 2015, section 2.1).
+        temperature: T. The factor T^2 keeps the gradient's size (Hinton et al. 2015, section 2.1).
         blank: "keep" compares all frames; "drop" leaves out those in which the teacher's best token is blank;
             "either" leaves out those in which the student's is, too.
         delay_frames: How many frames later than the teacher the student shall emit.
@@ -47,6 +50,4 @@ def compared_frames(logits: Tensor, target: FrameTopk, blank: str) -> Tensor:
     speaks = target.top() != target.blank_id
     if blank == "either":
         speaks = speaks | (logits.argmax(-1) != target.blank_id)
-    elif blank != "drop":
-        raise ValueError(f"blank = '{blank}': choose keep, drop or either")
     return speaks

@@ -1,10 +1,12 @@
 """Conformer (Gulati et al. 2020), with rotary positions (Su et al. 2021) and no statistic over the batch."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from steps.config.types import Fraction, PositiveInt
 from steps.nnet.output import is_frame, zero_padding
 from steps.nnet.subsampling import ConvSubsampling, subsampled_lens
 
@@ -95,7 +97,7 @@ class ConformerEncoder(nn.Module):
         num_heads: Attention heads; `dim` is a multiple of twice their number.
         kernel_size: Of the depthwise convolution, odd.
         expansion: Of the feed-forward modules.
-        subsampling: Frames that become one: 1, 2, 4 or 8.
+        subsampling: Frames that become one.
         channels: Of the subsampling convolutions.
         dropout: Behind each module.
     """
@@ -107,16 +109,20 @@ class ConformerEncoder(nn.Module):
         self,
         input_dim: int,
         *,
-        dim: int = 144,
-        num_layers: int = 6,
-        num_heads: int = 4,
-        kernel_size: int = 15,
-        expansion: int = 4,
-        subsampling: int = 4,
-        channels: int = 32,
-        dropout: float = 0.1,
+        dim: PositiveInt = 144,
+        num_layers: PositiveInt = 6,
+        num_heads: PositiveInt = 4,
+        kernel_size: PositiveInt = 15,
+        expansion: PositiveInt = 4,
+        subsampling: Literal[1, 2, 4, 8] = 4,
+        channels: PositiveInt = 32,
+        dropout: Fraction = 0.1,
     ):
         super().__init__()
+        if dim % (2 * num_heads):
+            raise ValueError(f"dim {dim} is not a multiple of twice num_heads {num_heads}")
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size {kernel_size} is not odd")
         self.subsampling = subsampling
         self.subsample = ConvSubsampling(input_dim, dim, subsampling, channels)
         self.layers = nn.ModuleList(

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from steps.config.types import Fraction, PositiveInt
 from steps.nnet.output import zero_padding
 from steps.nnet.subsampling import FrameStacking, subsampled_lens
 
@@ -28,11 +29,11 @@ class LstmEncoder(nn.Module):
         self,
         input_dim: int,
         *,
-        dim: int = 96,
-        num_layers: int = 1,
+        dim: PositiveInt = 96,
+        num_layers: PositiveInt = 1,
         bidirectional: bool = False,
-        subsampling: int = 4,
-        dropout: float = 0.1,
+        subsampling: PositiveInt = 4,
+        dropout: Fraction = 0.1,
     ):
         super().__init__()
         self.subsampling = subsampling

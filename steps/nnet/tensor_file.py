@@ -27,14 +27,15 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], facts: dict | None = No
     """Writes tensors, and facts that JSON can hold, whole or not at all."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts or {}, sort_keys=True)
-    write_atomic(path, save(on_cpu, {"facts": text, "sha256": digest_of(on_cpu, text)}))
+    # One entry of metadata: safetensors writes several in an order that changes from run to run.
+    write_atomic(path, save(on_cpu, {"retort": json.dumps({"facts": text, "sha256": digest_of(on_cpu, text)})}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     """(tensors, facts). Raises: StaleError when the file is missing, cut short or changed."""
     try:
         with safe_open(path, "pt") as f:
-            metadata = f.metadata() or {}
+            metadata = json.loads((f.metadata() or {}).get("retort", "{}"))
             tensors = {name: f.get_tensor(name) for name in f.keys()}
         is_whole = metadata.get("sha256") == digest_of(tensors, metadata.get("facts", ""))
     except FileNotFoundError:

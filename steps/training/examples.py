@@ -36,20 +36,20 @@ def frames_needed(tokens: tuple[int, ...]) -> int:
     return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
 
 
-def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> tuple[list[Example], list[str]]:
-    """(examples, faults): utterances of a set whose tokens are all known, and what is wrong with the others."""
+def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> tuple[list[Example], dict[str, str]]:
+    """(examples, faults): utterances of a set whose tokens are all known, and what is wrong with each other one."""
     feats, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
     texts = read_table(data_dir / "text", has_value=False) if has_text else {}
-    examples, faults = [], []
+    examples, faults = [], {}
     lines = {utt_id: number for number, utt_id in enumerate(texts, start=1)}
     for utt_id, entry in feats.items():
         if has_text and utt_id not in texts:
-            faults.append(f"{data_dir}/text: utterance '{utt_id}' has features but no transcript")
+            faults[utt_id] = f"{data_dir}/text: utterance '{utt_id}' has features but no transcript"
             continue
         tokens = table.encode(texts[utt_id]) if has_text else None
         if tokens and None in tokens:
             place = f"{data_dir}/text:{lines[utt_id]}"
-            faults.append(f"{place}: utterance '{utt_id}' holds a token that is not in tokens.txt")
+            faults[utt_id] = f"{place}: utterance '{utt_id}' holds a token that is not in tokens.txt"
             continue
         tokens = tuple(tokens) if tokens is not None else None
         examples.append(Example(utt_id, entry, int(num_frames[utt_id]), tokens, texts.get(utt_id, "")))
@@ -81,14 +81,14 @@ def training_examples(
         else:
             kept.append(example)
     total = len(examples) + len(unknown)
-    _refuse(unknown, total, max_unk, "train.max_unk")
+    _refuse(list(unknown.values()), total, max_unk, "train.max_unk")
     short = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items() if why != "empty transcript"]
     _refuse(short, total, max_too_short, "train.max_too_short")
     for utt_id, why in dropped.items():
         log.info(f"dropped '{utt_id}': {why}")
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
-    return Examples(kept, dropped | {fault: "unknown token" for fault in unknown})
+    return Examples(kept, dropped | dict.fromkeys(unknown, "unknown token"))
 
 
 def _refuse(faults: list[str], total: int, allowed: float, setting: str) -> None:

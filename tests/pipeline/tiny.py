@@ -48,8 +48,8 @@ updates = 40
 lr = 0.01
 warmup_updates = 5
 max_frames = 600
-checkpoint_updates = 7
-average = 2
+checkpoint_updates = 7  # an epoch has 3 updates
+average = 20  # all models, so that a difference in any of them is seen
 
 [[student.distill]]
 loss = "frame_kl"

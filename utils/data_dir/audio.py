@@ -1,10 +1,15 @@
 """Audio files: what their header says, and their samples."""
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.jobs.errors import DataError
+
+# What libsndfile notes of WAV, AIFF and AU files that hold fewer bytes of samples than their header says.
+CUT_SHORT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe put such a size, or a larger one, into the header
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,32 @@ def _unreadable(path: str, utt_id: str, error: Exception) -> DataError:
     return DataError(f"{path}: recording '{utt_id}' is {fault}; replace the file, or remove it from the corpus")
 
 
+def _check_whole(path: str, rec_id: str, notes: str) -> None:
+    """Raises: DataError when the notes of libsndfile tell that the file was cut short."""
+    found = CUT_SHORT.search(notes)
+    if found and int(found[2]) < int(found[1]) < UNKNOWN_SIZE:
+        text = f"holds {int(found[2]):,} bytes of samples, its header says {int(found[1]):,}"
+        raise DataError(f"{path}: recording '{rec_id}' {text}; replace the file")
+
+
 def audio_info(path: str, rec_id: str) -> AudioInfo:
-    """The header of an audio file. Raises: DataError when it is missing, empty or not audio."""
+    """The header of an audio file. Raises: DataError when it is missing, empty, cut short or not audio."""
     import soundfile
 
     try:
         info = soundfile.info(path)
     except (RuntimeError, TypeError) as e:  # soundfile's LibsndfileError is a RuntimeError
         raise _unreadable(path, rec_id, e) from None
+    _check_whole(path, rec_id, info.extra_info)
     if info.frames <= 0:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples; replace the file, or remove it")
     return AudioInfo(info.samplerate, info.frames, info.channels)
+
+
+def check_mono(path: str, rec_id: str, num_channels: int) -> None:
+    """Raises: DataError when a recording has more than one channel."""
+    if num_channels != 1:
+        raise DataError(f"{path}: recording '{rec_id}' has {num_channels} channels, not 1; make it mono beforehand")
 
 
 def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None = None) -> tuple["object", int]:
@@ -67,10 +87,11 @@ def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None
             stop = total if end_s is None else min(round(end_s * rate), total)
             f.seek(min(start, total))
             samples = f.read(max(stop - start, 0), dtype="float32")
+            notes = f.extra_info
     except (RuntimeError, TypeError) as e:
         raise _unreadable(path, rec_id, e) from None
-    if num_channels != 1:
-        raise DataError(f"{path}: recording '{rec_id}' has {num_channels} channels, not 1; make it mono beforehand")
+    _check_whole(path, rec_id, notes)
+    check_mono(path, rec_id, num_channels)
     if stop <= start:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples from {start_s:g} s; replace the file")
     if len(samples) != stop - start:

@@ -1,11 +1,17 @@
 """A table is a text file of lines `<key> <value>`: UTF-8, sorted in C order, no key twice, newline at the end."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.jobs.errors import DataError
 from utils.jobs.files import write_atomic
+
+# Characters without width that no transcript needs: joiners of words, marks of direction, soft hyphens, the
+# byte-order mark. The joiners of letters (U+200C, U+200D) belong to the spelling of Persian and Indic languages.
+ZERO_WIDTH = {*map(chr, [0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])}
+PATH_TABLES = ("wav.scp", "feats.scp")  # a path may hold any space, or several in a row
 
 
 @dataclass(frozen=True)
@@ -20,8 +26,8 @@ class Fault:
         return f"{self.place}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file, without line ends. Raises: DataError when missing, or not UTF-8."""
+def read_text_file(path: Path) -> str:
+    """The content of a UTF-8 text file. Raises: DataError when missing, or not UTF-8."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -29,12 +35,32 @@ def read_lines(path: Path) -> list[str]:
     except (IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: not a file") from None
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError as e:
         line = data[: e.start].count(b"\n") + 1
         raise DataError(f"{path}:{line}: byte {data[e.start]:#04x} is not UTF-8; convert the file to UTF-8") from None
-    lines = text.split("\n")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file, without line ends. Raises: DataError when missing, or not UTF-8."""
+    lines = read_text_file(path).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def is_invisible(character: str) -> bool:
+    """Whether it is a control character, a space other than the plain one, or has no width."""
+    return character in ZERO_WIDTH or (character != " " and unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp"))
+
+
+def fault_of_line(line: str, is_path: bool) -> str:
+    """What is wrong with the form of a line `<key> <value>`; empty when nothing is."""
+    key, _, value = line.partition(" ")
+    for column, character in enumerate("" if line.isprintable() else line, start=1):
+        if is_invisible(character) and (not is_path or column <= len(key) or unicodedata.category(character) == "Cc"):
+            return f"column {column} holds U+{ord(character):04X}, which cannot be seen"
+    if not key or line != line.strip(" ") or value.startswith(" ") or ("  " in value and not is_path):
+        return f"not of the form '<key> <value>' with single spaces: {line[:60]!r}"
+    return ""
 
 
 def scan_table(path: Path, has_value: bool = True) -> tuple[dict[str, str], list[Fault]]:
@@ -49,11 +75,15 @@ def scan_table(path: Path, has_value: bool = True) -> tuple[dict[str, str], list
     rows, faults, line_of = {}, [], {}
     remedy = f"run: python3 -m utils.fix_data_dir {path.parent}"
     previous = ""
-    for number, line in enumerate(read_lines(path), start=1):
+    *lines, rest = read_text_file(path).split("\n")
+    if rest:
+        lines.append(rest)
+        faults.append(Fault(f"{path}:{len(lines)}", "no newline at the end of the file", remedy))
+    for number, line in enumerate(lines, start=1):
         place = f"{path}:{number}"
         key, _, value = line.partition(" ")
-        if not key or line != line.strip() or "  " in line.split(" ", 1)[0] or "\t" in line or "\r" in line:
-            faults.append(Fault(place, f"not of the form '<key> <value>' with single spaces: {line[:60]!r}", remedy))
+        if text := fault_of_line(line, path.name in PATH_TABLES):
+            faults.append(Fault(place, text, remedy))
             continue
         if has_value and not value:
             faults.append(Fault(place, f"'{key}' has no value"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from utils.data_dir.audio import audio_info
+from utils.data_dir.audio import audio_info, check_mono
 from utils.data_dir.data_dir import SPK_TABLES, UTT_TABLES, spk2utt
 from utils.data_dir.tables import Fault, scan_table
 from utils.jobs.errors import DataError
@@ -12,7 +12,6 @@ from utils.jobs.errors import DataError
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
 
 Tables = dict[str, dict[str, str]]
-
 
 FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
 
@@ -32,6 +31,7 @@ def find_faults(path: Path, check_audio: bool = True, has_text: bool = False, ha
     if any(name not in tables for name in REQUIRED):
         return faults
     faults += [*_utterance_faults(path, tables), *_speaker_faults(path, tables), *_recording_faults(path, tables)]
+    faults += _speed_faults(path, tables)
     if check_audio and not faults:
         faults += _audio_faults(path, tables)
     return faults
@@ -116,13 +116,25 @@ def _segment_faults(place: str, utt_id: str, fields: list[str], recordings: dict
         yield Fault(place, f"utterance '{utt_id}': recording '{rec_id}' is not in wav.scp")
 
 
+def _speed_faults(path: Path, tables: Tables) -> Iterator[Fault]:
+    for number, (utt_id, speed) in enumerate(tables.get("utt2speed", {}).items(), start=1):
+        try:
+            is_valid = 0 < float(speed) < float("inf")
+        except ValueError:
+            is_valid = False
+        if not is_valid:
+            yield Fault(f"{path}/utt2speed:{number}", f"utterance '{utt_id}': '{speed}' is not a factor above 0")
+
+
 def _audio_faults(path: Path, tables: Tables) -> list[Fault]:
     """Opens every recording, and compares segments with its length."""
 
     def check(item: tuple[int, tuple[str, str]]) -> tuple[str, float, Fault | None]:
         number, (rec_id, file) = item
         try:
-            return rec_id, audio_info(file, rec_id).duration_s, None
+            info = audio_info(file, rec_id)
+            check_mono(file, rec_id, info.num_channels)
+            return rec_id, info.duration_s, None
         except DataError as e:
             return rec_id, 0.0, Fault(f"{path}/wav.scp:{number}", str(e))
 

@@ -4,16 +4,20 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process runs. One that has ended and was not waited for (state Z) does not."""
     try:
         os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:  # no /proc on this system
+        return True
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
-    return True
+        return True
 
 
 def die_with(pid: int, signal_number: int = signal.SIGTERM, interval_s: float = 0.2) -> None:

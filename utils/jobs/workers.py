@@ -21,7 +21,7 @@ def map_in_processes(function: Callable, items: list, nj: int, is_fresh: bool = 
 
     Raises: MachineError when a process dies.
     """
-    if not is_fresh and (nj == 1 or len(items) == 1):
+    if not is_fresh and (nj == 1 or len(items) < 2):
         return [function(item) for item in items]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context, each = ("spawn", 1) if is_fresh else ("fork", None)

@@ -1,0 +1,70 @@
+"""Types of settings that say their range. Encoders and losses use them, or `Literal`, for their own settings.
+
+>>> check(3, PositiveInt, "student.train.updates")
+3
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from utils.jobs.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that are allowed, in words and as a test."""
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+PositiveInt = Annotated[int, Range("must be at least 1", lambda x: x >= 1)]
+NaturalInt = Annotated[int, Range("must be at least 0", lambda x: x >= 0)]
+PositiveFloat = Annotated[float, Range("must be above 0", lambda x: x > 0)]
+NaturalFloat = Annotated[float, Range("must be at least 0", lambda x: x >= 0)]
+Share = Annotated[float, Range("must be from 0 to 1", lambda x: 0 <= x <= 1)]
+Fraction = Annotated[float, Range("must be at least 0 and below 1", lambda x: 0 <= x < 1)]
+
+BY_NAME = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "str": str,
+    "list[str]": list[str],
+    "PositiveInt": PositiveInt,
+    "NaturalInt": NaturalInt,
+    "PositiveFloat": PositiveFloat,
+    "NaturalFloat": NaturalFloat,
+    "Share": Share,
+    "Fraction": Fraction,
+}
+
+
+def check(value: object, kind: Any, where: str) -> object:
+    """The value, an integer made a float where one is due.
+
+    Raises: UsageError for another type, or a value out of range, naming `where`.
+    """
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        if value not in choices or type(value) is not type(choices[0]):
+            raise UsageError(f"{where} = {value!r}: choose one of {', '.join(map(str, choices))}")
+        return value
+    base, *ranges = get_args(kind) if get_origin(kind) is Annotated else [kind]
+    if base is float and type(value) is int:
+        value = float(value)
+    if base == list[str]:
+        is_right = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    else:
+        is_right = type(value) is base
+    if not is_right:
+        name = "list[str]" if base == list[str] else base.__name__
+        raise UsageError(f"{where} = {value!r}: not of type {name}")
+    if base is float and not math.isfinite(value):
+        raise UsageError(f"{where} = {value}: must be finite")
+    for allowed in ranges:
+        if not allowed.holds(value):
+            raise UsageError(f"{where} = {value}: {allowed.text}")
+    return value
