@@ -26,7 +26,7 @@ def make_store(folder: Path, teacher: LoadedModel, examples: list[Example]) -> S
     layout = layout_of(teacher, SoftLabelsConfig())
     feats, frames = {e.utt_id: e.feats for e in examples}, {e.utt_id: str(e.num_frames) for e in examples}
     data = DataDir(folder, {"feats.scp": feats, "utt2num_frames": frames})
-    places = write_shard((1, list(feats)), data, teacher, layout, folder)
+    places = write_shard((1, list(feats)), data, teacher, layout, folder, "cpu")
     write_layout(folder, layout)
     write_table(folder / "soft_labels.scp", places)
     return SoftLabelStore(folder)

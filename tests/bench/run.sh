@@ -3,7 +3,9 @@
 # machine changes the figures, so each ratio is of two times that were taken in turns.
 #
 #   tests/bench/run.sh                                      all, in less than 5 minutes
-#   tests/bench/run.sh --only features training --out FILE  some of: features training distilling decoding scoring
+#   tests/bench/run.sh --only features training --out FILE  some of these parts
+#
+# Parts: features training soft_labels distilling decoding scoring startup
 #
 # Options:
 #   --only PART ...  these parts only

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-PARTS = ("features", "training", "distilling", "decoding", "scoring")
+PARTS = ("features", "training", "soft_labels", "distilling", "decoding", "scoring", "startup")
 HEAD = ("what", "ours", "reference", "unit", "ratio", "goal", "")
 
 

@@ -155,7 +155,16 @@ def of_system(name):
 
 
 STUDENT = {"stage7.student.seed0", *of_system("student"), "stage9.compare", "stage11.report"}
+TRAINED = {f"stage{7 if 'student' in name else 5}.{name}.seed0" for name in SYSTEMS}
 CHANGES = {
+    "a transcript of train": (
+        edit_train_text,
+        [],
+        "input data/train/text changed",
+        {"stage1.validate.train", "stage3.tokens", *TRAINED, "stage6.teacher.seed0.train"}.union(
+            *map(of_system, SYSTEMS), {"stage9.compare", "stage11.report"}
+        ),
+    ),
     "a transcript of test": (edit_test_text, [], "input data/test/text changed", {"stage1.validate.test", *SCORES}),
     "audio of test": (
         edit_test_audio,
