@@ -9,7 +9,6 @@ import difflib
 import tomllib
 from pathlib import Path
 
-import steps.losses
 from steps.config.schema import (
     Config,
     DataConfig,
@@ -27,6 +26,7 @@ from steps.config.types import check
 from steps.nnet.registry import ENCODERS, encoder_file
 from utils.jobs.errors import UsageError
 
+LOSSES = Path(__file__).parents[1] / "losses"  # one file each
 TOP = {"data": DataConfig, "features": FeaturesConfig, "tokens": TokensConfig, "score": ScoreConfig}
 
 
@@ -151,11 +151,10 @@ def build_distill(table: object, where: str) -> DistillConfig:
 
 def loss_file(name: object, where: str) -> Path:
     """The file of a loss. Raises: UsageError naming the losses that exist."""
-    folder = Path(steps.losses.__file__).parent
-    known = sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+    known = sorted(p.stem for p in LOSSES.glob("*.py") if not p.stem.startswith("_"))
     if name not in known:
         raise UsageError(f"{where}.loss = {name!r}: choose one of {', '.join(known)}")
-    return folder / f"{name}.py"
+    return LOSSES / f"{name}.py"
 
 
 def complete(settings: dict, given: dict, where: str, also: set[str] = frozenset()) -> dict:

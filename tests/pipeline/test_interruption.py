@@ -135,25 +135,17 @@ def test_an_unfinished_training_with_other_settings_is_refused(untrained):
     assert Training(recipe, "--set", "student.train.lr=0.5", "--force").wait() == 0
 
 
+def start_long_training(recipe, corpus):
+    """Starts stage 7, and returns the driver when a checkpoint is there."""
+    options = "--seeds 0 --nj 2 --stage 7 --stop-stage 7 --set student.train.updates=100000".split()
+    process = start([ROOT / "run.sh", "--recipe", recipe, "--corpus-dir", corpus, *options], ROOT)
+    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    return process
+
+
 def test_the_driver_stops_its_jobs_and_ends_with_7(untrained, corpus):
     recipe = untrained(1)
-    args = [
-        "--recipe",
-        recipe,
-        "--corpus-dir",
-        corpus,
-        "--seeds",
-        "0",
-        "--nj",
-        "2",
-        "--stage",
-        "7",
-        "--stop-stage",
-        "7",
-    ]
-    process = start([ROOT / "run.sh", *args, "--set", "student.train.updates=100000"], ROOT)
-    folder = recipe / "exp" / "student" / "seed0"
-    wait_until(lambda: list(folder.glob("checkpoints/resume-*")))
+    process = start_long_training(recipe, corpus)
     started = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
@@ -164,22 +156,7 @@ def test_the_driver_stops_its_jobs_and_ends_with_7(untrained, corpus):
 
 def test_jobs_end_when_the_driver_is_killed(untrained, corpus):
     recipe = untrained(1)
-    args = [
-        "--recipe",
-        recipe,
-        "--corpus-dir",
-        corpus,
-        "--seeds",
-        "0",
-        "--nj",
-        "2",
-        "--stage",
-        "7",
-        "--stop-stage",
-        "7",
-    ]
-    process = start([ROOT / "run.sh", *args, "--set", "student.train.updates=100000"], ROOT)
-    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    process = start_long_training(recipe, corpus)
     process.kill()
     wait_until(lambda: running_in(recipe) == [], timeout_s=15)
 
