@@ -80,6 +80,14 @@ if [[ $python == "$venv"/* ]]; then # an active but outdated .venv cannot remake
   python=$("$python" -c 'import os, sys; print(os.path.join(sys.base_prefix, "bin", "python3"))')
 fi
 
+if command -v flock >/dev/null; then # one set-up at a time: a second one waits, and finds it done
+  exec 9>"$venv.lock" || fail "$root: cannot be written"
+  flock 9
+  if is_current "$@"; then
+    echo "$venv/bin/python3"
+    exit 0
+  fi
+fi
 echo "setup: installing the requirements into $venv (once; downloads about 3 GB, takes 6 GB on disk)" >&2
 free_kb=$(df -Pk "$root" | awk 'NR == 2 { print $4 }')
 ((free_kb > 7000000)) || [[ -d $venv ]] || fail "$root: $((free_kb / 1000000)) GB are free, 7 GB are needed"

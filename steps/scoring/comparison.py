@@ -62,7 +62,7 @@ def describe(scores: SystemScores) -> dict:
     interval = found.interval or (list(found.speaker_interval) if found.speaker_interval else None)
     return {
         "error_rate": round(float(rates.mean()), 4),
-        "ci95": [round(x, 4) for x in interval] if interval else None,
+        "ci95": [max(0.0, round(x, 4)) for x in interval] if interval else None,  # no rate is below 0
         "seeds": [round(float(rate), 4) for rate in rates],
         "sd": round(float(rates.std(ddof=1)), 4) if len(rates) > 1 else None,
     }

@@ -71,4 +71,5 @@ def to_markdown(rows: list[list[str]]) -> str:
 
 def size_of(part: dict) -> str:
     """How large a set is."""
-    return f"{part['utterances']:,} utterances, {part['ref_units']:,} {part['unit']}s, {part['speakers']} speakers"
+    counts = [(part["utterances"], "utterance"), (part["ref_units"], part["unit"]), (part["speakers"], "speaker")]
+    return ", ".join(f"{count:,} {noun}" + "s" * (count != 1) for count, noun in counts)

@@ -9,7 +9,7 @@ from steps.scoring.comparison import SystemScores, compare, describe, gather
 from steps.scoring.errors import Errors, align, count_errors
 from steps.scoring.intervals import draws, estimate, pooled, speaker_bootstrap
 from steps.scoring.score_set import alignment_lines, check_ids, score_set
-from steps.scoring.table import comparison_rows, to_markdown, to_text, verdict
+from steps.scoring.table import comparison_rows, size_of, to_markdown, to_text, verdict
 from steps.scoring.units import split_units
 from utils.jobs.errors import DataError
 
@@ -240,6 +240,10 @@ def test_one_seed_has_no_deviation():
     assert describe(TEACHER)["sd"] is None
 
 
+def test_the_interval_of_an_error_rate_stops_at_zero():
+    assert describe(scores(2, [[0, 1, 0, 0], [9, 9, 9, 9]]))["ci95"][0] == 0.0
+
+
 def score_json(seed, speakers):
     return {"seed": seed, "per_speaker": {s: {"errors": e, "ref_units": n} for s, (e, n) in speakers.items()}}
 
@@ -261,6 +265,11 @@ def test_folds_of_a_rotated_test_set_are_pooled():
 def test_the_verdict_says_why_it_is_undecided(better, speakers, seeds, said):
     part = {"speakers": speakers, "systems": {"student": {"seeds": [1.0] * seeds}}}
     assert verdict(part, {"better": better, "distilled": "student"}) == said
+
+
+def test_one_of_a_thing_has_no_plural():
+    part = {"utterances": 1, "ref_units": 1200, "unit": "word", "speakers": 1}
+    assert size_of(part) == "1 utterance, 1,200 words, 1 speaker"
 
 
 def test_no_gap_is_said():
