@@ -13,6 +13,7 @@ root=$here/../..
 splits="published unseen"
 seeds="0 1 2"
 publish=false
+overrides=""
 options=()
 while (($# > 0)); do
   case $1 in
@@ -20,6 +21,8 @@ while (($# > 0)); do
     --split=*) splits=${1#*=} ;;
     --seeds) seeds=${2:-} && options+=(--seeds "$seeds") && shift ;;
     --seeds=*) seeds=${1#*=} && options+=("$1") ;;
+    --set) overrides+=" --set ${2:-}" && options+=(--set "${2:-}") && shift ;;
+    --set=*) overrides+=" $1" && options+=("$1") ;;
     --publish) publish=true ;;
     --help | -h) sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0" && exit 0 ;;
     *) options+=("$1") ;;
@@ -57,6 +60,6 @@ if [[ $splits == *unseen* ]]; then # the six test speakers as one test set
   "$python" -m steps.compare --seeds "$seeds" --out exp/unseen "${folds[@]}"
 fi
 if $publish; then
-  "$python" -m steps.report --publish --out exp --command "egs/fsdd/run.sh --corpus-dir DIR --publish" \
-    exp/published exp/unseen
+  command="egs/fsdd/run.sh --corpus-dir DIR --seeds \"$seeds\"$overrides --publish"
+  "$python" -m steps.report --publish --out exp --command "$command" exp/published exp/unseen
 fi
