@@ -14,7 +14,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
 
-FORMAT = 1
+FORMAT = 2
 
 
 def parse_seeds(text: str) -> list[int]:

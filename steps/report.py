@@ -14,7 +14,7 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
 
-FORMAT = 1
+FORMAT = 2
 
 
 def machine() -> str:
