@@ -54,10 +54,8 @@ done
 [[ -z $corpus_dir || -d $corpus_dir ]] || options_fail "--corpus-dir '$corpus_dir' is not a folder"
 [[ -z $corpus_dir ]] || corpus_dir=$(cd "$corpus_dir" && pwd)
 
-python=$("$root/utils/setup.sh" | tail -n 1)
-PATH=$(dirname "$python"):$PATH
-export PATH PYTHONPATH=$root PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=${PYTHONDONTWRITEBYTECODE:-} PYTHONUTF8=1
-export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 RETORT_DRIVER_PID=$$
+source "$root/utils/path.sh"
+export RETORT_DRIVER_PID=$$
 cd "$recipe"
 first_stage=$stage
 side_by_side=$((gpus > 0 ? 1 : nj))

@@ -8,7 +8,7 @@ Several experiment folders are folds of one rotated test set: their errors are p
 
 from pathlib import Path
 
-from steps.config.load import load
+from steps.config.load import all_systems, load
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json
@@ -19,10 +19,10 @@ FORMAT = 2
 
 def parse_seeds(text: str) -> list[int]:
     """Seeds separated by spaces. Raises: UsageError for anything else."""
-    seeds = text.split()
-    if not seeds or not all(seed.isdigit() for seed in seeds) or len(set(seeds)) != len(seeds):
+    seeds = [int(seed) if seed.isascii() and seed.isdigit() else -1 for seed in text.split()]
+    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise UsageError(f"--seeds '{text}': different numbers separated by spaces")
-    return [int(seed) for seed in seeds]
+    return seeds
 
 
 def print_tables(results: dict) -> None:
@@ -38,7 +38,7 @@ def print_tables(results: dict) -> None:
 
 def main(argv: list[str]) -> None:
     """Compares the systems of an experiment."""
-    from steps.scoring.collect import read_json, runs_of, score_file
+    from steps.scoring.collect import check_settings, read_json, runs_of, score_file
 
     parser = Parser(__doc__)
     parser.add_config()
@@ -58,8 +58,11 @@ def main(argv: list[str]) -> None:
     pairs = [(exp, name, seed) for exp in args.exp_dirs for name, seeds in runs.items() for seed in seeds]
     inputs = [score_file(*pair, set_name) for pair in pairs for set_name in sets]
     inputs += [exp / name / f"seed{seed}" / "config.json" for exp, name, seed in pairs]
-    inputs += [exp / name / f"seed{seed}" / "metrics.jsonl" for exp, name, seed in pairs]
-    job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), {"runs": runs, "sets": sets})
+    settings = {"runs": runs, "sets": sets}
+    job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), settings, is_final=True)
+    if not args.why:
+        for exp, name, seed in pairs:
+            check_settings(exp / name / f"seed{seed}", config, all_systems(config)[name])
 
     def build(stage: Path) -> dict:
         from steps.scoring.collect import collect_set

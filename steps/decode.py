@@ -23,6 +23,7 @@ def decode(folder: Path, data_dir: Path, gpus: int, stage: Path) -> dict:
     import torch
 
     from steps.decoding.decode_set import decode_set
+    from steps.features.archive import check_features
     from steps.nnet.device import device_of
     from steps.nnet.model import load_model
 
@@ -30,8 +31,8 @@ def decode(folder: Path, data_dir: Path, gpus: int, stage: Path) -> dict:
     device = device_of(gpus)
     loaded = load_model(folder, device)
     feats_scp, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
-    features = json.loads((data_dir / "feats" / "features.json").read_text())
-    found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, features, device)
+    check_features(data_dir, loaded.config.features)
+    found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, device)
     write_table(stage / "text", {utt_id: entry["nbest"][0]["text"] for utt_id, entry in found.items()})
     lines = [json.dumps(found[utt_id], ensure_ascii=False) + "\n" for utt_id in feats_scp]
     (stage / "nbest.jsonl").write_text("".join(lines), encoding="utf-8")

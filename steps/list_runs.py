@@ -22,11 +22,9 @@ def teachers(config: Config) -> set[str]:
 def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
     """The lines of one kind."""
     if what == "sets":
-        roles = [(config.data.train, "train"), (config.data.dev, "dev")]
-        roles += [(name, "test") for name in config.data.test] + [
-            (name, "unlabelled") for name in config.data.unlabelled
-        ]
-        return [f"{name} {role}" for name, role in dict(reversed(roles)).items()][::-1]
+        data = config.data
+        roles = [("train", [data.train]), ("dev", [data.dev]), ("test", data.test), ("unlabelled", data.unlabelled)]
+        return [f"{name} {role}" for role, names in roles for name in names]
     if what == "soft_labels":
         found = [
             f"{name} {seed} {set_name}"

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     home = args.out or args.exp_dirs[0]
     inputs = tuple(exp / "results.json" for exp in args.exp_dirs)
-    job = Job("report", FORMAT, home / "report.manifest.json", inputs, {"commands": args.command})
+    job = Job("report", FORMAT, home / "report.manifest.json", inputs, {"commands": args.command}, is_final=True)
     is_done = job.run(args, lambda stage: report(args.exp_dirs, stage, args.command))
     if is_done and args.publish and not args.why:
         write_atomic(Path("RESULTS.md"), (home / "RESULTS.md").read_bytes())

@@ -6,16 +6,15 @@ Trains one system of conf.toml, or its twin (`student_plain`), with one seed. Wh
 stopped, bit by bit. With --processes N, or --gpus N, the train.ranks parts of each batch are shared by N processes.
 """
 
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from steps.config.load import load, system_named, teacher_of
+from steps.config.load import load, loss_file, system_named, teacher_of
 from steps.config.schema import Config, SystemConfig
+from steps.config.signature import code_digest
+from steps.nnet.registry import encoder_file
 from utils.jobs.cli import Parser, positive, run
-from utils.jobs.errors import MachineError, UsageError
-from utils.jobs.files import to_json
+from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
 from utils.jobs.manifest import describe_input, digest
 
@@ -26,7 +25,7 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     """Everything that a training reads."""
     train, dev = data / config.data.train, data / config.data.dev
     inputs = [train / "text", dev / "text", lang / "tokens.txt", train / "cmvn"]
-    sets = {name for term in system.distill for name in term.sets} | {config.data.train, config.data.dev}
+    sets = {*system.sets, config.data.train, config.data.dev}
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
     for term in system.distill:
         name, seed = teacher_of(term)
@@ -40,36 +39,12 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
 
 
 def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
-    """The settings that change the weights."""
+    """The settings that change the weights, and the code of the encoder and the losses, which users edit."""
     table = {key: value for key, value in asdict(system).items() if key not in ("name", "soft_labels")}
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
-    return {**table, "seed": seed, "tokens": asdict(config.tokens), "score": asdict(config.score)}
-
-
-def train_here_or_in_ranks(job: object, processes: int) -> dict:
-    """Trains in this process, or in several that torchrun starts."""
-    from steps.training.run import train
-
-    if processes == 1:
-        return train(job)
-    order = Path(job.stage) / "job.json"
-    order.write_text(to_json(asdict(job)))
-    counts = Path(job.stage) / "counts.json"
-    ranks = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    status = subprocess.run([*ranks, "-m", "steps.training.rank", str(order), str(counts)]).returncode
-    order.unlink()
-    if status:
-        raise MachineError(f"{job.out}: a rank failed with status {status}; its message stands above")
-    return counts_of(counts)
-
-
-def counts_of(path: Path) -> dict:
-    """The counts that the main rank left, taken out of the way."""
-    import json
-
-    counts = json.loads(path.read_text())
-    path.unlink()
-    return counts
+    parts = [encoder_file(system.model["encoder"]), *(loss_file(term.loss) for term in system.distill)]
+    code = {path.stem: code_digest(path) for path in parts}
+    return {**table, "seed": seed, "tokens": asdict(config.tokens), "score": asdict(config.score), "code": code}
 
 
 def main(argv: list[str]) -> None:
@@ -104,9 +79,11 @@ def build(args, system: SystemConfig, inputs, settings: dict, out: Path, stage: 
     from steps.training.run import TrainJob
 
     checkpoints = Checkpoints(out / "checkpoints")
-    if args.force or (out / "manifest.json").exists():  # a finished run is made anew, an unfinished one goes on
-        checkpoints.clear()
     identity = {name_of(path): digest(describe_input(path)) for path in inputs} | flatten(settings)
+    identity["format"] = FORMAT
+    is_finished = (out / "manifest.json").exists()
+    if args.force or (is_finished and not checkpoints.belong_to(identity)):  # else they are of an interrupted run
+        checkpoints.clear()
     lang = args.lang_dir or args.data_dir / "lang"
     job = TrainJob(
         str(args.config),
@@ -120,7 +97,13 @@ def build(args, system: SystemConfig, inputs, settings: dict, out: Path, stage: 
         args.gpus,
         identity,
     )
-    return train_here_or_in_ranks(job, processes)
+    if processes == 1:
+        from steps.training.run import train
+
+        return train(job)
+    from steps.training.launch import train_in_ranks
+
+    return train_in_ranks(job, processes)
 
 
 if __name__ == "__main__":

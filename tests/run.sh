@@ -19,9 +19,7 @@ esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-python=$(utils/setup.sh tests/requirements.txt | tail -n 1)
-PATH=$(dirname "$python"):$PATH
-export PATH PYTHONPATH=$root PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+source utils/path.sh tests/requirements.txt
 
 has_target=false # whether an argument names tests
 for argument in "$@"; do

@@ -55,6 +55,9 @@ def faults(paths: list[Path]) -> list[str]:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:] or sys.argv[1].startswith("-"):
+        print(__doc__)
+        sys.exit(0 if sys.argv[1:] in (["--help"], ["-h"]) else 2)
     found = faults([Path(arg) for arg in sys.argv[1:]])
     print("\n".join(found))
     sys.exit(bool(found))

@@ -6,10 +6,9 @@
 #     queue train_a …; queue train_b …; drain      # side by side, at most $side_by_side at once
 #   fi
 #
-# Uses: first_stage, stop_stage, exp_dir, why, side_by_side. Locks $exp_dir until the shell ends.
+# Uses: first_stage, stop_stage, exp_dir, why, force, side_by_side. Locks $exp_dir until the shell ends.
 
-mkdir -p "$exp_dir"
-exec 9>>"$exp_dir/.run.lock"
+{ mkdir -p "$exp_dir/log" && exec 9>>"$exp_dir/.run.lock"; } || { echo "run.sh: --exp-dir '$exp_dir' cannot be written" >&2 && exit 5; }
 python3 -m utils.jobs.lock 9 || { echo "run.sh: $PWD/$exp_dir: in use by another run" >&2 && exit 6; }
 if [[ -t 2 ]]; then # progress bars go to the terminal, past the logs
   exec 3>&2
@@ -85,7 +84,7 @@ reap() {
     stop_jobs
     exit "$status"
   fi
-  printf '%s\n' "$output" | grep 'was edited by hand' >&2 || true
+  printf '%s\n' "$output" | grep ': warning: ' >&2 || true
   [[ $output == *" command: "* ]] || return 0 # up to date
   jobs_done=$((jobs_done + 1))
   say "stage $RETORT_STAGE: $name: done in $seconds s"
@@ -102,7 +101,11 @@ stop_jobs() {
 interrupted() {
   trap '' INT TERM
   stop_jobs
-  say "interrupted; the same command goes on where it stopped"
+  if $force; then
+    say "interrupted; without --force, what was not finished goes on or is made"
+  else
+    say "interrupted; the same command goes on where it stopped"
+  fi
   exit 7
 }
 trap interrupted INT TERM

@@ -55,6 +55,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
+    if not args.data_dir.is_dir() and not args.why:
+        sets = sorted(path.parent.name for path in args.data_dir.parent.glob("*/wav.scp"))
+        hint = f"; there {'is' if len(sets) == 1 else 'are'} {', '.join(sets)}" if sets else "; run stage 1"
+        raise DataError(f"{args.data_dir}: no such data directory{hint}")
     if not args.incremental:
         check(args)
         return

@@ -8,21 +8,26 @@
 # All other options are those of ../../run.sh; --publish writes RESULTS.md from both splits.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$here/../..
 splits="published unseen"
 seeds="0 1 2"
 publish=false
-overrides=""
+is_whole=true
+overrides=()
 options=()
 while (($# > 0)); do
   case $1 in
-    --split) splits=${2:-} && shift ;;
+    --split | --seeds | --set | --stop-stage)
+      (($# > 1)) || { echo "run.sh: $1 needs a value; see --help" >&2 && exit 2; }
+      set -- "$1=$2" "${@:3}"
+      continue
+      ;;
     --split=*) splits=${1#*=} ;;
-    --seeds) seeds=${2:-} && options+=(--seeds "$seeds") && shift ;;
     --seeds=*) seeds=${1#*=} && options+=("$1") ;;
-    --set) overrides+=" --set ${2:-}" && options+=(--set "${2:-}") && shift ;;
-    --set=*) overrides+=" $1" && options+=("$1") ;;
+    --set=*) overrides+=("$1") && options+=("$1") ;;
+    --stop-stage=*) is_whole=false && options+=("$1") ;;
+    --why) is_whole=false && options+=("$1") ;;
     --publish) publish=true ;;
     --help | -h) sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0" && exit 0 ;;
     *) options+=("$1") ;;
@@ -37,6 +42,9 @@ run_split() {
   "$root/run.sh" --recipe "$here" --data-dir "data/$name" --exp-dir "exp/$name" "$@" "${options[@]}"
 }
 
+[[ $splits =~ ^(published|unseen|published unseen)$ ]] ||
+  { echo "run.sh: --split '$splits': choose published or unseen" >&2 && exit 2; }
+
 speakers="george jackson lucas nicolas theo yweweler"
 for split in $splits; do
   case $split in
@@ -46,20 +54,18 @@ for split in $splits; do
         run_split "unseen/$speaker" --set corpus.split=unseen --set "corpus.test_speaker=$speaker"
       done
       ;;
-    *) echo "run.sh: --split '$split': choose published or unseen" >&2 && exit 2 ;;
   esac
 done
 
-case " ${options[*]} " in *" --why "* | *" --stop-stage "*) exit 0 ;; esac
-python=$("$root/utils/setup.sh" | tail -n 1)
-export PYTHONPATH=$root PYTHONSAFEPATH=1
+$is_whole || exit 0
+source "$root/utils/path.sh"
 cd "$here"
 if [[ $splits == *unseen* ]]; then # the six test speakers as one test set
   folds=()
   for speaker in $speakers; do folds+=("exp/unseen/$speaker"); done
-  "$python" -m steps.compare --seeds "$seeds" --out exp/unseen "${folds[@]}"
+  python3 -m steps.compare --seeds "$seeds" "${overrides[@]}" --out exp/unseen "${folds[@]}"
 fi
 if $publish; then
-  command="egs/fsdd/run.sh --corpus-dir DIR --seeds \"$seeds\"$overrides --publish"
-  "$python" -m steps.report --publish --out exp --command "$command" exp/published exp/unseen
+  command="egs/fsdd/run.sh --corpus-dir DIR --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}} --publish"
+  python3 -m steps.report --publish --out exp --command "$command" exp/published exp/unseen
 fi

@@ -6,6 +6,7 @@
 
 import dataclasses
 import difflib
+import math
 import tomllib
 from pathlib import Path
 
@@ -33,9 +34,14 @@ TOP = {"data": DataConfig, "features": FeaturesConfig, "tokens": TokensConfig, "
 def load(path: Path, overrides: list[str] = ()) -> Config:
     """Reads and checks a recipe's configuration. Raises: UsageError naming the key and the valid ones."""
     raw = read_toml(path)
+    written = set(raw)
     for text in overrides:
         override(raw, text)
     systems = {name: table for name, table in raw.items() if name not in TOP and name != "corpus"}
+    for text in overrides:
+        name = text.partition(".")[0]
+        if name not in written and name not in TOP and name != "corpus":
+            raise UsageError(f"--set {text}: {path} has no system '{name}'{near(name, {*written, *TOP})}")
     for name, table in systems.items():
         if not isinstance(table, dict) or not ({"model", "base"} & table.keys()):
             raise UsageError(
@@ -46,6 +52,7 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
     for name in built:
         if name.removesuffix("_plain") != name and built.get(name.removesuffix("_plain"), built[name]).distill:
             raise UsageError(f"{path}: [{name}] has the name of the twin of [{name.removesuffix('_plain')}]; rename it")
+    check_filters(top["features"])
     check_teachers(built)
     check_sets(built, top["data"])
     return Config(**top, corpus=raw.get("corpus", {}), systems=built)
@@ -115,13 +122,15 @@ def build_system(name: str, table: dict) -> SystemConfig:
     terms = table.get("distill", [])
     if not isinstance(terms, list):
         raise UsageError(f"[{name}.distill] must be written [[{name}.distill]]")
+    distill = tuple(build_distill(term, f"{name}.distill.{i}") for i, term in enumerate(terms))
     return SystemConfig(
         name,
         build_model(table.get("model", {}), f"{name}.model"),
         build(TrainConfig, table.get("train", {}), f"{name}.train"),
         build(SpecAugmentConfig, table.get("spec_augment", {}), f"{name}.spec_augment"),
         build(SoftLabelsConfig, table.get("soft_labels", {}), f"{name}.soft_labels"),
-        tuple(build_distill(term, f"{name}.distill.{i}") for i, term in enumerate(terms)),
+        distill,
+        sorted({set_name for term in distill for set_name in term.sets}),
     )
 
 
@@ -141,20 +150,24 @@ def build_distill(table: object, where: str) -> DistillConfig:
     """One distillation term, with the settings of its loss completed."""
     if not isinstance(table, dict):
         raise UsageError(f"[[{where.rpartition('.')[0]}]] is not a table")
-    path = loss_file(table.get("loss"), where)
+    check_loss(table.get("loss"), where)
     fields = {f.name for f in dataclasses.fields(DistillConfig)} - {"settings"}
     own = {key: value for key, value in table.items() if key in fields}
     rest = {key: value for key, value in table.items() if key not in fields}
-    settings = complete(settings_of(path, table["loss"]), rest, where, also=fields)
+    settings = complete(settings_of(loss_file(table["loss"]), table["loss"]), rest, where, also=fields)
     return dataclasses.replace(build(DistillConfig, own, where), settings=settings)
 
 
-def loss_file(name: object, where: str) -> Path:
-    """The file of a loss. Raises: UsageError naming the losses that exist."""
+def loss_file(name: str) -> Path:
+    """The file of a loss."""
+    return LOSSES / f"{name}.py"
+
+
+def check_loss(name: object, where: str) -> None:
+    """Raises UsageError naming the losses that exist."""
     known = sorted(p.stem for p in LOSSES.glob("*.py") if not p.stem.startswith("_"))
     if name not in known:
         raise UsageError(f"{where}.loss = {name!r}: choose one of {', '.join(known)}")
-    return LOSSES / f"{name}.py"
 
 
 def complete(settings: dict, given: dict, where: str, also: set[str] = frozenset()) -> dict:
@@ -180,6 +193,30 @@ def build(cls: type, table: object, where: str) -> object:
     return cls(**values)
 
 
+def check_filters(settings: FeaturesConfig) -> None:
+    """Raises UsageError when the mel filters do not lie below the Nyquist frequency, or hear nothing."""
+    nyquist = settings.sample_rate_hz / 2
+    high = settings.high_freq if settings.high_freq > 0 else nyquist + settings.high_freq
+    if not settings.low_freq < high <= nyquist:
+        raise UsageError(
+            f"features.low_freq = {settings.low_freq:g} and high_freq = {settings.high_freq:g} leave "
+            f"{settings.low_freq:g} to {high:g} Hz; the first must be lower, and the last at most {nyquist:g} Hz"
+        )
+    for name in ("frame_shift_ms", "frame_length_ms"):
+        if settings.sample_rate_hz * getattr(settings, name) < 2000:
+            raise UsageError(f"features.{name} = {getattr(settings, name):g}: shorter than two samples")
+    window = int(settings.sample_rate_hz * settings.frame_length_ms / 1000)
+    spacing = settings.sample_rate_hz / 2 ** math.ceil(math.log2(window))  # Hz between bins of the spectrum
+    low_mel, high_mel = (1127 * math.log(1 + hz / 700) for hz in (settings.low_freq, high))
+    step = (high_mel - low_mel) / (settings.num_mel_bins + 1)
+    edges = [700 * (math.exp((low_mel + i * step) / 1127) - 1) for i in range(settings.num_mel_bins + 2)]
+    deaf = sum(math.floor(a / spacing) + 1 >= c / spacing for a, c in zip(edges, edges[2:], strict=False))
+    if deaf:
+        raise UsageError(
+            f"features.num_mel_bins = {settings.num_mel_bins}: {deaf} of them are too narrow to hear anything"
+        )
+
+
 def check_teachers(systems: dict[str, SystemConfig]) -> None:
     """Raises UsageError when a term names a teacher that is no other system, or is itself taught by it."""
     for system in systems.values():
@@ -197,10 +234,14 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
 
 
 def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:
-    """Raises UsageError when a term names a set that is neither the training set nor listed as unlabelled."""
+    """Raises UsageError when a set has two roles, or a term names one that is not there to train on."""
+    roles = [data.train, data.dev, *data.test, *data.unlabelled]
+    for name in roles:
+        if roles.count(name) > 1:
+            raise UsageError(f"[data] names '{name}' twice; train, dev, test and unlabelled sets must differ")
     known = {data.train, *data.unlabelled}
     for system in systems.values():
-        for name in {name for term in system.distill for name in term.sets} - known:
+        for name in set(system.sets) - known:
             raise UsageError(f"[{system.name}.distill] sets: '{name}' is not used for training{near(name, known)}")
 
 

@@ -30,7 +30,7 @@ class FeaturesConfig:
     frame_shift_ms: PositiveFloat = 10.0
     low_freq: NaturalFloat = 20.0  # Hz
     high_freq: float = -400.0  # Hz, below 0: from the Nyquist frequency
-    dither: NaturalFloat = 0.0
+    dither: NaturalFloat = 0.0  # on samples in [-1, 1]: Kaldi's 1.0 is 3e-5 here
     snip_edges: bool = False
     resample: bool = False  # convert audio of another rate instead of refusing it
     compress: bool = False  # Kaldi's 8-bit format: a quarter of the size, slightly lossy
@@ -102,7 +102,7 @@ class DistillConfig:
 class SoftLabelsConfig:
     """[<teacher>.soft_labels]: what is stored of each frame."""
 
-    top_k: PositiveInt = 16
+    top_k: NaturalInt = 0  # tokens kept; 0: as many as fit in 600 bytes per second of speech
     bits: Literal[8, 16] = 8  # of each log-probability
 
 
@@ -116,6 +116,7 @@ class SystemConfig:
     spec_augment: SpecAugmentConfig = SpecAugmentConfig()
     soft_labels: SoftLabelsConfig = SoftLabelsConfig()
     distill: tuple[DistillConfig, ...] = ()
+    sets: list[str] = field(default_factory=list)  # that the terms name; the twin has them too, for the same batches
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steps.config.types import BY_NAME
+from utils.jobs.files import sha256_text
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ def settings_of(path: Path, name: str) -> dict[str, Setting]:
         pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
         return {arg.arg: Setting(type_of(arg.annotation), ast.literal_eval(value)) for arg, value in pairs}
     raise LookupError(f"{path} does not define {name}")
+
+
+def code_digest(path: Path) -> str:
+    """The first 12 hex digits of the SHA-256 of a Python file's code: comments, docstrings and layout do not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return sha256_text(ast.unparse(tree))[:12]
 
 
 def type_of(annotation: ast.expr) -> Any:

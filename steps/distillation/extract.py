@@ -8,6 +8,7 @@ import torch
 
 from steps.config.schema import SoftLabelsConfig
 from steps.distillation.store import FrameTopkFormat, choose_top_k, encode_frames, write_layout
+from steps.features.archive import check_features
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, load_model
 from utils.data_dir.data_dir import DataDir
@@ -28,7 +29,7 @@ class Extraction:
 def layout_of(teacher: LoadedModel, settings: SoftLabelsConfig) -> FrameTopkFormat:
     """The layout for a teacher under the [soft_labels] settings."""
     config = teacher.config
-    top_k = choose_top_k(min(settings.top_k, config.num_tokens), config.num_tokens, settings.bits)
+    top_k = choose_top_k(settings.top_k, config.num_tokens, settings.bits, teacher.model.frame_shift_ms)
     return FrameTopkFormat(
         config.num_tokens,
         top_k,
@@ -67,6 +68,7 @@ def extract(
 ) -> Extraction:
     """Writes the soft labels of a data directory below `out`; on a GPU in this process alone."""
     teacher = load_model(folder, device)
+    check_features(data_dir, teacher.config.features)
     layout = layout_of(teacher, settings)
     data = DataDir.read(data_dir, "feats.scp", "utt2num_frames", "utt2dur")
     utt_ids = list(data.tables["feats.scp"])

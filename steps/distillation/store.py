@@ -1,7 +1,8 @@
 """The store of soft labels of kind `frame_topk`: a teacher's posteriors in about one byte a token.
 
 A log-probability x in [-30, 0] is kept as round(sqrt(-x / 30) * (2^bits - 1)): fine where a token is probable,
-coarse where it is not. Where all V tokens take no more room than the best k with their ids, all are kept.
+coarse where it is not. Where all V tokens take no more room than the best k with their ids, all are kept; a target
+at a temperature above 1 needs all, because it raises what is not known.
 A folder holds `soft_labels.json` (how to read it), `soft_labels.scp` (`<utt_id> <shard>:<first frame> <frames>`)
 and `frame_topk.<shard>.bin`, the frames one after the other.
 """
@@ -18,6 +19,7 @@ from utils.data_dir.tables import read_table
 from utils.jobs.errors import StaleError
 
 FLOOR = 30.0  # nats
+MAX_BYTES_PER_S = 600  # of speech, where top_k = 0 leaves the choice
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,13 @@ class FrameTopkFormat:
         return self.top_k * (self.value_type.itemsize + self.id_type.itemsize) + self.value_type.itemsize
 
 
-def choose_top_k(top_k: int, num_tokens: int, bits: int) -> int:
-    """`top_k`, or V when keeping all tokens takes no more room."""
+def choose_top_k(top_k: int, num_tokens: int, bits: int, frame_shift_ms: float) -> int:
+    """How many tokens are kept: `top_k`, or with 0 as many as fit; V where keeping all takes no more room."""
     value, token_id = bits // 8, 1 if num_tokens <= 256 else 2 if num_tokens <= 65536 else 4
-    return num_tokens if num_tokens * value <= top_k * (value + token_id) + value else top_k
+    room = top_k * (value + token_id) + value if top_k else int(MAX_BYTES_PER_S * frame_shift_ms / 1000)
+    if num_tokens <= top_k or num_tokens * value <= room:
+        return num_tokens
+    return max(1, (room - value) // (value + token_id))
 
 
 def quantise(log_probs: np.ndarray, bits: int) -> np.ndarray:
@@ -102,44 +107,49 @@ def encode_frames(log_probs: np.ndarray, layout: FrameTopkFormat) -> np.ndarray:
         quantise(np.take_along_axis(log_probs, kept, -1), layout.bits),
         quantise(rest[:, None], layout.bits),
     ]
-    rows = [np.ascontiguousarray(part).view(np.uint8).reshape(len(log_probs), -1) for part in parts]
+    rows = [
+        np.ascontiguousarray(part).view(np.uint8).reshape(len(log_probs), part.shape[1] * part.itemsize)
+        for part in parts
+    ]
     return np.concatenate(rows, axis=1)
 
 
 class SoftLabelStore:
-    """Reads the frames of any utterance. Raises: StaleError when a file is missing or cannot be read."""
+    """Reads the frames of any utterance of one or several folders, whose ids differ.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        try:
-            self.layout = FrameTopkFormat(**json.loads((folder / "soft_labels.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as e:
-            raise StaleError(f"{folder}: no soft labels that can be read ({e}); run steps.make_soft_labels") from None
-        self.places = read_table(folder / "soft_labels.scp")
+    Raises: StaleError when a file is missing or cannot be read, or the folders are laid out differently.
+    """
+
+    def __init__(self, *folders: Path):
+        self.places: dict[str, tuple[Path, int, int]] = {}  # utterance -> file, first frame, frames
+        self.layout = read_layout(folders[0])
         self.table = dequantise_table(self.layout.bits)
-        self.shards: dict[str, np.ndarray] = {}
+        self.shards: dict[Path, np.ndarray] = {}
+        for folder in folders:
+            if read_layout(folder) != self.layout:
+                raise StaleError(f"{folder}: not laid out as {folders[0]}; run steps.make_soft_labels on both")
+            for utt_id, value in read_table(folder / "soft_labels.scp").items():
+                shard, first, count = value.replace(":", " ").split(" ")
+                self.places[utt_id] = (folder / f"frame_topk.{shard}.bin", int(first), int(count))
 
     def __contains__(self, utt_id: str) -> bool:
         return utt_id in self.places
 
     def num_frames(self, utt_id: str) -> int:
         """How many frames are stored of an utterance."""
-        return int(self.places[utt_id].split(" ")[1])
+        return self.places[utt_id][2]
 
     def frames(self, utt_id: str) -> np.ndarray:
         """uint8 (U, bytes_per_frame), mapped from the file."""
-        place, count = self.places[utt_id].split(" ")
-        shard, first = place.split(":")
-        if shard not in self.shards:
-            path = self.folder / f"frame_topk.{shard}.bin"
+        path, first, count = self.places[utt_id]
+        if path not in self.shards:
             try:
-                data = np.memmap(path, np.uint8, "r")
-                self.shards[shard] = data.reshape(-1, self.layout.bytes_per_frame)
+                data = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+                self.shards[path] = data.reshape(-1, self.layout.bytes_per_frame)
             except (OSError, ValueError) as e:
                 raise StaleError(f"{path}: cannot be read ({e}); run steps.make_soft_labels --force") from None
-        rows = self.shards[shard][int(first) : int(first) + int(count)]
-        if len(rows) != int(count):
-            path = self.folder / f"frame_topk.{shard}.bin"
+        rows = self.shards[path][first : first + count]
+        if len(rows) != count:
             raise StaleError(f"{path}: ends within '{utt_id}'; run steps.make_soft_labels --force")
         return rows
 
@@ -159,6 +169,14 @@ class SoftLabelStore:
         rest = None if layout.is_dense else log_probs[..., -1]
         kept = log_probs if layout.is_dense else log_probs[..., :-1]
         return FrameTopk(kept, ids, rest, lengths.to(device), layout.num_tokens, layout.blank_id)
+
+
+def read_layout(folder: Path) -> FrameTopkFormat:
+    """Reads soft_labels.json. Raises: StaleError when it is missing or malformed."""
+    try:
+        return FrameTopkFormat(**json.loads((folder / "soft_labels.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as e:
+        raise StaleError(f"{folder}: no soft labels that can be read ({e}); run steps.make_soft_labels") from None
 
 
 def write_layout(folder: Path, layout: FrameTopkFormat) -> None:

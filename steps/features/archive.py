@@ -1,11 +1,14 @@
 """Archives of feature matrices: the one place that writes and reads them."""
 
+import json
 from pathlib import Path
 
 import kaldiio
 import numpy as np
 
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, StaleError
+
+SPEECH_FEATURE = 2  # Kaldi's number for 8 bits a value, on a scale of each column's own
 
 
 def write_archive(path: Path, final: Path, feats: list[tuple[str, np.ndarray]], compress: bool) -> dict[str, str]:
@@ -17,13 +20,26 @@ def write_archive(path: Path, final: Path, feats: list[tuple[str, np.ndarray]], 
         feats: Utterance ids with float32 matrices (T, F).
         compress: Kaldi's 8-bit compression.
     """
-    scp = path.with_suffix(".scp")
-    with kaldiio.WriteHelper(f"ark,scp:{path},{scp}", compression_method=3 if compress else None) as writer:
+    places = {}
+    with open(path, "wb") as f:
         for utt_id, matrix in feats:
-            writer(utt_id, matrix)
-    offsets = [line.rsplit(":", 1)[1] for line in scp.read_text().splitlines()]
-    scp.unlink()
-    return {utt_id: f"{final}:{offset}" for (utt_id, _), offset in zip(feats, offsets, strict=True)}
+            places[utt_id] = f"{final}:{f.tell() + len(utt_id.encode()) + 1}"
+            method = SPEECH_FEATURE if compress and len(matrix) else None
+            kaldiio.save_ark(f, {utt_id: matrix}, compression_method=method)
+    return places
+
+
+def check_features(data_dir: Path, settings: dict) -> None:
+    """Raises StaleError when the features of a set were made with other settings than a model hears or heard."""
+    path = data_dir / "feats" / "features.json"
+    try:
+        made = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise StaleError(f"{path}: cannot be read ({e}); run steps.make_feats --force") from None
+    keys = sorted(k for k, v in settings.items() if made.get(k) != v and k != "utts_per_shard")
+    if keys:
+        pairs = ", ".join(f"{k} {made.get(k)}, the model hears {settings[k]}" for k in keys)
+        raise StaleError(f"{data_dir}: features of other settings ({pairs}); run steps.make_feats with the model's")
 
 
 _OPEN = kaldiio.utils.LimitedSizeDict(64)  # archives that stay open, by path

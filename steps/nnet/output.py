@@ -22,6 +22,17 @@ class ModelOutput:
     logits: dict[str, Tensor]
     hidden: list[Tensor] = field(default_factory=list)
 
+    def select(self, rows: list[int]) -> "ModelOutput":
+        """The output of some utterances of the batch, without the padding that only the others need."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        return ModelOutput(
+            self.encoder_out[rows, :longest],
+            lengths,
+            {name: x[rows, :longest] for name, x in self.logits.items()},
+            [x[rows, :longest] for x in self.hidden],
+        )
+
 
 def is_frame(lengths: Tensor, max_len: int) -> Tensor:
     """(B, U) bool: True on the frames of each utterance, False on padding."""

@@ -1,12 +1,15 @@
 """Reads the scores of all systems of one experiment folder, or of several folds of it, into results.json's form."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
 
 from steps.config.load import all_systems, teacher_of, twin_of
-from steps.config.schema import Config
+from steps.config.schema import Config, SystemConfig
 from steps.scoring.comparison import SystemScores, compare, describe, gather
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, StaleError
+from utils.jobs.job import flatten, show
 
 Runs = dict[str, list[int]]  # system -> seeds
 
@@ -34,18 +37,30 @@ def read_json(path: Path) -> dict:
         raise DataError(f"{path}: cannot be read ({e}); run the stage that makes it") from None
 
 
+def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
+    """Raises StaleError when the model in `folder` was trained with other settings than the configuration's."""
+    trained = read_json(folder / "config.json")
+    before = flatten({"model": trained["model"], "features": trained["features"], **trained["train"]})
+    now = asdict(system) | {"features": asdict(config.features)}
+    after = flatten(json.loads(json.dumps({key: value for key, value in now.items() if key != "name"})))
+    keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+    keys = [k for k in keys if not k.startswith("soft_labels.") and k != "features.utts_per_shard"]  # change no weight
+    if keys:
+        pair = f"{keys[0]} {show(before.get(keys[0]))} -> {show(after.get(keys[0]))}"
+        raise StaleError(f"{folder}: trained with other settings ({pair}); run its stage again")
+
+
 def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
     """What a system cost: weights, updates, hours and CPU time, averaged over runs."""
     folders = [exp / system / f"seed{seed}" for exp in exp_dirs for seed in seeds]
-    config = read_json(folders[0] / "config.json")
-    last = [json.loads((f / "metrics.jsonl").read_text().splitlines()[-1]) for f in folders]
-    minutes = sum(line["cpu_seconds"] for line in last) / 60 / len(last)
+    configs = [read_json(folder / "config.json") for folder in folders]
+    seconds = [read_json(folder / "manifest.json")["counts"]["cpu_seconds"] for folder in folders]
     return {
-        "params": config["params"],
-        "updates": config["train"]["train"]["updates"],
-        "labelled_hours": config["labelled_hours"],
-        "unlabelled_hours": config["unlabelled_hours"],
-        "cpu_minutes": round(minutes, 2),
+        "params": configs[0]["params"],
+        "updates": configs[0]["train"]["train"]["updates"],
+        "labelled_hours": round(mean(config["labelled_hours"] for config in configs), 4),
+        "unlabelled_hours": round(mean(config["unlabelled_hours"] for config in configs), 4),
+        "cpu_minutes": round(mean(seconds) / 60, 2),
     }
 
 
@@ -68,6 +83,7 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
         "utterances": sum(fold["utterances"] for fold in first),
         "ref_units": sum(fold["ref_units"] for fold in first),
         "speakers": len(next(iter(scores.values())).speakers),
+        "folds": len(exp_dirs),
         "systems": systems,
         "comparisons": comparisons(config, scores),
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 NUM_DRAWS = 2000
 MIN_SPEAKERS = 2
+MIN_SEEDS = 3  # for a verdict
 
 
 def draws(num_speakers: int) -> np.ndarray:
@@ -45,6 +46,7 @@ class Estimate:
         value: The figure.
         seed_interval: Over seeds, paired t; None with one seed.
         speaker_interval: Over speakers, bootstrap percentiles; None with one speaker.
+        num_seeds: How many there are.
         interval: Both variances added, with Satterthwaite's degrees of freedom; None if either is missing.
     """
 
@@ -52,11 +54,12 @@ class Estimate:
     seed_interval: tuple[float, float] | None
     speaker_interval: tuple[float, float] | None
     interval: list[float] | None
+    num_seeds: int
 
     def is_above_zero(self) -> bool:
         """Whether the seeds and the speakers both say so."""
         both = (self.seed_interval, self.speaker_interval)
-        return all(part is not None and part[0] > 0 for part in both)
+        return self.num_seeds >= MIN_SEEDS and all(part is not None and part[0] > 0 for part in both)
 
 
 def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None) -> Estimate:
@@ -83,4 +86,4 @@ def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None) -> E
         freedom = total**2 / (parts[0] ** 2 / (len(by_seed) - 1)) if parts[0] else math.inf
         reach = t.ppf(0.975, freedom) * math.sqrt(total)
         both = [round(float(value - reach), 4), round(float(value + reach), 4)]
-    return Estimate(value, seeds, speakers, both)
+    return Estimate(value, seeds, speakers, both, len(by_seed))

@@ -38,7 +38,7 @@ def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str],
     interval = speaker_bootstrap(np.array([e.errors for e in speakers]), np.array([e.ref_units for e in speakers]))
     figures = {
         "unit": unit,
-        "normalisation": NORMALISATION,
+        "normalisation": NORMALISATION[unit],
         **named(total),
         "error_rate": total.error_rate,
         "utterance_error_rate": 100.0 * total.wrong_utterances / total.utterances,

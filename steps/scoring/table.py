@@ -1,5 +1,7 @@
 """results.json as a table for people."""
 
+from steps.scoring.intervals import MIN_SEEDS
+
 
 def number(value: float | None, digits: int = 2) -> str:
     """A figure, or a dash where there is none."""
@@ -41,19 +43,22 @@ def percent(share: float | None) -> str:
 
 
 def is_decidable(part: dict, comparison: dict) -> bool:
-    """Whether there are seeds and speakers enough for intervals."""
-    return part["speakers"] > 1 and len(part["systems"][comparison["distilled"]]["seeds"]) > 1
+    """Whether there are seeds and speakers enough to say better or not."""
+    return part["speakers"] > 1 and num_seeds(part, comparison) >= MIN_SEEDS
+
+
+def num_seeds(part: dict, comparison: dict) -> int:
+    """Of the distilled system."""
+    return len(part["systems"][comparison["distilled"]]["seeds"])
 
 
 def verdict(part: dict, comparison: dict) -> str:
     """Better, or why that cannot be said."""
-    if comparison["better"]:
-        return "better"
     if part["speakers"] < 2:
         return "undecided: one speaker"
-    if len(part["systems"][comparison["distilled"]]["seeds"]) < 2:
-        return "undecided: one seed"
-    return "not better"
+    if num_seeds(part, comparison) < MIN_SEEDS:
+        return f"undecided: fewer than {MIN_SEEDS} seeds"
+    return "better" if comparison["better"] else "not better"
 
 
 def to_text(rows: list[list[str]]) -> str:
@@ -72,4 +77,6 @@ def to_markdown(rows: list[list[str]]) -> str:
 def size_of(part: dict) -> str:
     """How large a set is."""
     counts = [(part["utterances"], "utterance"), (part["ref_units"], part["unit"]), (part["speakers"], "speaker")]
+    if part.get("folds", 1) > 1:  # what several of them hold counts as often
+        counts.append((part["folds"], "fold"))
     return ", ".join(f"{count:,} {noun}" + "s" * (count != 1) for count, noun in counts)

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-NORMALISATION = "NFC, single spaces"
+NORMALISATION = {"word": "NFC, single spaces", "char": "NFC, spaces not counted", "phone": "single spaces"}
 
 
 def split_units(text: str, unit: str) -> list[str]:

@@ -55,6 +55,14 @@ class Checkpoints:
             other = f"delete it to go on from {files[-2].name}, or" if len(files) > 1 else ""
             raise StaleError(f"{text}; {other} train anew with --force") from None
 
+    def belong_to(self, identity: dict) -> bool:
+        """Whether the newest state was saved by the run of this identity."""
+        try:
+            found = self.latest()
+        except StaleError:
+            return False
+        return found is not None and found[1]["identity"] == identity
+
     def save_model(self, update: int, tensors: dict[str, Tensor]) -> None:
         """Saves the weights of one update."""
         self.folder.mkdir(parents=True, exist_ok=True)

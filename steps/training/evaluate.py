@@ -43,7 +43,7 @@ def evaluate(model: CtcModel, examples: list[Example], table: TokenTable, unit: 
             ref, hyp = split_units(example.text, unit), split_units(table.decode(hypothesis.ids), unit)
             errors += count_errors(ref, hyp)
             blanks, frames = blanks + int((path == model.blank_id).sum()), frames + len(path)
-        fits = [len(p) >= frames_needed(e.tokens) for p, e in zip(paths, batch, strict=True)]
+        fits = [e.tokens is not None and len(p) >= frames_needed(e.tokens) for p, e in zip(paths, batch, strict=True)]
         scored = [
             e if fit else Example(e.utt_id, e.feats, e.num_frames, None) for e, fit in zip(batch, fits, strict=True)
         ]

@@ -37,7 +37,10 @@ def frames_needed(tokens: tuple[int, ...]) -> int:
 
 
 def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> tuple[list[Example], dict[str, str]]:
-    """(examples, faults): utterances of a set whose tokens are all known, and what is wrong with each other one."""
+    """(examples, faults): all utterances with features, and what is wrong with those that have no tokens.
+
+    An utterance with an unknown token keeps its text: it can be scored, but not trained on.
+    """
     feats, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
     texts = read_table(data_dir / "text", has_value=False) if has_text else {}
     examples, faults = [], {}
@@ -46,12 +49,11 @@ def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> t
         if has_text and utt_id not in texts:
             faults[utt_id] = f"{data_dir}/text: utterance '{utt_id}' has features but no transcript"
             continue
-        tokens = table.encode(texts[utt_id]) if has_text else None
+        tokens = tuple(table.encode(texts[utt_id])) if has_text else None
         if tokens and None in tokens:
             place = f"{data_dir}/text:{lines[utt_id]}"
             faults[utt_id] = f"{place}: utterance '{utt_id}' holds a token that is not in tokens.txt"
-            continue
-        tokens = tuple(tokens) if tokens is not None else None
+            tokens = None
         examples.append(Example(utt_id, entry, int(num_frames[utt_id]), tokens, texts.get(utt_id, "")))
     return examples, faults
 
@@ -72,7 +74,10 @@ def training_examples(
     """
     examples, unknown = read_examples(data_dir, table)
     kept, dropped = [], {}
+    total = len({*unknown, *(example.utt_id for example in examples)})
     for example in examples:
+        if example.tokens is None:
+            continue
         frames, needed = output_len(example.num_frames), frames_needed(example.tokens)
         if not example.tokens:
             dropped[example.utt_id] = "empty transcript"
@@ -80,12 +85,13 @@ def training_examples(
             dropped[example.utt_id] = f"too short: {frames} frames for tokens that need {needed}"
         else:
             kept.append(example)
-    total = len(examples) + len(unknown)
     _refuse(list(unknown.values()), total, max_unk, "train.max_unk")
     short = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items() if why != "empty transcript"]
     _refuse(short, total, max_too_short, "train.max_too_short")
     for utt_id, why in dropped.items():
         log.info(f"dropped '{utt_id}': {why}")
+    if dropped:
+        log.warn(f"{data_dir}: {len(dropped)} of {total} utterances cannot be trained on; the log lists them")
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
     return Examples(kept, dropped | dict.fromkeys(unknown, "unknown token"))

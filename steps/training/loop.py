@@ -56,7 +56,7 @@ class Trainer:
         ranks: This process among others.
         seed: Of all noise.
         report: Called with the history after each look at dev.
-        should_stop: Asked after each update.
+        should_stop: Asked in each update.
         tick: Called with the number of updates done since the last call.
     """
 
@@ -87,22 +87,20 @@ class Trainer:
     def train(self) -> dict[str, torch.Tensor]:
         """Goes on from the latest checkpoint to the end; returns the averaged weights."""
         self.resume()
+        self.timed = (time.monotonic(), time.process_time())
         self.model.train()
         self.tick(self.progress.update)
-        started, cpu_started = time.monotonic(), time.process_time()
-        base = (self.progress.seconds, self.progress.cpu_seconds)
         total = self.system.train.updates
         while True:
             if self.is_look_due():
-                self.progress.seconds = base[0] + time.monotonic() - started
-                self.progress.cpu_seconds = base[1] + time.process_time() - cpu_started
+                self.take_time()
                 self.look()
             if self.progress.update == total:
                 break
-            self.update(self.sampler.next())
+            is_stopping = self.update(self.sampler.next())
             self.tick(1)
-            is_stopping = self.should_stop()
             if is_stopping or self.progress.update % self.system.train.checkpoint_updates == 0:
+                self.take_time()
                 self.save()
             if is_stopping:
                 raise Interrupted(f"saved after update {self.progress.update}; run the same command again to go on")
@@ -117,8 +115,18 @@ class Trainer:
         due = p.update % settings.valid_updates == 0 if settings.valid_updates else self.sampler.is_epoch_end
         return due or p.update == settings.updates
 
-    def update(self, batch: list[Example]) -> None:
-        """One step of the optimiser on one batch, unless its loss or gradient is not finite."""
+    def take_time(self) -> None:
+        """Adds the time since the last call, and the processor time of all ranks."""
+        now = (time.monotonic(), time.process_time())
+        self.progress.seconds += now[0] - self.timed[0]
+        self.progress.cpu_seconds += self.ranks.sum([now[1] - self.timed[1]])[0]
+        self.timed = now
+
+    def update(self, batch: list[Example]) -> bool:
+        """One step of the optimiser on one batch, unless its loss or gradient is not finite.
+
+        Returns: Whether any rank was asked to stop.
+        """
         settings = self.system.train
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.progress.update, settings)
@@ -129,7 +137,8 @@ class Trainer:
             seed_noise(noise + number, self.ranks.device)
             for name, (total, count) in self.losses(part).items():
                 sums[name], counts[name] = sums[name] + total, counts[name] + float(count)
-        counts = dict(zip(weights, self.ranks.sum(list(counts.values())), strict=True))
+        *totals, stops = self.ranks.sum([*counts.values(), float(self.should_stop())])
+        counts = dict(zip(weights, totals, strict=True))
         loss = sum(weights[name] * sums[name] / max(counts[name], 1.0) for name in weights)
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:  # not on a rank without utterances
@@ -140,12 +149,13 @@ class Trainer:
         self.progress.update += 1
         if not math.isfinite(norm) or not all(map(math.isfinite, values)):
             self.skip(batch)
-            return
+            return stops > 0
         self.progress.bad_updates = 0
         self.optimizer.step()
         for name, value in zip(weights, values, strict=True):
             entry = self.progress.sums.setdefault(name, [0.0, 0.0])
             entry[0], entry[1] = entry[0] + value, entry[1] + counts[name]
+        return stops > 0
 
     def weights(self) -> dict[str, float]:
         """The weight of each term of the loss."""
@@ -162,7 +172,7 @@ class Trainer:
             output = self.model(feats, feat_lens, mask)
         found = {"ctc": ctc(output, batch, self.model.blank_id)}
         for term in self.terms:
-            found[term.name] = term(output, term.target([e.utt_id for e in batch], feats, feat_lens))
+            found[term.name] = term(output, [e.utt_id for e in batch], feats, feat_lens)
         return found
 
     def skip(self, batch: list[Example]) -> None:
@@ -188,7 +198,8 @@ class Trainer:
             line |= {"dev_error_rate": result.error_rate, "dev_blank_share": result.blank_share, **facts, "lr": lr}
             p.history.append(line | {"seconds": round(p.seconds, 1), "cpu_seconds": round(p.cpu_seconds, 1)})
             self.report(p.history)
-            p.best = sorted([*p.best, [result.error_rate, result.loss, p.update]])[: self.system.train.average]
+            rank = [x if math.isfinite(x) else math.inf for x in (result.error_rate, result.loss)]
+            p.best = sorted([*p.best, [*rank, p.update]])[: self.system.train.average]
             if p.update in [update for _, _, update in p.best]:
                 self.checkpoints.save_model(p.update, self.model.state_dict())
         p.sums = {}

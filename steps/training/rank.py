@@ -1,21 +1,27 @@
-"""One rank of a training, as torchrun starts it: job.json -> a trained model, and counts.json."""
+"""One rank of a training, as `steps.training.launch` starts it: job.json -> a trained model, and counts.json."""
 
 import json
+import os
 from pathlib import Path
 
 from steps.training.run import TrainJob, train
 from utils.jobs.cli import run
+from utils.jobs.errors import RetortError
 from utils.jobs.files import to_json
 
 
 def main(argv: list[str]) -> None:
     """Trains on this rank."""
-    order, counts = map(Path, argv)
+    folder = Path(argv[0])
     import torch.distributed as dist
 
-    found = train(TrainJob(**json.loads(order.read_text())))
+    try:
+        found = train(TrainJob(**json.loads((folder / "job.json").read_text())), folder / "rendezvous")
+    except RetortError as e:
+        (folder / f"error.{os.environ['RANK']}").write_text(str(e))
+        raise
     if dist.get_rank() == 0:
-        counts.write_text(to_json(found))
+        (folder / "counts.json").write_text(to_json(found))
     dist.destroy_process_group()
 
 

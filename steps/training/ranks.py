@@ -3,6 +3,7 @@
 import datetime
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -20,15 +21,21 @@ class Ranks:
     device: str = "cpu"
 
     @classmethod
-    def join(cls, gpus: int) -> "Ranks":
-        """Joins the processes that torchrun started; alone, the only one. torchrun ends all when one dies."""
+    def join(cls, gpus: int, rendezvous: Path | None = None) -> "Ranks":
+        """Joins the other processes of a training, whose launcher ends all when one dies; alone, the only one."""
         world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if gpus else "cpu"
         if gpus:
             require_gpus(gpus)
             torch.cuda.set_device(device)
         if world > 1:  # the others wait while the main process looks at dev
-            dist.init_process_group("nccl" if gpus else "gloo", timeout=datetime.timedelta(minutes=30))
+            dist.init_process_group(
+                "nccl" if gpus else "gloo",
+                init_method=f"file://{rendezvous.resolve()}",
+                timeout=datetime.timedelta(minutes=30),
+                rank=rank,
+                world_size=world,
+            )
         return cls(rank, world, device)
 
     @property

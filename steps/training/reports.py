@@ -1,6 +1,7 @@
 """What is seen of a training: its log, metrics.jsonl, TensorBoard events and progress bar."""
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ class Reporter:
     def __call__(self, history: list[dict]) -> None:
         """Writes the last line, and metrics.jsonl whole, so that a resumed run repeats nothing."""
         line = history[-1]
-        write_atomic(self.out / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+        write_atomic(self.out / "metrics.jsonl", "".join(to_line(row) for row in history))
         losses = ", ".join(f"{k.removeprefix('train_')} {v:.3f} {unit_of(k)}" for k, v in line.items() if "train_" in k)
         log.info(
             f"epoch {line['epoch']}, update {line['update']}: {losses}; dev: {line['dev_error_rate']:.2f} % error, "
@@ -44,6 +45,11 @@ class Reporter:
             for key, value in line.items():
                 if key not in ("epoch", "update"):
                     writer.add_scalar(key, value, line["update"])
+
+
+def to_line(row: dict) -> str:
+    """A line of metrics.jsonl; a figure that is not finite, which JSON cannot hold, is null."""
+    return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}) + "\n"
 
 
 def unit_of(name: str) -> str:

@@ -10,8 +10,10 @@ import torch
 
 from steps.config.load import load, system_named
 from steps.config.schema import Config, SystemConfig
+from steps.features.archive import check_features
 from steps.nnet.model import CtcModel, ModelConfig, new_model
 from steps.nnet.tensor_file import save_tensors
+from steps.scoring.units import split_units
 from steps.tokens.token_table import TokenTable
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
@@ -22,6 +24,7 @@ from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
 from steps.training.terms import DistillTerm, check_lengths, make_term
 from utils.jobs import log
+from utils.jobs.errors import DataError
 from utils.jobs.files import to_json
 
 
@@ -67,20 +70,37 @@ def output_len_of(model: CtcModel) -> Callable[[int], int]:
     return lambda num_frames: int(model.output_lens(torch.tensor(num_frames)))
 
 
-def unlabelled_examples(config: Config, system: SystemConfig, data_dir: Path, table: TokenTable) -> list[Example]:
-    """The utterances of the sets that only a teacher speaks on."""
-    names = sorted({name for term in system.distill for name in term.sets} - {config.data.train})
-    return [e for name in names for e in read_examples(data_dir / name, table, has_text=False)[0]]
+def unlabelled_examples(config: Config, system: SystemConfig, data_dir: Path, table: TokenTable) -> dict:
+    """The utterances of each set that only a teacher speaks on."""
+    names = [name for name in system.sets if name != config.data.train]
+    return {name: read_examples(data_dir / name, table, has_text=False)[0] for name in names}
+
+
+def check_different(by_set: dict[str, list[Example]]) -> None:
+    """Raises DataError when an utterance id stands in two sets: soft labels could not tell them apart."""
+    home: dict[str, str] = {}
+    for name, examples in by_set.items():
+        for example in examples:
+            if example.utt_id in home:
+                pair = f"in {home[example.utt_id]} and in {name}"
+                raise DataError(f"utterance '{example.utt_id}' stands {pair}; ids must differ between the sets heard")
+            home[example.utt_id] = name
 
 
 def make_terms(
-    job: TrainJob, config: Config, system: SystemConfig, student: ModelConfig, model: CtcModel, device: str
+    job: TrainJob,
+    config: Config,
+    system: SystemConfig,
+    by_set: dict[str, list[Example]],
+    student: ModelConfig,
+    model: CtcModel,
+    device: str,
 ) -> list[DistillTerm]:
     """The distillation terms of a system."""
     terms: list[DistillTerm] = []
     for settings in system.distill:
-        sets = settings.sets or [config.data.train]
-        term = make_term(settings, Path(job.exp_dir), sets, student, model, device)
+        chosen = {name: by_set[name] for name in settings.sets or [config.data.train]}
+        term = make_term(settings, Path(job.exp_dir), chosen, student, model, device)
         if term.name in [other.name for other in terms]:
             term.name = f"{term.name}_{len(terms)}"
         terms.append(term)
@@ -90,9 +110,11 @@ def make_terms(
 def dev_look(config: Config, model: CtcModel, table: TokenTable, data_dir: Path, device: str) -> DevLook:
     """The look at dev of a training."""
     dev, faults = read_examples(data_dir / config.data.dev, table)
+    first = next(iter(faults.values()), f"{data_dir / config.data.dev}/text: holds no words")
+    if not any(split_units(example.text, config.score.unit) for example in dev):
+        raise DataError(f"{first} (no dev utterance can be scored, so that no checkpoint could be chosen)")
     if faults:
-        first = next(iter(faults.values()))
-        log.info(f"{first} ({len(faults)} dev utterances are like this and left out of the look at dev)")
+        log.warn(f"{first} ({len(faults)} dev utterances are like this: scored, but left out of the loss)")
     return DevLook(model, dev, table, config.score.unit, device)
 
 
@@ -104,10 +126,15 @@ def stop_flag() -> Callable[[], bool]:
     return lambda: bool(signals)
 
 
-def train(job: TrainJob) -> dict:
-    """Trains on this rank; the main one writes the model below `job.stage`. Returns counts."""
+def train(job: TrainJob, rendezvous: Path | None = None) -> dict:
+    """Trains on this rank; the main one writes the model below `job.stage`. Returns counts.
+
+    Args:
+        job: What to train.
+        rendezvous: The file over which several ranks find one another.
+    """
     torch.set_num_threads(1)
-    ranks = Ranks.join(job.gpus)
+    ranks = Ranks.join(job.gpus, rendezvous)
     config = load(Path(job.config_file), job.overrides)
     system = system_named(config, job.system)
     data_dir = Path(job.data_dir)
@@ -119,14 +146,18 @@ def train(job: TrainJob) -> dict:
     labelled = training_examples(
         data_dir / config.data.train, table, output_len_of(model), settings.max_too_short, settings.max_unk
     )
-    examples = labelled.kept + unlabelled_examples(config, system, data_dir, table)
-    terms = make_terms(job, config, system, student, model, ranks.device)
+    for name in {config.data.train, config.data.dev, *system.sets}:
+        check_features(data_dir / name, student.features)
+    by_set = {config.data.train: labelled.kept} | unlabelled_examples(config, system, data_dir, table)
+    check_different(by_set)
+    examples = [example for examples in by_set.values() for example in examples]
+    terms = make_terms(job, config, system, by_set, student, model, ranks.device)
     look = dev_look(config, model, table, data_dir, ranks.device)
     for term in terms:
         if term.teacher is None:
             check_lengths(term, examples, output_len_of(model))
     if terms:
-        look.listen_to(terms[0], examples)
+        look.listen_to(terms[0], [e for e in examples if e.utt_id in terms[0].utt_ids])
     log.info(
         f"{job.out}: {model.num_params():,} weights, {len(examples):,} utterances, {len(labelled.dropped)} dropped, "
         f"{model.frame_shift_ms:g} ms a frame, look-ahead {model.look_ahead_ms:g} ms, seed {job.seed}"
@@ -155,7 +186,8 @@ def train(job: TrainJob) -> dict:
         student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
         write_model(Path(job.stage), weights, student, table, cmvn)
     total = len(labelled.kept) + len(labelled.dropped)
-    return {"in": total, "out": len(labelled.kept), "dropped": len(labelled.dropped), "dropped_ids": labelled.dropped}
+    counts = {"in": total, "out": len(labelled.kept), "dropped": len(labelled.dropped)}
+    return counts | {"dropped_ids": labelled.dropped, "cpu_seconds": round(trainer.progress.cpu_seconds, 1)}
 
 
 def hours_of(examples: list[Example], frame_shift_ms: float) -> float:

@@ -15,7 +15,7 @@ from steps.distillation.targets import FrameTopk, from_logits
 from steps.nnet.model import CtcModel, LoadedModel, ModelConfig, load_model
 from steps.nnet.output import ModelOutput
 from steps.training.examples import Example
-from utils.jobs.errors import DataError, StaleError
+from utils.jobs.errors import DataError, StaleError, UsageError
 
 
 def ctc(output: ModelOutput, examples: list[Example], blank_id: int) -> tuple[Tensor, int]:
@@ -43,20 +43,29 @@ class DistillTerm:
     name: str
     settings: DistillConfig
     loss: Callable
-    store: dict[str, SoftLabelStore]  # by utterance; empty with a live teacher
+    utt_ids: frozenset[str]  # that the term is for
+    store: SoftLabelStore | None
     teacher: CtcModel | None  # live
 
     def target(self, utt_ids: list[str], feats: Tensor, feat_lens: Tensor) -> FrameTopk:
         """The teacher's word on a batch."""
         if self.teacher is None:
-            return self.store[utt_ids[0]].batch(utt_ids, feats.device)
+            return self.store.batch(utt_ids, feats.device)
         with torch.no_grad():
             output = self.teacher(feats, feat_lens)
         return from_logits(output.logits["ctc"], output.lengths, self.teacher.blank_id)
 
-    def __call__(self, output: ModelOutput, target: FrameTopk) -> tuple[Tensor, Tensor]:
-        """(sum, count) of the loss."""
-        return self.loss(output, target, **self.settings.settings)
+    def __call__(
+        self, output: ModelOutput, utt_ids: list[str], feats: Tensor, feat_lens: Tensor
+    ) -> tuple[Tensor, Tensor | float]:
+        """(sum, count) of the loss over those utterances of a batch that the term is for."""
+        rows = [i for i, utt_id in enumerate(utt_ids) if utt_id in self.utt_ids]
+        if not rows:
+            return output.logits["ctc"].sum() * 0.0, 0.0
+        if len(rows) < len(utt_ids):
+            output, utt_ids = output.select(rows), [utt_ids[i] for i in rows]
+            feats, feat_lens = feats[rows, : int(feat_lens[rows].max())], feat_lens[rows]
+        return self.loss(output, self.target(utt_ids, feats, feat_lens), **self.settings.settings)
 
 
 def soft_label_folder(teacher: Path, set_name: str, target: str) -> Path:
@@ -65,12 +74,27 @@ def soft_label_folder(teacher: Path, set_name: str, target: str) -> Path:
 
 
 def make_term(
-    settings: DistillConfig, exp_dir: Path, sets: list[str], student: ModelConfig, model: CtcModel, device: str
+    settings: DistillConfig,
+    exp_dir: Path,
+    by_set: dict[str, list[Example]],
+    student: ModelConfig,
+    model: CtcModel,
+    device: str,
 ) -> DistillTerm:
     """Opens a term's soft labels, or loads its teacher, and checks that the student can learn from them.
 
-    Raises: StaleError when tokens, frame rate or features differ.
+    Args:
+        settings: The term.
+        exp_dir: Where the teacher's folder is.
+        by_set: What the student hears of each set that the term names.
+        student: The student's configuration.
+        model: The student.
+        device: Of a live teacher.
+
+    Raises: StaleError when tokens, frame rate or features differ; UsageError when the labels kept are too few for
+        the temperature.
     """
+    utt_ids = frozenset(example.utt_id for examples in by_set.values() for example in examples)
     name, seed = teacher_of(settings)
     folder = exp_dir / name / f"seed{seed}"
     loss = getattr(import_module(f"steps.losses.{settings.loss}"), settings.loss)
@@ -78,12 +102,16 @@ def make_term(
     if settings.source == "live":
         teacher = load_model(folder, device)
         check_live(teacher, folder, student, model)
-        return DistillTerm(label, settings, loss, {}, teacher.model)
-    stores = [SoftLabelStore(soft_label_folder(folder, s, settings.target)) for s in sets]
-    for store in stores:
-        layout = store.layout
-        check_fit(store.folder, layout.tokens_sha256, layout.frame_shift_ms, layout.features, student, model)
-    return DistillTerm(label, settings, loss, {u: store for store in stores for u in store.places}, None)
+        return DistillTerm(label, settings, loss, utt_ids, None, teacher.model)
+    store = SoftLabelStore(*(soft_label_folder(folder, set_name, settings.target) for set_name in by_set))
+    layout, temperature = store.layout, settings.settings.get("temperature", 1.0)
+    check_fit(folder, layout.tokens_sha256, layout.frame_shift_ms, layout.features, student, model)
+    if temperature != 1.0 and not layout.is_dense:
+        raise UsageError(
+            f"{label}: temperature {temperature:g} needs all {layout.num_tokens} tokens, and {layout.top_k} are "
+            f'stored; set {name}.soft_labels.top_k = {layout.num_tokens}, or source = "live"'
+        )
+    return DistillTerm(label, settings, loss, utt_ids, store, None)
 
 
 def check_live(teacher: LoadedModel, folder: Path, student: ModelConfig, model: CtcModel) -> None:
@@ -109,11 +137,12 @@ def check_fit(
 
 def check_lengths(term: DistillTerm, examples: list[Example], output_len: Callable[[int], int]) -> None:
     """Raises DataError or StaleError for stored labels that are missing, or of another length than the student's."""
+    examples = [e for e in examples if e.utt_id in term.utt_ids]
     missing = [e.utt_id for e in examples if e.utt_id not in term.store]
     if missing:
         shown = ", ".join(missing[:5])
         raise DataError(f"{term.name}: no soft labels for {len(missing)} utterances ({shown}); run stage 6")
     for example in examples:
-        frames, expected = term.store[example.utt_id].num_frames(example.utt_id), output_len(example.num_frames)
+        frames, expected = term.store.num_frames(example.utt_id), output_len(example.num_frames)
         if frames != expected:
             raise StaleError(f"{term.name}: '{example.utt_id}' has {frames} stored frames, the student {expected}")

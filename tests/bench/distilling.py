@@ -34,12 +34,12 @@ def make_store(folder: Path, teacher: LoadedModel, examples: list[Example]) -> S
 
 def terms_of(folder: Path, teacher: LoadedModel, examples: list[Example]) -> dict[str, DistillTerm]:
     """Frame KL from a store and from the live teacher."""
-    settings: DistillConfig = build_distill({"loss": "frame_kl", "temperature": 2.0}, "bench")
+    settings: DistillConfig = build_distill({"loss": "frame_kl"}, "bench")
     store = make_store(folder, teacher, examples)
-    by_utt = dict.fromkeys(store.places, store)
+    utt_ids = frozenset(store.places)
     return {
-        "store": DistillTerm("frame_kl", settings, frame_kl, by_utt, None),
-        "live teacher": DistillTerm("frame_kl", settings, frame_kl, {}, teacher.model),
+        "store": DistillTerm("frame_kl", settings, frame_kl, utt_ids, store, None),
+        "live teacher": DistillTerm("frame_kl", settings, frame_kl, utt_ids, None, teacher.model),
     }
 
 

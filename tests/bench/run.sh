@@ -23,7 +23,6 @@ case ${1:-} in
 esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-python=$("$root/utils/setup.sh" "$root/tests/requirements.txt" | tail -n 1)
-PATH=$(dirname "$python"):$PATH
-export PATH PYTHONPATH=$root:$root/tests PYTHONSAFEPATH=1 PYTHONUTF8=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+source "$root/utils/path.sh" "$root/tests/requirements.txt"
+export PYTHONPATH=$root:$root/tests
 exec python3 -W ignore::UserWarning -m bench.table "$@"

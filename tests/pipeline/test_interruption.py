@@ -1,9 +1,11 @@
 """A training that is killed goes on, and ends with the same bits; and broken ways to go on are noticed."""
 
+import json
 import os
 import random
 import shutil
 import signal
+import sys
 import time
 
 import pytest
@@ -133,6 +135,85 @@ def test_an_unfinished_training_with_other_settings_is_refused(untrained):
     assert Training(recipe, "--set", "student.train.lr=0.5").wait() == 4
     assert "train.lr 0.01 -> 0.5" in (recipe / "stderr.log").read_text()
     assert Training(recipe, "--set", "student.train.lr=0.5", "--force").wait() == 0
+
+
+def test_a_finished_training_that_is_made_anew_goes_on_after_a_kill(made, untrained):
+    recipe = untrained(1)
+    Training(recipe).succeed()
+    change = ("--set", "student.train.lr=0.02")
+    training = Training(recipe, *change)
+    wait_until(lambda: 7 <= max(training.checkpoints(), default=0) < UPDATES)  # the old ones are cleared first
+    saved = training.kill()
+    Training(recipe, *change).succeed()
+    assert f"goes on after update {saved} of {UPDATES}" in (recipe / "stderr.log").read_text()
+    straight = untrained(2)
+    Training(straight, *change).succeed()
+    assert are_equal(recipe, straight) and not are_equal(recipe, made[0])
+
+
+def test_the_processor_time_of_a_killed_training_is_counted_on(untrained):
+    recipe, options = untrained(1), ("--set", "student.train.updates=400", "--set", "student.train.valid_updates=400")
+    for update in (100, 200, 300):
+        training = Training(recipe, *options)
+        training.wait_for_checkpoint(update)
+        training.kill()
+    Training(recipe, *options).succeed()
+    straight = untrained(2)
+    Training(straight, *options).succeed()
+    times = [seconds_of(folder) for folder in (recipe, straight)]
+    assert 0.5 * times[1] < times[0] < 2 * times[1], times
+
+
+def seconds_of(recipe):
+    manifest = json.loads((recipe / "exp" / "student" / "seed0" / "manifest.json").read_text())
+    return manifest["counts"]["cpu_seconds"]
+
+
+RANKS = "--system student --processes 2 --set student.train.ranks=2 --set student.train.updates=100000".split()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_ranks_end_with_the_command_that_started_them(untrained, number):
+    recipe = untrained(1)
+    process = start([sys.executable, "-m", "steps.train", *RANKS], recipe)
+    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    process.send_signal(number)
+    process.communicate(timeout=40)
+    assert process.returncode == (7 if number == signal.SIGTERM else -signal.SIGKILL)
+    wait_until(lambda: running_in(recipe) == [], timeout_s=20)
+
+
+def test_ranks_hold_the_lock_after_the_command_that_started_them_was_killed(untrained):
+    recipe = untrained(1)
+    process = start([sys.executable, "-m", "steps.train", *RANKS], recipe)
+    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    ranks = [pid for pid in running_in(recipe) if pid != str(process.pid)]
+    for pid in ranks:
+        os.kill(int(pid), signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    assert_status(command("steps.train", "--system", "student", cwd=recipe), 6)
+    for pid in ranks:
+        os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_killed_rank_ends_the_training(untrained):
+    recipe = untrained(1)
+    process = start([sys.executable, "-m", "steps.train", *RANKS], recipe)
+    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    ranks = [pid for pid in running_in(recipe) if pid != str(process.pid)]
+    os.kill(int(ranks[-1]), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 5 and "ended with status -9" in said, said
+    assert running_in(recipe) == []
+
+
+def test_a_rank_says_why_it_failed(untrained):
+    recipe = untrained(1)
+    settings = ("lr=1e30", "clip_norm=1e30", "warmup_updates=0")
+    result = command("steps.train", *RANKS, *(f"--set=student.train.{text}" for text in settings), cwd=recipe)
+    assert_status(result, 3)
+    assert "loss not finite in 3 updates in a row" in result.stderr.splitlines()[-2]
 
 
 def start_long_training(recipe, corpus):

@@ -223,8 +223,52 @@ def test_runs_are_listed(conf, what, lines):
     assert lines_of(conf(), [0, 1], what) == lines
 
 
-def test_a_set_with_two_roles_is_listed_once(conf):
-    assert lines_of(conf("", "data.dev=test"), [0], "sets") == ["train train", "test dev"]
+@pytest.mark.parametrize("text", ["data.dev=test", 'data.test=["test", "test"]', 'data.unlabelled=["train"]'])
+def test_a_set_has_one_role(conf, text):
+    with pytest.raises(UsageError, match="must differ"):
+        conf("", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("features.high_freq=5000", "leave 20 to 5000 Hz"),
+        ("features.high_freq=-8000", "leave 20 to -4000 Hz"),
+        ("features.low_freq=3700", "leave 3700 to 3600 Hz"),
+        ("features.frame_shift_ms=0.01", "frame_shift_ms = 0.01: shorter than two samples"),
+        ("features.num_mel_bins=400", "num_mel_bins = 400: .* too narrow"),
+    ],
+)
+def test_filters_that_cannot_be_made_are_refused(conf, text, said):
+    with pytest.raises(UsageError, match=said):
+        conf("", "features.sample_rate_hz=8000", text)
+
+
+def test_no_filter_is_refused_that_hears_something(conf):
+    for rate, size in ((8000, 256), (16000, 512)):
+        for num_bins in range(20, 140, 3):
+            made = conf_or_none(conf, f"features.sample_rate_hz={rate}", f"features.num_mel_bins={num_bins}")
+            bank = kaldi_mel_banks(rate, size, num_bins)
+            assert (made is not None) == bool((bank.sum(1) > 0).all()), (rate, num_bins)
+
+
+def conf_or_none(conf, *overrides):
+    try:
+        return conf("", *overrides)
+    except UsageError:
+        return None
+
+
+def kaldi_mel_banks(rate, size, num_bins):
+    from torchaudio.compliance.kaldi import get_mel_banks
+
+    return get_mel_banks(num_bins, size, rate, 20.0, -400.0, 100.0, -500.0, 1.0)[0]
+
+
+@pytest.mark.parametrize("text", ["studnt.model.dim=3", "studnt.train.updates=3"])
+def test_a_mistyped_system_of_an_override_is_named(conf, text):
+    with pytest.raises(UsageError, match="has no system 'studnt'; valid: student, "):
+        conf("", text)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0 0", "-1", "1.5", "0,1"])

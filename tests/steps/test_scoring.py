@@ -259,7 +259,7 @@ def test_folds_of_a_rotated_test_set_are_pooled():
         (True, 4, 3, "better"),
         (False, 4, 3, "not better"),
         (False, 1, 3, "undecided: one speaker"),
-        (False, 4, 1, "undecided: one seed"),
+        (True, 4, 2, "undecided: fewer than 3 seeds"),
     ],
 )
 def test_the_verdict_says_why_it_is_undecided(better, speakers, seeds, said):

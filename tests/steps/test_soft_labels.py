@@ -29,7 +29,19 @@ def peaky(seed, frames, num_tokens):
 
 
 def layout_of(num_tokens, top_k, bits):
-    return FrameTopkFormat(num_tokens, choose_top_k(top_k, num_tokens, bits), bits, 0, 40.0, "sha", {})
+    return FrameTopkFormat(num_tokens, choose_top_k(top_k, num_tokens, bits, 40.0), bits, 0, 40.0, "sha", {})
+
+
+def write_store(folder, logits, layout):
+    """The soft labels of utterances in one shard."""
+    places, first, data = {}, 0, b""
+    for utt_id, x in logits.items():
+        data += encode_frames(x.log_softmax(-1).numpy(), layout).tobytes()
+        places[utt_id] = f"1:{first} {len(x)}"
+        first += len(x)
+    (folder / "frame_topk.1.bin").write_bytes(data)
+    write_table(folder / "soft_labels.scp", places)
+    write_layout(folder, layout)
 
 
 @pytest.fixture
@@ -37,15 +49,7 @@ def stored(tmp_path):
     """Writes logits of utterances to a store, and opens it."""
 
     def write(logits, top_k, bits):
-        layout = layout_of(next(iter(logits.values())).size(1), top_k, bits)
-        places, first, data = {}, 0, b""
-        for utt_id, x in logits.items():
-            data += encode_frames(x.log_softmax(-1).numpy(), layout).tobytes()
-            places[utt_id] = f"1:{first} {len(x)}"
-            first += len(x)
-        (tmp_path / "frame_topk.1.bin").write_bytes(data)
-        write_table(tmp_path / "soft_labels.scp", places)
-        write_layout(tmp_path, layout)
+        write_store(tmp_path, logits, layout_of(next(iter(logits.values())).size(1), top_k, bits))
         return SoftLabelStore(tmp_path)
 
     return write
@@ -80,10 +84,16 @@ def test_what_is_below_the_floor_is_kept_as_the_floor(bits):
         (16, 26, 16, 16),
         (16, 300, 8, 16),
         (5, 5, 8, 5),
+        (40, 20, 8, 20),
+        (0, 24, 8, 24),
+        (0, 29, 8, 11),
+        (0, 500, 8, 7),
+        (0, 29, 16, 7),
+        (0, 100000, 16, 3),
     ],
 )
 def test_all_tokens_are_kept_where_that_takes_no_more_room(top_k, num_tokens, bits, chosen):
-    assert choose_top_k(top_k, num_tokens, bits) == chosen
+    assert choose_top_k(top_k, num_tokens, bits, 40.0) == chosen
 
 
 @pytest.mark.parametrize(
@@ -154,6 +164,34 @@ def test_the_term_from_a_sparse_store_equals_that_of_a_teacher_with_an_even_tail
     assert found == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize("num_tokens", [20, 24, 29, 256, 257, 500, 5000, 100000])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("frame_shift_ms", [20.0, 40.0, 60.0])
+def test_what_fits_in_600_bytes_a_second_is_kept(num_tokens, bits, frame_shift_ms):
+    top_k = choose_top_k(0, num_tokens, bits, frame_shift_ms)
+    size = FrameTopkFormat(num_tokens, top_k, bits, 0, frame_shift_ms, "sha", {}).bytes_per_frame
+    assert size * 1000 / frame_shift_ms <= 600
+
+
+def test_several_folders_are_read_as_one_store(tmp_path):
+    logits = {"a-1": peaky(0, 4, 20), "b-1": peaky(1, 6, 20)}
+    folders = [tmp_path / name for name in "ab"]
+    for folder, (utt_id, x) in zip(folders, logits.items(), strict=True):
+        folder.mkdir()
+        write_store(folder, {utt_id: x}, layout_of(20, 16, 8))
+    whole = SoftLabelStore(*folders).batch(["b-1", "a-1"], "cpu")
+    assert whole.lengths.tolist() == [6, 4]
+    assert (whole.log_probs[0] - logits["b-1"].log_softmax(-1)).abs().max() < 0.13
+    write_layout(folders[1], layout_of(20, 16, 16))
+    with pytest.raises(StaleError, match="not laid out as"):
+        SoftLabelStore(*folders)
+
+
+def test_an_utterance_without_frames_is_stored(stored):
+    target = stored({"a-1": peaky(0, 0, 100), "a-2": peaky(0, 2, 100)}, 4, 8).batch(["a-1", "a-2"], "cpu")
+    assert target.lengths.tolist() == [0, 2]
+
+
 @pytest.mark.parametrize("content", [None, "", "{", "{}", "[]", '{"num_tokens": 3}'])
 def test_a_store_without_a_readable_description_is_stale(stored, tmp_path, content):
     stored({"a-1": peaky(0, 3, 20)}, 16, 8)
@@ -168,7 +206,7 @@ def test_frames_that_cannot_be_read_are_stale(stored, tmp_path, size):
     store = stored({"a-1": peaky(0, 3, 20)}, 16, 8)
     path = tmp_path / "frame_topk.1.bin"
     path.unlink() if size is None else path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(StaleError, match="frame_topk.1.bin: cannot be read"):
+    with pytest.raises(StaleError, match="frame_topk.1.bin: (cannot be read|ends within)"):
         store.frames("a-1")
 
 

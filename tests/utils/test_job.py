@@ -167,12 +167,22 @@ def test_an_output_edited_by_hand_is_kept_and_announced(edited, capsys):
     assert f"{edited.output} was edited by hand: kept" in capsys.readouterr().err
 
 
-def test_an_output_edited_by_hand_is_kept_when_the_input_changes(edited):
+def test_an_output_edited_by_hand_is_not_mixed_with_new_ones(edited, monkeypatch):
+    monkeypatch.setenv("RETORT_STAGE", "1")
     edited.input.write_text("other")
+    text = "out.txt: edited by hand, and input .*in.txt changed; .* anew with --stage 1 --stop-stage 1 --force"
+    with pytest.raises(StaleError, match=text):
+        edited.run()
+    assert (edited.built, edited.output.read_text()) == (1, "by hand")
+    edited.input.write_text("abc")
     edited.run()
-    assert (edited.built, edited.output.read_text()) == (2, "by hand")
-    edited.run()
-    assert edited.built == 2
+    assert (edited.built, edited.output.read_text()) == (1, "by hand")
+
+
+def test_why_tells_of_an_output_edited_by_hand_whose_input_changed(edited, capsys):
+    edited.input.write_text("other")
+    assert not edited.run(why=True)
+    assert "edited by hand, and input" in capsys.readouterr().out
 
 
 def test_force_makes_an_output_edited_by_hand_anew(edited):
@@ -209,13 +219,13 @@ def test_a_job_is_not_stale_when_its_input_was_made_again_alike(done):
 
 def test_work_on_a_stale_input_is_refused(done):
     done.input.write_text("other")
-    with pytest.raises(StaleError, match="stale, made before .*in.txt changed; run its stage again"):
+    with pytest.raises(StaleError, match="out: stale, copy read .*in.txt, which changed since; run its stage again"):
         run_next(done)
 
 
 def test_work_on_a_missing_input_is_refused(copying):
     copying.input.unlink()
-    with pytest.raises(DataError, match="in.txt: missing; run the stage that makes it"):
+    with pytest.raises(DataError, match="in.txt: missing; run the earlier stage that makes it"):
         copying.run()
 
 

@@ -9,6 +9,8 @@ from utils.jobs.errors import DataError
 
 # What libsndfile notes of WAV, AIFF and AU files that hold fewer bytes of samples than their header says.
 CUT_SHORT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+SPHERE_SAMPLES = re.compile(rb"\nsample_count -i (\d+)")
+TOLERANCE_S = 0.01  # that a segment may end behind its recording
 UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe put such a size, or a larger one, into the header
 
 
@@ -39,8 +41,14 @@ def _unreadable(path: str, utt_id: str, error: Exception) -> DataError:
     return DataError(f"{path}: recording '{utt_id}' is {fault}; replace the file, or remove it from the corpus")
 
 
-def _check_whole(path: str, rec_id: str, notes: str) -> None:
-    """Raises: DataError when the notes of libsndfile tell that the file was cut short."""
+def _check_whole(path: str, rec_id: str, notes: str, num_samples: int) -> None:
+    """Raises: DataError when the notes of libsndfile, or a SPHERE header, tell that the file was cut short."""
+    with open(path, "rb") as f:
+        header = f.read(1024)
+    told = SPHERE_SAMPLES.search(header) if header.startswith(b"NIST_1A") else None
+    if told and num_samples < int(told[1]):
+        text = f"holds {num_samples:,} samples, its header says {int(told[1]):,}"
+        raise DataError(f"{path}: recording '{rec_id}' {text}; replace the file")
     found = CUT_SHORT.search(notes)
     if found and int(found[2]) < int(found[1]) < UNKNOWN_SIZE:
         text = f"holds {int(found[2]):,} bytes of samples, its header says {int(found[1]):,}"
@@ -55,7 +63,7 @@ def audio_info(path: str, rec_id: str) -> AudioInfo:
         info = soundfile.info(path)
     except (RuntimeError, TypeError) as e:  # soundfile's LibsndfileError is a RuntimeError
         raise _unreadable(path, rec_id, e) from None
-    _check_whole(path, rec_id, info.extra_info)
+    _check_whole(path, rec_id, info.extra_info, info.frames)
     if info.frames <= 0:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples; replace the file, or remove it")
     return AudioInfo(info.samplerate, info.frames, info.channels)
@@ -85,12 +93,15 @@ def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None
             rate, num_channels, total = f.samplerate, f.channels, f.frames
             start = round(start_s * rate)
             stop = total if end_s is None else min(round(end_s * rate), total)
+            if end_s is not None and end_s > total / rate + TOLERANCE_S:
+                text = f"a segment ends at {end_s:g} s, recording '{rec_id}' at {total / rate:.2f} s"
+                raise DataError(f"{path}: {text}; correct segments")
             f.seek(min(start, total))
             samples = f.read(max(stop - start, 0), dtype="float32")
             notes = f.extra_info
     except (RuntimeError, TypeError) as e:
         raise _unreadable(path, rec_id, e) from None
-    _check_whole(path, rec_id, notes)
+    _check_whole(path, rec_id, notes, total)
     check_mono(path, rec_id, num_channels)
     if stop <= start:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples from {start_s:g} s; replace the file")

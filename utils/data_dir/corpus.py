@@ -15,6 +15,8 @@ from utils.jobs.cli import Parser
 from utils.jobs.errors import DataError
 from utils.jobs.job import Job
 
+FORMAT = 1
+
 
 @dataclass(frozen=True)
 class CorpusUtterance:
@@ -31,11 +33,16 @@ def find_audio(corpus_dir: Path, pattern: str, example: str) -> list[Path]:
     if not corpus_dir.is_dir():
         raise DataError(f"{corpus_dir}: no such folder; --corpus-dir must hold files such as {example}")
     files = sorted(corpus_dir.glob(pattern))
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: {'a folder' if file.is_dir() else 'a link to nothing'}, not an audio file")
     if not files:
         found = sorted(p.name for p in corpus_dir.iterdir())[:3]
         near = [p for p in (corpus_dir.parent, *corpus_dir.iterdir()) if p.is_dir() and any(p.glob(pattern))]
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise DataError(f"{corpus_dir}: expected files such as {example}, found {', '.join(found) or 'nothing'}{hint}")
+        raise DataError(
+            f"{corpus_dir}: expected files such as {example} ({pattern}), found {', '.join(found) or 'nothing'}{hint}"
+        )
     return files
 
 
@@ -48,6 +55,9 @@ def to_data_dir(path: Path, utterances: list[CorpusUtterance]) -> DataDir:
     """The tables of one set. Raises: DataError when an id comes twice."""
     tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "text": {}}
     for utterance in utterances:
+        for kind, name in (("utterance id", utterance.utt_id), ("speaker", utterance.speaker)):
+            if not name or name.split() != [name]:
+                raise DataError(f"{utterance.path}: {kind} '{name}' holds a space, or nothing")
         if utterance.utt_id in tables["utt2spk"]:
             raise DataError(f"{utterance.path}: utterance id '{utterance.utt_id}' comes twice")
         tables["wav.scp"][utterance.utt_id] = str(utterance.path)
@@ -75,22 +85,28 @@ def prepare(
     files: list[Path],
     make_sets: Callable[[Path, Path], dict[str, list[CorpusUtterance]]],
     settings: dict,
-    code: int = 1,
 ) -> None:
-    """Writes <data-dir>/<set> for each set, if anything changed.
+    """Writes <data-dir>/<set> for each set, if anything changed: a file, a setting, or a script in local/.
 
     Args:
         args: The parsed options of `corpus_parser`.
-        files: All files of the corpus that are read.
+        files: All files of the corpus that are read, transcripts too.
         make_sets: Gets the folder to write new audio in, and the folder where that audio will lie in the end;
             returns the utterances of each set.
         settings: What else the result depends on.
-        code: Raised by hand when the script changes what it writes.
     """
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: missing from the corpus")
 
     def build(stage: Path) -> dict:
         sets = make_sets(stage, args.data_dir.resolve())
+        home: dict[str, str] = {}
         for name, utterances in sets.items():
+            for utterance in utterances:
+                other = home.setdefault(utterance.utt_id, name)
+                if other != name:
+                    raise DataError(f"{utterance.path}: utterance id '{utterance.utt_id}' is in {other} and in {name}")
             if not utterances:
                 raise DataError(f"{args.data_dir / name}: the corpus has no utterances for this set")
             to_data_dir(stage / name, utterances).write(stage / name)
@@ -100,5 +116,6 @@ def prepare(
         return {"in": total, "out": total, "dropped": 0}
 
     folder = {"data_dir": str(args.data_dir.resolve())}  # wav.scp holds absolute paths
-    job = Job("prepare_data", code, args.data_dir / "manifest.json", tuple(files), settings | folder, editable=True)
+    inputs = (*files, *sorted(Path("local").glob("*.py")))
+    job = Job("prepare_data", FORMAT, args.data_dir / "manifest.json", inputs, settings | folder, editable=True)
     job.run(args, build)

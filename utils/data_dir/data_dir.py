@@ -1,5 +1,6 @@
 """A data directory in memory: which utterances it holds, where their audio is, what is said."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,13 @@ class DataDir:
 
     def _place(self, utt_id: str) -> tuple[str, float, float | None]:
         if "segments" in self.tables:
-            rec_id, start_s, end_s = self.tables["segments"][utt_id].split(" ")
+            try:
+                rec_id, start_s, end_s = self.tables["segments"][utt_id].split(" ")
+                if not 0 <= float(start_s) < float(end_s) < math.inf:
+                    raise ValueError
+            except (ValueError, KeyError):
+                text = f"'{self.tables['segments'].get(utt_id)}' is not '<recording> <start s> <end s>'"
+                raise DataError(f"{self.path}/segments: utterance '{utt_id}': {text}") from None
             return rec_id, float(start_s), float(end_s)
         return utt_id, 0.0, None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from utils.data_dir.audio import audio_info, check_mono
+from utils.data_dir.audio import TOLERANCE_S, audio_info, check_mono
 from utils.data_dir.data_dir import SPK_TABLES, UTT_TABLES, spk2utt
 from utils.data_dir.tables import Fault, scan_table
 from utils.jobs.errors import DataError
@@ -107,7 +107,7 @@ def _recording_faults(path: Path, tables: Tables) -> Iterator[Fault]:
 def _segment_faults(place: str, utt_id: str, fields: list[str], recordings: dict[str, str]) -> Iterator[Fault]:
     try:
         rec_id, start_s, end_s = fields[0], float(fields[1]), float(fields[2])
-        is_valid = len(fields) == 3 and 0 <= start_s < end_s
+        is_valid = len(fields) == 3 and 0 <= start_s < end_s < float("inf")
     except (IndexError, ValueError):
         is_valid = False
     if not is_valid:
@@ -144,7 +144,7 @@ def _audio_faults(path: Path, tables: Tables) -> list[Fault]:
     durations = {rec_id: duration_s for rec_id, duration_s, fault in found if not fault}
     for number, (utt_id, fields) in enumerate(tables.get("segments", {}).items(), start=1):
         rec_id, _, end_s = fields.split(" ")
-        if rec_id in durations and float(end_s) > durations[rec_id] + 0.01:
+        if rec_id in durations and float(end_s) > durations[rec_id] + TOLERANCE_S:
             text = f"utterance '{utt_id}' ends at {end_s} s, its recording at {durations[rec_id]:.2f} s"
             faults.append(Fault(f"{path}/segments:{number}", text))
     return faults

@@ -44,3 +44,6 @@ class Interrupted(RetortError):
     """SIGINT or SIGTERM arrived. Running the same command again goes on."""
 
     status = 7
+
+
+BY_STATUS = {kind.status: kind for kind in (RetortError, *RetortError.__subclasses__())}

@@ -15,12 +15,12 @@ from utils.jobs.files import flush, fsync
 from utils.jobs.lock import lock
 from utils.jobs.manifest import (
     Manifest,
-    changed_input,
     describe,
     describe_input,
     digest,
     is_manifest,
     output_entries,
+    stale_upstream,
 )
 
 
@@ -37,6 +37,7 @@ class Job:
         base: The folder that the names of outputs are relative to.
         editable: Whether a person may edit the outputs: then an edited one is kept, not refused.
         log_file: A log that the work is recorded in, beside stderr.
+        is_final: Whether people read the outputs: then the whole chain before them is checked each time.
     """
 
     command: str
@@ -47,6 +48,7 @@ class Job:
     base: Path | None = None
     editable: bool = False
     log_file: Path | None = None
+    is_final: bool = False
 
     @property
     def folder(self) -> Path:
@@ -91,8 +93,20 @@ class Job:
                 continue
             if not self.editable:
                 raise StaleError(f"{self.folder / name}: not what {self.command} wrote; run it again with --force")
-            log.info(f"{self.folder / name} was edited by hand: kept (--force makes it anew)")
+            log.warn(f"{self.folder / name} was edited by hand: kept (--force makes it anew)")
         return None
+
+    def _refuse_to_mix(self, reason: str) -> None:
+        """Raises: StaleError when an output was edited by hand and all of them are due to be made anew."""
+        if self.editable and self.manifest.exists():
+            for name, (recorded, present) in output_entries(self.manifest).items():
+                if present and present[0] != recorded[0]:
+                    stage = os.environ.get("RETORT_STAGE")
+                    force = f"--stage {stage} --stop-stage {stage} --force" if stage else "--force"
+                    raise StaleError(
+                        f"{self.folder / name}: edited by hand, and {reason}; undo that to keep the edit, "
+                        f"or make it anew with {force}"
+                    )
 
     def run(self, options: object, build: Callable[[Path], dict]) -> bool:
         """Does the work if it is due.
@@ -106,6 +120,8 @@ class Job:
         """
         try:
             reason = self._forced() if options.force else self.stale_reason(options.verify)
+            if reason and not options.force:
+                self._refuse_to_mix(reason)
         except StaleError as e:
             if not options.why:
                 raise
@@ -113,6 +129,8 @@ class Job:
         if options.why:
             return self._explain(reason)
         if reason is None:
+            if self.is_final:
+                self._check_upstream()
             log.info(f"{name_of(self.manifest.parent)}: up to date")
             self._refresh()
             return True
@@ -121,7 +139,7 @@ class Job:
             log.add_file(self.log_file)
         log.open_log([self.command, *sys.argv[1:]])
         log.info(f"{name_of(self.manifest.parent)}: {reason}")
-        self._work(options.force, build)
+        self._work(build)
         return True
 
     def _forced(self) -> str:
@@ -172,7 +190,7 @@ class Job:
                 return f"depends on stage {stage} ({name_of(path)}), which would run"
         return None
 
-    def _work(self, force: bool, build: Callable[[Path], dict]) -> None:
+    def _work(self, build: Callable[[Path], dict]) -> None:
         started = time.time()
         inputs = self._read_inputs()
         stage = self.manifest.parent / f".{self.command}.tmp"
@@ -180,7 +198,7 @@ class Job:
         stage.mkdir(parents=True)
         try:
             counts = build(stage) or {}
-            outputs = self._commit(stage, keep_edited=self.editable and not force)
+            outputs = self._commit(stage)
         except OSError as e:
             if e.filename is None:  # a failed write does not say where
                 e.filename = str(self.folder)
@@ -203,33 +221,35 @@ class Job:
         old = Manifest.read(self.manifest)
         inputs = {}
         for path in self.inputs:
+            if path.is_dir():
+                raise DataError(f"{path}: a folder, not a file")
             entry = describe_input(path, old.inputs.get(name_of(path)) if old else None)
             if entry is None:
-                raise DataError(f"{path}: missing; run the stage that makes it")
-            stale = changed_input(path) if is_manifest(path) else None
-            if stale:
-                raise StaleError(f"{path.parent}: stale, made before {stale} changed; run its stage again")
+                raise DataError(f"{path}: missing; run the earlier stage that makes it")
             inputs[name_of(path)] = entry
+        self._check_upstream()
         return inputs
 
-    def _commit(self, stage: Path, keep_edited: bool) -> dict:
+    def _check_upstream(self) -> None:
+        """Raises: StaleError when an input is not what the commands before this one would write now."""
+        seen: set[Path] = set()
+        for path in self.inputs:
+            if reason := stale_upstream(path, seen):
+                raise StaleError(reason)
+
+    def _commit(self, stage: Path) -> dict:
         """Moves the finished files into place. From the first move to the new manifest there is none."""
         before = output_entries(self.manifest) if self.manifest.exists() else {}
-        edited = {n for n, (was, now) in before.items() if keep_edited and now and now[0] != was[0]}
         files = {path.relative_to(stage).as_posix(): path for path in sorted(stage.rglob("*")) if path.is_file()}
         flush(list(files.values()))
         self.manifest.unlink(missing_ok=True)
         outputs = {}
         for name, source in files.items():
             target = self.folder / name
-            if name in edited:
-                log.info(f"{target} was edited by hand: kept (--force makes it anew)")
-                outputs[name] = describe(source)
-                continue
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(source, target)
             outputs[name] = describe(target)
-        for name in before.keys() - outputs.keys() - edited:
+        for name in before.keys() - outputs.keys():
             (self.folder / name).unlink(missing_ok=True)
         for folder in {(self.folder / name).parent for name in outputs}:
             fsync(folder)

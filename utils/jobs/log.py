@@ -34,14 +34,25 @@ def info(text: str) -> None:
             print(f"{stamp} {_COMMAND}: {text}", file=stream, flush=True)
 
 
+def warn(text: str) -> None:
+    """Writes one line that the driver also shows on the screen."""
+    info(f"warning: {text}")
+
+
 def commit() -> str:
-    """The commit of the code that runs, with `+` when tracked files differ from it."""
-    root = Path(__file__).parents[2]
-    ask = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
+    """The commit of the code that runs, with `+` when files differ from it or are not in it."""
     try:
-        return subprocess.run(ask, capture_output=True, text=True, timeout=10).stdout.strip() or "unknown"
+        found = _git("describe", "--always", "--exclude=*")
+        return (
+            f"{found}+" if found and _git("status", "--porcelain", "--", ":!egs/*/RESULTS.md") else found or "unknown"
+        )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parents[2]), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
 
 
 def open_log(argv: list[str]) -> None:

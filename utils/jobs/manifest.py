@@ -104,11 +104,36 @@ def digest(entry: Entry | str | None) -> str | None:
     return entry[0] if isinstance(entry, list) else entry
 
 
-def changed_input(path: Path, verify: bool = False) -> str | None:
-    """The first input of the manifest at `path` that is there and differs from what the command read."""
-    manifest = Manifest.read(path)
-    for name, entry in (manifest.inputs if manifest else {}).items():
-        present = describe_input(Path(name), entry, verify)
+def manifest_of(path: Path) -> Path | None:
+    """The manifest of the command that wrote the file `path`, in its folder or the one above; None if there is none."""
+    for folder in (path.parent, path.parent.parent):
+        for found in sorted(folder.glob("*manifest.json")):
+            manifest = Manifest.read(found)
+            if manifest and os.path.relpath(path, found.parent / manifest.base) in manifest.outputs:
+                return found
+    return None
+
+
+def stale_upstream(path: Path, seen: set[Path]) -> str | None:
+    """Why a file, or what a manifest lists, is no longer what its commands would write; None when all is well.
+
+    Follows inputs to their manifests, up to files that no command wrote. `seen` holds the manifests that were
+    followed already.
+    """
+    made_by = path if is_manifest(path) else manifest_of(path)
+    if made_by is None or made_by in seen:
+        return None
+    seen.add(made_by)
+    manifest = Manifest.read(made_by)
+    if manifest is None:
+        return None
+    where = os.path.normpath(made_by.parent / manifest.base)
+    if fingerprint(made_by) is None:
+        return None
+    for name, entry in manifest.inputs.items():
+        present = describe_input(Path(name), entry)
         if present is not None and digest(present) != digest(entry):
-            return name
+            return f"{where}: stale, {manifest.command} read {name}, which changed since; run its stage again"
+        if reason := stale_upstream(Path(name), seen):
+            return reason
     return None

@@ -54,7 +54,7 @@ def strung(paths: list[Path], utt_id: str, folder: Path, final: Path) -> CorpusU
 
 
 def string_up(paths: list[Path], times: int, folder: Path, final: Path) -> list[CorpusUtterance]:
-    """Strings of two to six recordings of one speaker, each recording in `times` of them."""
+    """Strings of two to six recordings of one speaker in one set, each recording in `times` of them."""
     speaker = name_parts(paths[0])[1]
     generator = random.Random(f"{speaker} {len(paths)}")
     found = []
@@ -62,7 +62,7 @@ def string_up(paths: list[Path], times: int, folder: Path, final: Path) -> list[
         left = generator.sample(paths, len(paths))
         while len(left) > 1:
             size = min(generator.randint(2, MAX_DIGITS), len(left))
-            found.append(strung(left[:size], f"{speaker}-string{len(found):04}", folder, final))
+            found.append(strung(left[:size], f"{speaker}-{folder.name}{len(found):04}", folder, final))
             left = left[size:]
     return found
 

@@ -1,0 +1,82 @@
+"""A set that only the teacher speaks on: from the store and live, together with the training set or alone."""
+
+import pytest
+
+from steps.nnet.tensor_file import load_tensors
+from tests.pipeline.tiny import run_stages
+from tests.support import assert_status, command
+
+SETS = 'data.unlabelled=["extra"]'
+
+
+def use(*sets):
+    return ("--set", SETS, "--set", f"student.distill.0.sets={list(sets)}".replace("'", '"'))
+
+
+@pytest.fixture
+def extra(recipe, corpus):
+    """The recipe with a set `extra`: the test set under other ids, without transcripts."""
+    folder = recipe / "data" / "extra"
+    folder.mkdir()
+    for name in ("wav.scp", "utt2spk"):
+        lines = (recipe / "data" / "test" / name).read_text().splitlines()
+        (folder / name).write_text("".join(f"{line.replace('-', '-x', 1)}\n" for line in lines))
+    assert_status(command("utils.fix_data_dir", folder, cwd=recipe), 0)
+    return recipe
+
+
+def weights(recipe, system):
+    return load_tensors(recipe / "exp" / system / "seed0" / "model.safetensors")[0]
+
+
+def distance(a, b):
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+@pytest.mark.parametrize("sets", [("extra",), ("train", "extra")])
+def test_the_store_teaches_as_the_live_teacher_does(extra, corpus, sets):
+    assert_status(run_stages(extra, corpus, *use(*sets), first=1, last=7), 0)
+    stored, twin = weights(extra, "student"), weights(extra, "student_plain")
+    assert_status(run_stages(extra, corpus, *use(*sets), "--set", "student.distill.0.source=live", first=7, last=7), 0)
+    live = weights(extra, "student")
+    assert distance(stored, live) < 0.05 < distance(stored, twin)
+
+
+def test_the_sets_of_a_term_matter_to_a_live_teacher_too(extra, corpus):
+    live = ("--set", "student.distill.0.source=live")
+    assert_status(run_stages(extra, corpus, *use("train", "extra"), *live, first=1, last=7), 0)
+    both = weights(extra, "student")
+    assert_status(run_stages(extra, corpus, *use("extra"), *live, first=7, last=7), 0)
+    assert distance(both, weights(extra, "student")) > 0.01
+
+
+def test_the_twin_hears_the_same_batches(extra, corpus):
+    assert_status(run_stages(extra, corpus, *use("train", "extra"), "--set", "student.distill.0.weight=0", first=1), 0)
+    assert distance(weights(extra, "student"), weights(extra, "student_plain")) == 0
+
+
+def test_unlabelled_hours_are_told_apart(extra, corpus):
+    import json
+
+    assert_status(run_stages(extra, corpus, *use("train", "extra"), first=1), 0)
+    systems = json.loads((extra / "exp" / "results.json").read_text())["sets"]["test"]["systems"]
+    assert all(systems[name]["unlabelled_hours"] > 0 for name in ("student", "student_plain"))
+    assert systems["teacher"]["unlabelled_hours"] == 0
+
+
+def test_an_id_in_two_sets_is_refused(extra, corpus):
+    folder = extra / "data" / "extra"
+    for name in ("wav.scp", "utt2spk"):
+        (folder / name).write_text((extra / "data" / "train" / name).read_text())
+    assert_status(command("utils.fix_data_dir", folder, cwd=extra), 0)
+    result = run_stages(extra, corpus, *use("train", "extra"), first=1, last=7)
+    assert_status(result, 3)
+    assert "stands in train and in extra; ids must differ" in result.stderr
+
+
+def test_a_temperature_that_the_store_knows_too_little_for_is_refused(recipe, corpus):
+    options = ("--set", "teacher.soft_labels.top_k=1")
+    result = run_stages(recipe, corpus, *options, first=6, last=7)
+    assert_status(result, 2)
+    assert "temperature 2 needs all 5 tokens, and 1 are stored; set teacher.soft_labels.top_k = 5" in result.stderr
+    assert_status(run_stages(recipe, corpus, *options, "--set", "student.distill.0.temperature=1", first=6, last=7), 0)
