@@ -47,6 +47,12 @@ def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     return {**table, "seed": seed, "tokens": asdict(config.tokens), "score": asdict(config.score), "code": code}
 
 
+def begun(out: Path) -> str:
+    """How far an unfinished training came; empty when there is none."""
+    updates = [int(path.stem.split("-")[1]) for path in (out / "checkpoints").glob("resume-*.safetensors")]
+    return f"interrupted after update {max(updates)}" if updates else ""
+
+
 def main(argv: list[str]) -> None:
     """Trains one system with one seed."""
     parser = Parser(__doc__)
@@ -69,7 +75,7 @@ def main(argv: list[str]) -> None:
     inputs = inputs_of(config, system, args.data_dir, lang, args.exp_dir)
     settings = settings_of(config, system, args.seed)
     out = args.exp_dir / args.system / f"seed{args.seed}"
-    job = Job("train", FORMAT, out / "manifest.json", inputs, settings, log_file=out / "train.log")
+    job = Job("train", FORMAT, out / "manifest.json", inputs, settings, log_file=out / "train.log", begun=begun(out))
     job.run(args, lambda stage: build(args, system, inputs, settings, out, stage, processes))
 
 

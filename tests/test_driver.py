@@ -36,6 +36,40 @@ def test_a_wrong_option_is_one_line_and_status_2(args, said):
     assert (result.returncode, result.stdout, result.stderr) == (2, "", f"run.sh: {said}; see --help\n")
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--split"], "--split needs a value"),
+        (["--seeds"], "--seeds needs a value"),
+        (["--split", ""], "--split '': choose published or unseen"),
+        (["--split="], "--split '': choose published or unseen"),
+        (["--split", "other"], "--split 'other': choose published or unseen"),
+    ],
+)
+def test_a_wrong_option_of_fsdd_is_one_line_and_status_2(args, said):
+    result = execute([ROOT / "egs" / "fsdd" / "run.sh", *args], ROOT)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"run.sh: {said}") and result.stderr.count("\n") == 1
+
+
+def test_a_recipe_is_found_through_a_link(tmp_path):
+    (tmp_path / "link").symlink_to(YESNO)
+    result = execute([tmp_path / "link" / "run.sh", "--help"], tmp_path)
+    assert result.returncode == 0 and "--corpus-dir" in result.stdout
+
+
+def test_an_experiment_folder_that_cannot_be_made_is_one_line_and_status_5(tmp_path):
+    (tmp_path / "file").touch()
+    result = driver(YESNO, "--exp-dir", tmp_path / "file", "--stage", "9", "--stop-stage", "9")
+    assert result.returncode == 5 and f"--exp-dir '{tmp_path}/file' cannot be written" in result.stderr
+
+
+def test_the_path_helper_runs_single_commands_from_any_folder(tmp_path):
+    line = f". '{ROOT}/utils/path.sh' && cd '{tmp_path}' && python3 -m utils.validate_data_dir none"
+    result = execute(["bash", "-c", line], tmp_path)
+    assert result.returncode == 3 and "none: no such data directory" in result.stderr
+
+
 def test_a_stage_with_a_leading_zero_is_a_decimal_number_or_refused(tmp_path):
     result = driver(YESNO, "--stage", "08", "--stop-stage", "3")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)

@@ -8,6 +8,7 @@ from steps.training.run import TrainJob, train
 from utils.jobs.cli import run
 from utils.jobs.errors import RetortError
 from utils.jobs.files import to_json
+from utils.jobs.lock import lock
 
 
 def main(argv: list[str]) -> None:
@@ -15,12 +16,15 @@ def main(argv: list[str]) -> None:
     folder = Path(argv[0])
     import torch.distributed as dist
 
+    job, rank = TrainJob(**json.loads((folder / "job.json").read_text())), int(os.environ["RANK"])
     try:
-        found = train(TrainJob(**json.loads((folder / "job.json").read_text())), folder / "rendezvous")
+        if rank == 0:  # the launcher may be dead already while its ranks still save
+            lock(job.out / ".ranks.lock")
+        found = train(job)
     except RetortError as e:
-        (folder / f"error.{os.environ['RANK']}").write_text(str(e))
+        (folder / f"error.{rank}").write_text(str(e))
         raise
-    if dist.get_rank() == 0:
+    if rank == 0:
         (folder / "counts.json").write_text(to_json(found))
     dist.destroy_process_group()
 

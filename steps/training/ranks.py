@@ -3,7 +3,6 @@
 import datetime
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -21,21 +20,15 @@ class Ranks:
     device: str = "cpu"
 
     @classmethod
-    def join(cls, gpus: int, rendezvous: Path | None = None) -> "Ranks":
-        """Joins the other processes of a training, whose launcher ends all when one dies; alone, the only one."""
+    def join(cls, gpus: int) -> "Ranks":
+        """Joins the processes that the launcher started, which ends all when one dies; alone, the only one."""
         world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if gpus else "cpu"
         if gpus:
             require_gpus(gpus)
             torch.cuda.set_device(device)
         if world > 1:  # the others wait while the main process looks at dev
-            dist.init_process_group(
-                "nccl" if gpus else "gloo",
-                init_method=f"file://{rendezvous.resolve()}",
-                timeout=datetime.timedelta(minutes=30),
-                rank=rank,
-                world_size=world,
-            )
+            dist.init_process_group("nccl" if gpus else "gloo", timeout=datetime.timedelta(minutes=30))
         return cls(rank, world, device)
 
     @property

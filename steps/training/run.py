@@ -126,15 +126,10 @@ def stop_flag() -> Callable[[], bool]:
     return lambda: bool(signals)
 
 
-def train(job: TrainJob, rendezvous: Path | None = None) -> dict:
-    """Trains on this rank; the main one writes the model below `job.stage`. Returns counts.
-
-    Args:
-        job: What to train.
-        rendezvous: The file over which several ranks find one another.
-    """
+def train(job: TrainJob) -> dict:
+    """Trains on this rank; the main one writes the model below `job.stage`. Returns counts."""
     torch.set_num_threads(1)
-    ranks = Ranks.join(job.gpus, rendezvous)
+    ranks = Ranks.join(job.gpus)
     config = load(Path(job.config_file), job.overrides)
     system = system_named(config, job.system)
     data_dir = Path(job.data_dir)

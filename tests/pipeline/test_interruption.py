@@ -127,6 +127,15 @@ def test_a_checkpoint_that_cannot_be_read_is_refused_and_kept(untrained):
     Training(recipe).succeed()
 
 
+def test_why_tells_how_far_an_interrupted_training_came(untrained, corpus):
+    recipe = untrained(1)
+    training = Training(recipe)
+    training.wait_for_checkpoint(7)
+    saved = training.kill()
+    result = run_stages(recipe, corpus, "--why", first=7, last=7)
+    assert f"train exp/student/seed0: interrupted after update {saved}\n" in result.stdout
+
+
 def test_an_unfinished_training_with_other_settings_is_refused(untrained):
     recipe = untrained(1)
     training = Training(recipe)
@@ -192,7 +201,9 @@ def test_ranks_hold_the_lock_after_the_command_that_started_them_was_killed(untr
         os.kill(int(pid), signal.SIGSTOP)
     process.kill()
     process.wait()
-    assert_status(command("steps.train", "--system", "student", cwd=recipe), 6)
+    again = command("steps.train", *RANKS, cwd=recipe)
+    assert_status(again, 6)
+    assert "in use by another run" in again.stderr.splitlines()[-2]
     for pid in ranks:
         os.kill(int(pid), signal.SIGKILL)
 

@@ -271,7 +271,7 @@ def test_a_mistyped_system_of_an_override_is_named(conf, text):
         conf("", text)
 
 
-@pytest.mark.parametrize("text", ["", "x", "0 0", "-1", "1.5", "0,1"])
+@pytest.mark.parametrize("text", ["", "x", "0 0", "-1", "1.5", "0,1", "0 00 000", "²", "0 ²"])
 def test_seeds_that_are_no_different_numbers_are_refused(text):
     with pytest.raises(UsageError, match="different numbers separated by spaces"):
         parse_seeds(text)

@@ -28,6 +28,18 @@ def test_a_matrix_without_frames_is_read_back(tmp_path):
     assert len(read_feats(scp["a"])) == 0
 
 
+@pytest.mark.parametrize("num_frames", [0, 1, 2, 3, 5, 8, 200])
+def test_a_compressed_matrix_of_any_length_is_close_and_a_quarter_as_large(tmp_path, num_frames):
+    matrix = np.random.default_rng(num_frames).normal(-8, 3, (num_frames, 40)).astype(np.float32)
+    places = write(tmp_path, {"a-1": matrix, "a-2": matrix}, compress=True)
+    for utt_id in ("a-1", "a-2"):
+        found = read_feats(places[utt_id], utt_id)
+        assert found.shape == matrix.shape
+        assert num_frames == 0 or np.abs(found - matrix).max() < 0.2
+    if num_frames == 200:
+        assert (tmp_path / "feats.1.ark").stat().st_size < 0.27 * 2 * matrix.nbytes
+
+
 def test_compressed_matrices_are_close(tmp_path):
     matrix = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
     assert np.abs(read_feats(write(tmp_path, {"a": matrix}, True)["a"]) - matrix).max() < 0.05

@@ -32,6 +32,27 @@ def test_encodings_of_one_signal_give_the_same_samples(tmp_path, subtype):
     assert np.array_equal(samples, (signal / 32768).astype(np.float32))
 
 
+def write_sphere(path, declared, held):
+    head = f"NIST_1A\n   1024\nsample_count -i {declared}\nsample_rate -i 16000\nsample_n_bytes -i 2\n"
+    head += "sample_byte_format -s2 01\nchannel_count -i 1\nsample_coding -s3 pcm\nend_head\n"
+    path.write_bytes(head.encode().ljust(1024) + bytes(2 * held))
+    return str(path)
+
+
+def test_a_sphere_file_that_is_cut_short_is_refused(tmp_path):
+    assert audio_info(write_sphere(tmp_path / "a.sph", 500, 500), "a").num_samples == 500
+    for read in (audio_info, read_audio):
+        with pytest.raises(DataError, match="'a' holds 499 samples, its header says 500"):
+            read(write_sphere(tmp_path / "a.sph", 500, 499), "a")
+
+
+def test_a_segment_that_ends_behind_its_recording_is_refused(tmp_path):
+    path = str(write_wav(tmp_path / "a.wav", 0.5, 8000))
+    assert len(read_audio(path, "a", 0.1, 0.505)[0]) == 3200
+    with pytest.raises(DataError, match="a segment ends at 0.6 s, recording 'a' at 0.50 s"):
+        read_audio(path, "a", 0.1, 0.6)
+
+
 def test_stereo_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((80, 2)), 8000)
     with pytest.raises(DataError, match="recording 'a' has 2 channels, not 1"):

@@ -1,6 +1,9 @@
+import argparse
+
 import pytest
 
-from utils.data_dir.corpus import CorpusUtterance, find_audio, normalise_text, to_data_dir
+from tests.support import released
+from utils.data_dir.corpus import CorpusUtterance, find_audio, normalise_text, prepare, to_data_dir
 from utils.jobs.errors import DataError
 
 
@@ -12,6 +15,39 @@ def test_an_id_that_comes_twice_is_refused(tmp_path):
     one = CorpusUtterance("a-1", "a", tmp_path / "1.wav", "x")
     with pytest.raises(DataError, match="utterance id 'a-1' comes twice"):
         to_data_dir(tmp_path, [one, one])
+
+
+@pytest.mark.parametrize(("utt_id", "speaker"), [("a b", "a"), ("a-1", "a b"), ("", "a"), ("a-1", "")])
+def test_an_id_or_speaker_with_a_space_is_refused(tmp_path, utt_id, speaker):
+    with pytest.raises(DataError, match="1.wav: (utterance id|speaker) '.*' holds a space, or nothing"):
+        to_data_dir(tmp_path, [CorpusUtterance(utt_id, speaker, tmp_path / "1.wav", "x")])
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "1.wav").mkdir()
+    with pytest.raises(DataError, match="1.wav: a folder, not an audio file"):
+        find_audio(tmp_path, "*.wav", "1.wav")
+    (tmp_path / "1.wav").rmdir()
+    (tmp_path / "1.wav").symlink_to(tmp_path / "none")
+    with pytest.raises(DataError, match="1.wav: a link to nothing, not an audio file"):
+        find_audio(tmp_path, "*.wav", "1.wav")
+
+
+def prepare_sets(folder, sets, files=()):
+    args = argparse.Namespace(data_dir=folder / "data", force=False, why=False, verify=False)
+    with released():
+        prepare(args, list(files), lambda stage, final: sets, settings={})
+
+
+def test_an_id_in_two_sets_is_refused(tmp_path):
+    one = CorpusUtterance("a-1", "a", tmp_path / "1.wav", "x")
+    with pytest.raises(DataError, match="utterance id 'a-1' is in train and in test"):
+        prepare_sets(tmp_path, {"train": [one], "test": [one]})
+
+
+def test_a_file_that_is_missing_from_the_corpus_is_named(tmp_path):
+    with pytest.raises(DataError, match="etc/text: missing from the corpus"):
+        prepare_sets(tmp_path, {}, [tmp_path / "etc" / "text"])
 
 
 def test_text_is_left_out_where_nothing_is_transcribed(tmp_path):

@@ -15,12 +15,12 @@ from utils.jobs.files import flush, fsync
 from utils.jobs.lock import lock
 from utils.jobs.manifest import (
     Manifest,
+    Upstream,
     describe,
     describe_input,
     digest,
     is_manifest,
     output_entries,
-    stale_upstream,
 )
 
 
@@ -38,6 +38,7 @@ class Job:
         editable: Whether a person may edit the outputs: then an edited one is kept, not refused.
         log_file: A log that the work is recorded in, beside stderr.
         is_final: Whether people read the outputs: then the whole chain before them is checked each time.
+        begun: How far an interrupted run came, where it goes on from there.
     """
 
     command: str
@@ -49,6 +50,7 @@ class Job:
     editable: bool = False
     log_file: Path | None = None
     is_final: bool = False
+    begun: str = ""
 
     @property
     def folder(self) -> Path:
@@ -60,7 +62,7 @@ class Job:
         old = Manifest.read(self.manifest)
         if old is None:
             missing = [str(path) for path in self.inputs if not path.exists()]
-            return f"{missing[0]} is missing" if missing else "never made"
+            return f"{missing[0]} is missing" if missing else self.begun or "never made"
         if old.format != self.format:
             return f"the code writes another format ({old.format} -> {self.format})"
         return self._changed_setting(old) or self._changed_input(old, verify) or self._changed_output(old, verify)
@@ -232,9 +234,9 @@ class Job:
 
     def _check_upstream(self) -> None:
         """Raises: StaleError when an input is not what the commands before this one would write now."""
-        seen: set[Path] = set()
+        upstream = Upstream()
         for path in self.inputs:
-            if reason := stale_upstream(path, seen):
+            if reason := upstream.stale_reason(path):
                 raise StaleError(reason)
 
     def _commit(self, stage: Path) -> dict:

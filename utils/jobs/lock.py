@@ -37,11 +37,6 @@ def lock(path: Path, patience_s: float = 5.0) -> None:
     _HELD.append(f)
 
 
-def held() -> tuple[int, ...]:
-    """The file descriptors of the locks that this process holds, for children that shall hold them too."""
-    return tuple(f.fileno() for f in _HELD)
-
-
 if __name__ == "__main__":
     try:
         fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)

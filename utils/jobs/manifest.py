@@ -104,36 +104,46 @@ def digest(entry: Entry | str | None) -> str | None:
     return entry[0] if isinstance(entry, list) else entry
 
 
-def manifest_of(path: Path) -> Path | None:
-    """The manifest of the command that wrote the file `path`, in its folder or the one above; None if there is none."""
-    for folder in (path.parent, path.parent.parent):
-        for found in sorted(folder.glob("*manifest.json")):
-            manifest = Manifest.read(found)
-            if manifest and os.path.relpath(path, found.parent / manifest.base) in manifest.outputs:
+class Upstream:
+    """Follows files to the commands that wrote them, and those to what they read. Looks at everything once."""
+
+    def __init__(self) -> None:
+        self.written: dict[Path, dict[str, Path]] = {}  # folder -> output -> manifest, of the manifests in it
+        self.followed: set[Path] = set()
+
+    def stale_reason(self, path: Path) -> str | None:
+        """Why a file, or what a manifest lists, is not what its commands would write now; None when all is well."""
+        made_by = path if is_manifest(path) else self.manifest_of(path)
+        if made_by is None or made_by in self.followed:
+            return None
+        self.followed.add(made_by)
+        manifest = Manifest.read(made_by)
+        if manifest is None or fingerprint(made_by) is None:
+            return None
+        for name, entry in manifest.inputs.items():
+            present = describe_input(Path(name), entry)
+            if present is not None and digest(present) != digest(entry):
+                where = os.path.normpath(made_by.parent / manifest.base)
+                return f"{where}: stale, {manifest.command} read {name}, which changed since; run its stage again"
+            if reason := self.stale_reason(Path(name)):
+                return reason
+        return None
+
+    def manifest_of(self, path: Path) -> Path | None:
+        """The manifest that lists a file, in its folder or the one above; None if there is none."""
+        for folder in (path.parent, path.parent.parent):
+            if folder not in self.written:
+                self.written[folder] = self.outputs_of(folder)
+            found = self.written[folder].get(os.path.normpath(path))
+            if found:
                 return found
-    return None
-
-
-def stale_upstream(path: Path, seen: set[Path]) -> str | None:
-    """Why a file, or what a manifest lists, is no longer what its commands would write; None when all is well.
-
-    Follows inputs to their manifests, up to files that no command wrote. `seen` holds the manifests that were
-    followed already.
-    """
-    made_by = path if is_manifest(path) else manifest_of(path)
-    if made_by is None or made_by in seen:
         return None
-    seen.add(made_by)
-    manifest = Manifest.read(made_by)
-    if manifest is None:
-        return None
-    where = os.path.normpath(made_by.parent / manifest.base)
-    if fingerprint(made_by) is None:
-        return None
-    for name, entry in manifest.inputs.items():
-        present = describe_input(Path(name), entry)
-        if present is not None and digest(present) != digest(entry):
-            return f"{where}: stale, {manifest.command} read {name}, which changed since; run its stage again"
-        if reason := stale_upstream(Path(name), seen):
-            return reason
-    return None
+
+    def outputs_of(self, folder: Path) -> dict[str, Path]:
+        """The outputs that the manifests in a folder list."""
+        found = {}
+        for path in sorted(folder.glob("*manifest.json")):
+            manifest = Manifest.read(path)
+            for name in manifest.outputs if manifest else ():
+                found[os.path.normpath(path.parent / manifest.base / name)] = path
+        return found
