@@ -51,7 +51,7 @@ def new_trainer(model: CtcModel, examples: list[Example], folder: Path, terms: l
         {},
         Ranks(),
         0,
-        nothing,
-        nothing,
-        nothing,
+        report=nothing,
+        should_stop=lambda: False,
+        tick=nothing,
     )
