@@ -16,7 +16,7 @@ def rows(folder: Path) -> list[Row]:
     feats, num_frames = {e.utt_id: e.feats for e in examples}, {e.utt_id: e.num_frames for e in examples}
     models = {"student": systems.loaded(systems.STUDENT)} | {k: systems.loaded(v) for k, v in REFERENCES.items()}
     runners = {
-        name: (lambda m=m: decode_set(m, feats, num_frames, m.config.features, "cpu")) for name, m in models.items()
+        name: (lambda m=m: decode_set(m, feats, num_frames, "cpu")) for name, m in models.items()
     }
     seconds = race(runners, 5)
     duration_s = sum(num_frames.values()) / 100
