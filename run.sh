@@ -23,6 +23,7 @@
 #   --publish              copy RESULTS.md beside the recipe's run.sh
 #   --why                  run nothing; say what is stale, and why
 #   --force                do the stages again even where nothing changed
+#   --verify               hash every file instead of trusting size and times
 #   --help                 this text
 #
 # Exit status: 0 done, 2 usage or configuration, 3 bad data, 4 stale or mismatched artefact, 5 machine,
@@ -38,9 +39,9 @@ gpus=0
 seeds="0 1 2"
 corpus_dir=
 data_dir=data exp_dir=exp
-publish=false why=false force=false
+publish=false why=false force=false verify=false
 overrides=()
-option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force set"
+option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force verify set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
@@ -63,6 +64,7 @@ source "$root/utils/stages.sh"
 
 job=() # options of every job
 if $force; then job+=(--force); fi
+if $verify; then job+=(--verify); fi
 conf=("${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" "${conf[@]}" "$@"; }
 sets=$(list sets)
@@ -76,11 +78,13 @@ fi
 
 if stage 1 data; then
   run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
+  checks=(--incremental --no-feats --allow-empty-text) # training drops and counts what has no transcript
+  if [[ $(list resample) == yes ]]; then checks+=(--any-rate); fi
   while read -r name role; do
-    text=()
-    if [[ $role == unlabelled ]]; then text=(--no-text); fi
-    queue "validate.$name" python3 -m utils.validate_data_dir --incremental --no-feats "${text[@]}" "${job[@]}" \
-      "$data_dir/$name"
+    options=("${checks[@]}")
+    if [[ $role == unlabelled ]]; then options+=(--no-text); fi
+    queue "validate.$name" python3 -m utils.validate_data_dir "${options[@]}" "${job[@]}" "$data_dir/$name"
+    checks+=(--apart-from "$data_dir/$name")
   done <<<"$sets"
   drain
 fi

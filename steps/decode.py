@@ -23,7 +23,7 @@ def decode(folder: Path, data_dir: Path, gpus: int, stage: Path) -> dict:
     import torch
 
     from steps.decoding.decode_set import decode_set
-    from steps.features.archive import check_features
+    from steps.features.settings import check_features
     from steps.nnet.device import device_of
     from steps.nnet.model import load_model
 

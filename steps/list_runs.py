@@ -3,6 +3,7 @@
     python3 -m steps.list_runs --seeds "0 1 2" teachers
     python3 -m steps.list_runs soft_labels          (`<system> <seed> <set>`)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
+    python3 -m steps.list_runs resample             (`yes` where audio of any rate is converted, else `no`)
 
 It also checks the whole configuration, so the driver calls it before anything else.
 """
@@ -25,6 +26,8 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
         data = config.data
         roles = [("train", [data.train]), ("dev", [data.dev]), ("test", data.test), ("unlabelled", data.unlabelled)]
         return [f"{name} {role}" for role, names in roles for name in names]
+    if what == "resample":
+        return ["yes" if config.features.resample else "no"]
     if what == "soft_labels":
         found = [
             f"{name} {seed} {set_name}"
@@ -50,7 +53,7 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_config()
     parser.add_argument("--seeds", default="0 1 2")
-    parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "all"])
+    parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "all", "resample"])
     args = parser.parse_args(argv)
     for line in lines_of(load(args.config, args.set), parse_seeds(args.seeds), args.what):
         print(line)

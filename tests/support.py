@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,8 @@ def write_data_dir(path: Path, texts: dict[str, str]) -> Path:
     path.mkdir(parents=True)
     utt_ids = sorted(texts)
     by_speaker: dict[str, list[str]] = {}
-    for seed, utt_id in enumerate(utt_ids):
-        write_wav(path / "wav" / f"{utt_id}.wav", seed=seed)
+    for utt_id in utt_ids:
+        write_wav(path / "wav" / f"{utt_id}.wav", seed=zlib.crc32(utt_id.encode()))
         by_speaker.setdefault(utt_id.split("-")[0], []).append(utt_id)
     rows = {
         "wav.scp": [f"{u} {path}/wav/{u}.wav" for u in utt_ids],

@@ -1,20 +1,29 @@
 """A data directory -> the same, sorted and consistent; the files as they were are kept in <dir>/.backup.
 
     python3 -m utils.fix_data_dir data/train
+    python3 -m utils.fix_data_dir --keep first data/train
+    python3 -m utils.fix_data_dir --drop-unusable data/train
 
-Repairs order, line ends, spaces, characters that cannot be seen, repeated lines and spk2utt, and drops utterances
-that are not in every file, which it lists. Two lines that say different things of one utterance are left for a
-person to choose.
+Repairs order, line ends, spaces, UTF-16, characters that cannot be seen, Unicode forms, repeated lines and spk2utt,
+and drops utterances that are not in every file. Two lines that say different things of one utterance are left for a
+person to choose, or to --keep first. With --drop-unusable it also drops the utterances that the validator refuses:
+audio that cannot be read or comes twice, segments outside their recording, empty transcripts and the like. What is
+dropped is listed.
 """
 
+import codecs
 import shutil
+import unicodedata
 from pathlib import Path
 
 from utils.data_dir.data_dir import SPK_TABLES, UTT_TABLES, DataDir
-from utils.data_dir.tables import PATH_TABLES, is_invisible, read_lines
+from utils.data_dir.tables import PATH_TABLES, is_invisible, read_text_file
+from utils.data_dir.validate import find_faults
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError
+
+MAX_ROUNDS = 5  # dropping one utterance can make another's fault seen
 
 
 def visible(text: str) -> str:
@@ -22,17 +31,30 @@ def visible(text: str) -> str:
     return "".join(c for c in text if c.isspace() or not is_invisible(c))
 
 
-def read_leniently(path: Path) -> dict[str, str]:
+def read_text_of_any_kind(path: Path) -> str:
+    """The content of a text file in UTF-8, or in UTF-16 with its mark."""
+    data = path.read_bytes()
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16", errors="replace")
+    return read_text_file(path)
+
+
+def read_leniently(path: Path, keeps_first: bool) -> dict[str, str]:
     """The rows of a table whose lines are out of order, repeated or badly spaced."""
     rows: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_text_of_any_kind(path).replace("\r", "\n").split("\n"), start=1):
         key, value = (*line.split(None, 1), "", "")[:2]
         key = visible(key)
         value = value.strip() if path.name in PATH_TABLES else " ".join(visible(value).split())
+        if path.name == "text":
+            value = unicodedata.normalize("NFC", value)
         if not key:
             continue
         if rows.setdefault(key, value) != value:
-            raise DataError(f"{path}:{number}: '{key}' stands above with another value; delete one of the lines")
+            if not keeps_first:
+                text = "delete one of the lines, or use --keep first"
+                raise DataError(f"{path}:{number}: '{key}' stands above with another value; {text}")
+            log.info(f"{path}:{number}: dropped a second '{key}'")
     return dict(sorted(rows.items(), key=lambda row: row[0].encode()))
 
 
@@ -48,27 +70,58 @@ def back_up(data_dir: Path, names: list[str]) -> Path:
     return target
 
 
+def make_consistent(whole: DataDir) -> DataDir:
+    """The utterances that are in every file; the others are listed."""
+    tables = whole.tables
+    required = [n for n in tables if n in ("segments", "text", "utt2spk")]
+    complete = set.intersection(*(set(tables[n]) for n in required))
+    if "segments" in tables:
+        complete = {u for u in complete if tables["segments"][u].split(" ")[0] in tables["wav.scp"]}
+    else:
+        required.append("wav.scp")
+        complete &= set(tables["wav.scp"])
+    for utt_id in sorted(set.union(*(set(tables[n]) for n in required)) - complete):
+        log.info(f"dropped '{utt_id}': not in every file")
+    return whole.select(complete)
+
+
+def drop_unusable(part: DataDir, data_dir: Path, has_text: bool) -> DataDir:
+    """Without the utterances that the validator refuses, which are listed. Writes the directory."""
+    for _ in range(MAX_ROUNDS):
+        part.write(data_dir)
+        faults = [fault for fault in find_faults(data_dir, has_text) if fault.utt_ids]
+        if not faults:
+            break
+        for fault in faults:
+            log.info(f"dropped {', '.join(map(repr, fault.utt_ids))}: {fault.text}")
+        part = part.select(set(part.utt_ids) - {utt_id for fault in faults for utt_id in fault.utt_ids})
+    return part
+
+
 def main(argv: list[str]) -> None:
     """Repairs one data directory in place."""
     parser = Parser(__doc__)
+    parser.add_argument("--keep", choices=["first"], help="of lines that contradict one another")
+    parser.add_argument("--drop-unusable", action="store_true", help="drop what the validator refuses")
     parser.add_argument("data_dir", type=Path)
-    data_dir = parser.parse_args(argv).data_dir
+    args = parser.parse_args(argv)
+    data_dir = args.data_dir
     names = [n for n in ("wav.scp", *UTT_TABLES, *SPK_TABLES) if (data_dir / n).is_file()]
     if "wav.scp" not in names or "utt2spk" not in names:
         raise DataError(f"{data_dir}: wav.scp and utt2spk must be there")
-    whole = DataDir(data_dir, {name: read_leniently(data_dir / name) for name in names})
-    required = [n for n in names if n in ("segments", "text", "utt2spk")]
-    complete = set.intersection(*(set(whole.tables[n]) for n in required))
-    if "segments" in names:
-        complete = {u for u in complete if whole.tables["segments"][u].split(" ")[0] in whole.tables["wav.scp"]}
-    else:
-        complete &= set(whole.tables["wav.scp"])
-    dropped = sorted(set.union(*(set(whole.tables[n]) for n in required)) - complete)
+    whole = DataDir(data_dir, {name: read_leniently(data_dir / name, args.keep == "first") for name in names})
+    part = make_consistent(whole)
     kept = back_up(data_dir, [*names, *(["spk2utt"] if (data_dir / "spk2utt").is_file() else [])])
-    for utt_id in dropped:
-        log.info(f"dropped '{utt_id}': not in every file")
-    whole.select(complete).write(data_dir)
-    log.info(f"{data_dir}: {len(complete):,} utterances kept, {len(dropped):,} dropped; originals in {kept}")
+    if args.drop_unusable:
+        part = drop_unusable(part, data_dir, "text" in names)
+    if not part.utt_ids:
+        for name in names:
+            shutil.copy2(kept / name, data_dir / name)
+        raise DataError(f"{data_dir}: no utterance would be left; nothing was changed")
+    part.write(data_dir)
+    total = len(set.union(*(set(whole.tables[n]) for n in names if n in ("segments", "text", "utt2spk"))))
+    counts = f"{len(part.utt_ids):,} utterances kept, {total - len(part.utt_ids):,} dropped"
+    log.info(f"{data_dir}: {counts}; originals in {kept}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python3 -m utils.validate_data_dir data/train
     python3 -m utils.validate_data_dir --no-text --incremental data/unlabelled
+    python3 -m utils.validate_data_dir --apart-from data/train --apart-from data/dev data/test
 
 With --incremental it records in <dir>/validate.manifest.json what it has checked, and checks again only what
 changed since.
@@ -16,14 +17,15 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, RetortError
 from utils.jobs.job import Job
 
+FORMAT = 2
 MAX_SHOWN = 20
 
 
 def check(args: object) -> dict:
     """Raises DataError with the last fault after the others were logged; returns counts."""
-    faults = [
-        str(fault) for fault in find_faults(args.data_dir, has_text=not args.no_text, has_feats=not args.no_feats)
-    ]
+    allowed = {"allows_empty_text": args.allow_empty_text, "allows_any_rate": args.any_rate}
+    found = find_faults(args.data_dir, not args.no_text, not args.no_feats, apart_from=args.apart_from, **allowed)
+    faults = [str(fault) for fault in found]
     if faults:
         more = f" (and {len(faults) - MAX_SHOWN} more faults)" if len(faults) > MAX_SHOWN else ""
         shown = faults[:MAX_SHOWN]
@@ -52,6 +54,9 @@ def main(argv: list[str]) -> None:
     parser.add_job()
     parser.add_argument("--no-text", action="store_true", help="the set is used without transcripts")
     parser.add_argument("--no-feats", action="store_true", help="leave out features, which may be out of date")
+    parser.add_argument("--allow-empty-text", action="store_true", help="allow empty transcripts")
+    parser.add_argument("--any-rate", action="store_true", help="recordings may differ in sample rate")
+    parser.add_argument("--apart-from", type=Path, action="append", default=[], help="must not hold the same audio")
     parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
@@ -63,9 +68,10 @@ def main(argv: list[str]) -> None:
         check(args)
         return
     manifest = args.data_dir / "validate.manifest.json"
-    job = Job(
-        "validate_data_dir", 1, manifest, inputs_of(args.data_dir), {"no_text": args.no_text, "no_feats": args.no_feats}
-    )
+    names = ("no_text", "no_feats", "allow_empty_text", "any_rate")
+    inputs = [path for folder in (args.data_dir, *args.apart_from) for path in inputs_of(folder)]
+    settings = {name: getattr(args, name) for name in names}
+    job = Job("validate_data_dir", FORMAT, manifest, tuple(dict.fromkeys(inputs)), settings)
     job.run(args, lambda stage: check(args))
 
 

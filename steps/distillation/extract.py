@@ -8,7 +8,7 @@ import torch
 
 from steps.config.schema import SoftLabelsConfig
 from steps.distillation.store import FrameTopkFormat, choose_top_k, encode_frames, write_layout
-from steps.features.archive import check_features
+from steps.features.settings import check_features
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, load_model
 from utils.data_dir.data_dir import DataDir

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steps.features.archive import read_feats
+from utils.data_dir.archive import read_feats
 from utils.jobs.errors import DataError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from steps.config.schema import FeaturesConfig
-from steps.features.archive import write_archive
 from steps.features.fbank import fbank
+from utils.data_dir.archive import write_archive
 from utils.data_dir.audio import read_audio
 from utils.data_dir.data_dir import Utterance
 from utils.jobs.errors import DataError

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from steps.features.archive import read_feats
 from steps.nnet.model import CtcModel
 from steps.nnet.output import ModelOutput
+from utils.data_dir.archive import read_feats
 
 MAX_FRAMES = 8000  # of a batch, padding counted
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import torch
 
 from steps.config.schema import SystemConfig
-from steps.features.archive import read_feats
 from steps.nnet.inference import pad
 from steps.nnet.model import CtcModel
 from steps.training.batching import BatchSampler
@@ -21,6 +20,7 @@ from steps.training.ranks import Ranks
 from steps.training.schedule import learning_rate
 from steps.training.spec_augment import SpecAugment
 from steps.training.terms import DistillTerm, ctc
+from utils.data_dir.archive import read_feats
 from utils.jobs import log
 from utils.jobs.errors import DataError, Interrupted, StaleError
 

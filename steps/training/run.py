@@ -10,7 +10,7 @@ import torch
 
 from steps.config.load import load, system_named
 from steps.config.schema import Config, SystemConfig
-from steps.features.archive import check_features
+from steps.features.settings import check_features
 from steps.nnet.model import CtcModel, ModelConfig, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import split_units

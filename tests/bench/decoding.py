@@ -15,9 +15,7 @@ def rows(folder: Path) -> list[Row]:
     examples = random_examples(folder, 100, systems.NUM_TOKENS)
     feats, num_frames = {e.utt_id: e.feats for e in examples}, {e.utt_id: e.num_frames for e in examples}
     models = {"student": systems.loaded(systems.STUDENT)} | {k: systems.loaded(v) for k, v in REFERENCES.items()}
-    runners = {
-        name: (lambda m=m: decode_set(m, feats, num_frames, "cpu")) for name, m in models.items()
-    }
+    runners = {name: (lambda m=m: decode_set(m, feats, num_frames, "cpu")) for name, m in models.items()}
     seconds = race(runners, 5)
     duration_s = sum(num_frames.values()) / 100
     return [

@@ -9,8 +9,8 @@ from bench.rows import Goal, Row, race, speed_row
 from bench.speech import random_examples
 from steps.config.schema import SoftLabelsConfig
 from steps.distillation.extract import layout_of, write_shard
-from steps.features.archive import read_feats
 from steps.nnet.inference import batches_by_length, pad
+from utils.data_dir.archive import read_feats
 from utils.data_dir.data_dir import DataDir
 
 GOAL = Goal(at_least=0.8)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from steps.features.archive import write_archive
 from steps.training.examples import Example
+from utils.data_dir.archive import write_archive
 
 ROOT = Path(__file__).parents[2]
 NUM_MEL_BINS = 80

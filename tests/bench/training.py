@@ -8,11 +8,11 @@ import torch
 from bench import systems
 from bench.rows import Goal, Row, race, speed_row
 from bench.speech import random_examples
-from steps.features.archive import read_feats
 from steps.nnet.inference import pad
 from steps.nnet.model import CtcModel
 from steps.training.batching import BatchSampler
 from steps.training.examples import Example
+from utils.data_dir.archive import read_feats
 
 GOAL = Goal(at_least=0.85)
 NUM_BATCHES = 8

@@ -13,11 +13,11 @@ import torch
 
 from steps.distillation.store import SoftLabelStore
 from steps.distillation.targets import FrameTopk, from_logits
-from steps.features.archive import read_feats
 from steps.losses.frame_kl import frame_kl
 from steps.nnet.inference import pad
 from steps.nnet.model import CtcModel, load_model
 from steps.training.terms import soft_label_folder
+from utils.data_dir.archive import read_feats
 from utils.data_dir.tables import read_table
 
 TEMPERATURES = (1.0, 2.0, 4.0)

@@ -4,9 +4,9 @@ import pytest
 import soundfile
 
 from steps.config.schema import FeaturesConfig
-from steps.features.archive import read_feats, write_archive
 from steps.features.cmvn import accumulate, read_cmvn, write_cmvn
 from steps.features.extract import hash_of, make_shards, read_samples
+from utils.data_dir.archive import read_feats, write_archive
 from utils.data_dir.data_dir import Utterance
 from utils.jobs.errors import DataError
 

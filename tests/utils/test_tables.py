@@ -19,14 +19,14 @@ def test_a_table_is_written_in_byte_order_with_a_final_newline(tmp_path):
 @pytest.mark.parametrize(
     ("content", "line", "said"),
     [
-        (b"b 1\na 2\n", 2, "'a' after 'b' is not in C order"),
+        (b"b 1\na 2\n", 2, "'a' after 'b' of line 1 is not in C order"),
         (b"a 1\na 2\n", 2, "'a' stands in line 1 already"),
         (b"a 1\r\n", 1, "column 4 holds U+000D"),
         (b"a\t1\n", 1, "column 2 holds U+0009"),
         (b"a 1 \n", 1, "single spaces"),
         (b" a 1\n", 1, "single spaces"),
         (b"a  1\n", 1, "single spaces"),
-        (b"a 1\n\nb 2\n", 2, "single spaces"),
+        (b"a 1\n\nb 2\n", 2, "a blank line"),
         (b"a 1  2\n", 1, "single spaces"),
         (b"a\n", 1, "'a' has no value"),
     ],

@@ -11,6 +11,7 @@ from utils.jobs.errors import DataError
 CUT_SHORT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 SPHERE_SAMPLES = re.compile(rb"\nsample_count -i (\d+)")
 TOLERANCE_S = 0.01  # that a segment may end behind its recording
+MAX_OGG_PAGE = 65307  # bytes
 UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe put such a size, or a larger one, into the header
 
 
@@ -41,18 +42,46 @@ def _unreadable(path: str, utt_id: str, error: Exception) -> DataError:
     return DataError(f"{path}: recording '{utt_id}' is {fault}; replace the file, or remove it from the corpus")
 
 
-def _check_whole(path: str, rec_id: str, notes: str, num_samples: int) -> None:
-    """Raises: DataError when the notes of libsndfile, or a SPHERE header, tell that the file was cut short."""
-    with open(path, "rb") as f:
-        header = f.read(1024)
-    told = SPHERE_SAMPLES.search(header) if header.startswith(b"NIST_1A") else None
-    if told and num_samples < int(told[1]):
-        text = f"holds {num_samples:,} samples, its header says {int(told[1]):,}"
-        raise DataError(f"{path}: recording '{rec_id}' {text}; replace the file")
-    found = CUT_SHORT.search(notes)
-    if found and int(found[2]) < int(found[1]) < UNKNOWN_SIZE:
-        text = f"holds {int(found[2]):,} bytes of samples, its header says {int(found[1]):,}"
-        raise DataError(f"{path}: recording '{rec_id}' {text}; replace the file")
+def _check_whole(path: str, rec_id: str, f: "object") -> None:
+    """Raises: DataError when an open file was cut short, as far as its format tells."""
+    fault = ""
+    if found := CUT_SHORT.search(f.extra_info):
+        if int(found[2]) < int(found[1]) < UNKNOWN_SIZE:
+            fault = f"holds {int(found[2]):,} bytes of samples, its header says {int(found[1]):,}"
+    elif f.format == "NIST":
+        with open(path, "rb") as raw:
+            told = SPHERE_SAMPLES.search(raw.read(1024))
+        if told and f.frames < int(told[1]):
+            fault = f"holds {f.frames:,} samples, its header says {int(told[1]):,}"
+    elif f.format == "OGG" and not _ends_as_ogg(path):
+        fault = "ends before the last page of its Ogg stream"
+    elif f.format in ("FLAC", "MP3") and f.frames and not _reaches_end(f):
+        fault = f"ends before the {f.frames / f.samplerate:.2f} s that its header says"
+    if fault:
+        raise DataError(f"{path}: recording '{rec_id}' {fault}; replace the file")
+
+
+def _ends_as_ogg(path: str) -> bool:
+    """Whether the last page of an Ogg file is marked as the last, and is there whole."""
+    with open(path, "rb") as raw:
+        raw.seek(-min(MAX_OGG_PAGE, Path(path).stat().st_size), io.SEEK_END)
+        tail = raw.read()
+    page = tail[tail.rfind(b"OggS") :]
+    num_segments = page[26] if len(page) > 26 else 256
+    return len(page) >= 27 + num_segments + sum(page[27 : 27 + num_segments]) and bool(page[5] & 4)
+
+
+def _reaches_end(f: "object") -> bool:
+    """Whether the last sample can be decoded; the file stands at its start afterwards."""
+    import soundfile
+
+    try:
+        f.seek(f.frames - 1)
+        found = len(f.read(1)) == 1
+        f.seek(0)
+    except soundfile.SoundFileError:
+        return False
+    return found
 
 
 def audio_info(path: str, rec_id: str) -> AudioInfo:
@@ -60,13 +89,14 @@ def audio_info(path: str, rec_id: str) -> AudioInfo:
     import soundfile
 
     try:
-        info = soundfile.info(path)
+        with soundfile.SoundFile(path) as f:
+            _check_whole(path, rec_id, f)
+            info = AudioInfo(f.samplerate, f.frames, f.channels)
     except (RuntimeError, TypeError) as e:  # soundfile's LibsndfileError is a RuntimeError
         raise _unreadable(path, rec_id, e) from None
-    _check_whole(path, rec_id, info.extra_info, info.frames)
-    if info.frames <= 0:
+    if info.num_samples <= 0:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples; replace the file, or remove it")
-    return AudioInfo(info.samplerate, info.frames, info.channels)
+    return info
 
 
 def check_mono(path: str, rec_id: str, num_channels: int) -> None:
@@ -90,18 +120,20 @@ def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None
 
     try:
         with soundfile.SoundFile(path) as f:
+            _check_whole(path, rec_id, f)
             rate, num_channels, total = f.samplerate, f.channels, f.frames
             start = round(start_s * rate)
             stop = total if end_s is None else min(round(end_s * rate), total)
             if end_s is not None and end_s > total / rate + TOLERANCE_S:
                 text = f"a segment ends at {end_s:g} s, recording '{rec_id}' at {total / rate:.2f} s"
                 raise DataError(f"{path}: {text}; correct segments")
-            f.seek(min(start, total))
+            if f.seekable():
+                f.seek(min(start, total))
+            else:
+                f.read(min(start, total), dtype="float32")
             samples = f.read(max(stop - start, 0), dtype="float32")
-            notes = f.extra_info
     except (RuntimeError, TypeError) as e:
         raise _unreadable(path, rec_id, e) from None
-    _check_whole(path, rec_id, notes, total)
     check_mono(path, rec_id, num_channels)
     if stop <= start:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples from {start_s:g} s; replace the file")

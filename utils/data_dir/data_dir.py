@@ -10,6 +10,7 @@ from utils.jobs.errors import DataError
 # Tables keyed by utterance, and by recording or speaker, that the tools keep consistent.
 UTT_TABLES = ("text", "utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "feats.scp", "segments")
 SPK_TABLES = ("spk2gender",)
+OPTIONAL = ("utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "feats.scp")  # may lack utterances
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,11 @@ class DataDir:
             rec_id, start_s, end_s = self._place(utt_id)
             if rec_id not in recordings:
                 raise DataError(f"{self.path}/wav.scp: no recording '{rec_id}' for utterance '{utt_id}'")
-            speed = float(speeds.get(utt_id, 1.0))
+            try:
+                speed = float(speeds.get(utt_id, 1.0))
+            except ValueError:
+                text = f"utterance '{utt_id}': '{speeds[utt_id]}' is not a factor"
+                raise DataError(f"{self.path}/utt2speed: {text}") from None
             found.append(Utterance(utt_id, rec_id, recordings[rec_id], start_s, end_s, speed))
         return found
 
@@ -74,8 +79,8 @@ class DataDir:
         for name, rows in self.tables.items():
             if name in UTT_TABLES:
                 tables[name] = {key: value for key, value in rows.items() if key in utt_ids}
-        kept = DataDir(self.path, {**self.tables, **tables})
-        recordings = {u.rec_id for u in kept.utterances()} if "wav.scp" in kept.tables else set()
+        places = tables.get("segments")
+        recordings = utt_ids if places is None else {place.split(" ")[0] for place in places.values()}
         speakers = set(tables.get("utt2spk", {}).values())
         for name, rows in self.tables.items():
             if name == "wav.scp":
@@ -85,10 +90,13 @@ class DataDir:
         return DataDir(self.path, tables)
 
     def write(self, path: Path) -> None:
-        """Writes all tables, and spk2utt made from utt2spk."""
+        """Writes all tables, and spk2utt made from utt2spk. One that may lack utterances, and has none, is left out."""
         path.mkdir(parents=True, exist_ok=True)
         for name, rows in self.tables.items():
-            write_table(path / name, rows)
+            if rows or name not in OPTIONAL:
+                write_table(path / name, rows)
+            else:
+                (path / name).unlink(missing_ok=True)
         if "utt2spk" in self.tables:
             write_table(path / "spk2utt", spk2utt(self.tables["utt2spk"]))
 

@@ -1,5 +1,7 @@
 """A table is a text file of lines `<key> <value>`: UTF-8, sorted in C order, no key twice, newline at the end."""
 
+import codecs
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,19 +13,36 @@ from utils.jobs.files import write_atomic
 # Characters without width that no transcript needs: joiners of words, marks of direction, soft hyphens, the
 # byte-order mark. The joiners of letters (U+200C, U+200D) belong to the spelling of Persian and Indic languages.
 ZERO_WIDTH = {*map(chr, [0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])}
+NAMES = {"\ufeff": "byte-order mark", "\r": "carriage return", "\t": "tab", "\0": "NUL", "\u00a0": "no-break space"}
 PATH_TABLES = ("wav.scp", "feats.scp")  # a path may hold any space, or several in a row
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a data directory, with its place (`data/train/text:17`) and the way to repair it."""
+    """One fault of a data directory.
+
+    Attributes:
+        place: Such as `data/train/text:17`.
+        text: What is wrong, and with which utterance.
+        remedy: How to repair it.
+        utt_ids: The utterances without which it would be gone.
+    """
 
     place: str
     text: str
     remedy: str = ""
+    utt_ids: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.place}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class Table(dict[str, str]):
+    """The rows of a table by key, and the line that each stands in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line_of: dict[str, int] = {}
 
 
 def read_text_file(path: Path) -> str:
@@ -38,7 +57,16 @@ def read_text_file(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as e:
         line = data[: e.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: byte {data[e.start]:#04x} is not UTF-8; convert the file to UTF-8") from None
+        if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            remedy = fix_command(path.parent)
+            raise DataError(f"{path}:1: begins as UTF-16 does, which is not UTF-8; {remedy}") from None
+        remedy = f"if it is Latin-1, run: iconv -f LATIN1 -t UTF-8 {shlex.quote(str(path))}"
+        raise DataError(f"{path}:{line}: byte {data[e.start]:#04x} is not UTF-8; {remedy}") from None
+
+
+def fix_command(folder: Path, *options: str) -> str:
+    """The command that repairs a data directory, as messages propose it."""
+    return "run: " + " ".join(["python3 -m utils.fix_data_dir", *options, shlex.quote(str(folder))])
 
 
 def read_lines(path: Path) -> list[str]:
@@ -57,13 +85,18 @@ def fault_of_line(line: str, is_path: bool) -> str:
     key, _, value = line.partition(" ")
     for column, character in enumerate("" if line.isprintable() else line, start=1):
         if is_invisible(character) and (not is_path or column <= len(key) or unicodedata.category(character) == "Cc"):
-            return f"column {column} holds U+{ord(character):04X}, which cannot be seen"
+            name = NAMES.get(character, "a character that cannot be seen")
+            return f"column {column} holds U+{ord(character):04X} ({name})"
+    if not line:
+        return "a blank line"
+    if "/" in key or key in (".", ".."):
+        return f"the id '{key}' would climb out of a folder that is named after it"
     if not key or line != line.strip(" ") or value.startswith(" ") or ("  " in value and not is_path):
         return f"not of the form '<key> <value>' with single spaces: {line[:60]!r}"
     return ""
 
 
-def scan_table(path: Path, has_value: bool = True) -> tuple[dict[str, str], list[Fault]]:
+def scan_table(path: Path, has_value: bool = True) -> tuple[Table, list[Fault]]:
     """Reads a table and finds the faults of its format.
 
     Args:
@@ -72,8 +105,8 @@ def scan_table(path: Path, has_value: bool = True) -> tuple[dict[str, str], list
 
     Returns: The rows of the well-formed lines, in file order, and the faults.
     """
-    rows, faults, line_of = {}, [], {}
-    remedy = f"run: python3 -m utils.fix_data_dir {path.parent}"
+    rows, faults = Table(), []
+    remedy = fix_command(path.parent)
     previous = ""
     *lines, rest = read_text_file(path).split("\n")
     if rest:
@@ -83,21 +116,25 @@ def scan_table(path: Path, has_value: bool = True) -> tuple[dict[str, str], list
         place = f"{path}:{number}"
         key, _, value = line.partition(" ")
         if text := fault_of_line(line, path.name in PATH_TABLES):
-            faults.append(Fault(place, text, remedy))
+            faults.append(Fault(place, text, remedy if "climb" not in text else "rename it in all files"))
             continue
         if has_value and not value:
-            faults.append(Fault(place, f"'{key}' has no value"))
+            faults.append(Fault(place, f"'{key}' has no value", "write it, or delete the line and " + remedy))
+            continue
         if key in rows:
-            faults.append(Fault(place, f"'{key}' stands in line {line_of[key]} already", remedy))
+            same = rows[key] == value
+            text = f"'{key}' stands in line {rows.line_of[key]} already" + ("" if same else ", with another value")
+            faults.append(Fault(place, text, remedy if same else fix_command(path.parent, "--keep first")))
             continue
         if key.encode() < previous.encode():
-            faults.append(Fault(place, f"'{key}' after '{previous}' is not in C order", remedy))
-        rows[key], line_of[key], previous = value, number, key
+            text = f"'{key}' after '{previous}' of line {rows.line_of[previous]} is not in C order"
+            faults.append(Fault(place, text, remedy))
+        rows[key], rows.line_of[key], previous = value, number, key
     return rows, faults
 
 
-def read_table(path: Path, has_value: bool = True) -> dict[str, str]:
-    """A table as {key: value}. Raises: DataError for the first fault."""
+def read_table(path: Path, has_value: bool = True) -> Table:
+    """A table. Raises: DataError for the first fault."""
     rows, faults = scan_table(path, has_value)
     if faults:
         raise DataError(str(faults[0]))

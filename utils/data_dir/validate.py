@@ -1,51 +1,349 @@
-"""The faults of a data directory: formats, agreement between its files, audio that cannot be read."""
+"""The faults of a data directory: formats, agreement between its files, audio and features that are not as they say.
 
+Each function of `CHECKS` finds one kind of fault and yields its places; none needs another to have passed.
+"""
+
+import math
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from utils.data_dir.audio import TOLERANCE_S, audio_info, check_mono
-from utils.data_dir.data_dir import SPK_TABLES, UTT_TABLES, spk2utt
-from utils.data_dir.tables import Fault, scan_table
+from utils.data_dir.audio import TOLERANCE_S, AudioInfo, audio_info, check_mono
+from utils.data_dir.data_dir import OPTIONAL, SPK_TABLES, UTT_TABLES, spk2utt
+from utils.data_dir.tables import Fault, Table, fix_command, scan_table
 from utils.jobs.errors import DataError
+from utils.jobs.files import sha256
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
-
-Tables = dict[str, dict[str, str]]
-
 FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
+ONE_WORD = ("utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "spk2gender")
+RESERVED = {"<blk>", "<blank>", "<eps>", "<s>", "</s>", "<unk>", "<pad>", "<sos>", "<eos>", "#0"}
+DURATION_TOLERANCE_S = 0.05
 
 
-def find_faults(path: Path, check_audio: bool = True, has_text: bool = False, has_feats: bool = True) -> list[Fault]:
-    """All faults of the data directory `path`.
+@dataclass
+class Checked:
+    """A data directory under examination.
 
-    Args:
+    Attributes:
         path: The directory.
-        check_audio: Whether to open every recording.
-        has_text: Whether `text` must be there.
-        has_feats: Whether to check the tables that go with features, if they are there.
+        tables: Those that could be read, by file name.
+        allows_empty_text: Whether a transcript may be empty.
+        allows_any_rate: Whether recordings may differ in sample rate.
+        apart_from: Directories that must not hold the same audio.
     """
-    if not path.is_dir():
-        return [Fault(str(path), "not a data directory")]
-    tables, faults = _scan_all(path, has_text, has_feats)
-    if any(name not in tables for name in REQUIRED):
-        return faults
-    faults += [*_utterance_faults(path, tables), *_speaker_faults(path, tables), *_recording_faults(path, tables)]
-    faults += _speed_faults(path, tables)
-    if check_audio and not faults:
-        faults += _audio_faults(path, tables)
-    return faults
+
+    path: Path
+    tables: dict[str, Table] = field(default_factory=dict)
+    allows_empty_text: bool = False
+    allows_any_rate: bool = False
+    apart_from: tuple[Path, ...] = ()
+
+    def rows(self, name: str) -> Iterator[tuple[str, str, str]]:
+        """(place, key, value) of each row of a table that is there."""
+        table = self.tables.get(name, Table())
+        for key, value in table.items():
+            yield f"{self.path / name}:{table.line_of[key]}", key, value
+
+    def segments(self) -> Iterator[tuple[str, str, str, float, float | None]]:
+        """(place, utterance, recording, start s, end s) of each utterance whose place in its recording is known."""
+        if "segments" not in self.tables:
+            for place, rec_id, _ in self.rows("wav.scp"):
+                yield place, rec_id, rec_id, 0.0, None
+        for place, utt_id, value in self.rows("segments"):
+            if is_segment(value):
+                rec_id, start_s, end_s = value.split(" ")
+                yield place, utt_id, rec_id, float(start_s), float(end_s)
+
+    def utterances_of(self, rec_id: str) -> tuple[str, ...]:
+        """The utterances that lie in a recording."""
+        if "segments" not in self.tables:
+            return (rec_id,)
+        return tuple(u for u, value in self.tables["segments"].items() if value.split(" ")[0] == rec_id)
+
+    def speed(self, utt_id: str) -> float:
+        """The factor of utt2speed; 1 where it is not there or wrong."""
+        return to_number(self.tables.get("utt2speed", {}).get(utt_id, "1")) or 1.0
+
+    @cached_property
+    def audio(self) -> dict[str, AudioInfo | DataError]:
+        """The header of each recording that is a file, or why it cannot be read."""
+
+        def look(row: tuple[str, str, str]) -> tuple[str, AudioInfo | DataError]:
+            _, rec_id, file = row
+            try:
+                info = audio_info(file, rec_id)
+                check_mono(file, rec_id, info.num_channels)
+                return rec_id, info
+            except DataError as e:
+                return rec_id, e
+
+        with ThreadPoolExecutor(4) as pool:
+            return dict(pool.map(look, (row for row in self.rows("wav.scp") if not row[2].endswith("|"))))
+
+    def duration_s(self, rec_id: str) -> float | None:
+        """Seconds of a recording; None when it cannot be read."""
+        info = self.audio.get(rec_id)
+        return info.duration_s if isinstance(info, AudioInfo) else None
 
 
-def _scan_all(path: Path, has_text: bool, has_feats: bool) -> tuple[Tables, list[Fault]]:
+def unusable(checked: Checked, place: str, utt_id: str, text: str, advice: str = "correct it") -> Fault:
+    """A fault of one utterance, which can be corrected by hand or dropped."""
+    return Fault(place, text, f"{advice}, or {fix_command(checked.path, '--drop-unusable')}", (utt_id,))
+
+
+def is_segment(value: str) -> bool:
+    """Whether a value of segments is `<recording> <start s> <end s>`."""
+    fields = value.split(" ")
+    times = [to_number(text, zero=True) for text in fields[1:]]
+    return len(fields) == 3 and None not in times and times[0] < times[1]
+
+
+def to_number(text: str, zero: bool = False) -> float | None:
+    """A finite number above 0, or at least 0; None for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if (0 <= value if zero else 0 < value) and math.isfinite(value) else None
+
+
+def columns(checked: Checked) -> Iterator[Fault]:
+    """Values of more words than their table has columns."""
+    for name in ONE_WORD:
+        for place, key, value in checked.rows(name):
+            if " " in value:
+                text = f"'{key}' has {value.count(' ') + 1} values, not one: '{value[:60]}'"
+                yield unusable(checked, place, key, text)
+    for place, utt_id, value in checked.rows("segments"):
+        if not is_segment(value):
+            text = f"utterance '{utt_id}': '{value}' is not '<recording> <start s> <end s>'"
+            yield unusable(checked, place, utt_id, text)
+
+
+def values(checked: Checked) -> Iterator[Fault]:
+    """Numbers and codes that are none."""
+    for name, kind in (("utt2speed", "a factor above 0"), ("utt2dur", "a number of seconds above 0")):
+        for place, utt_id, value in checked.rows(name):
+            if to_number(value) is None:
+                yield unusable(checked, place, utt_id, f"utterance '{utt_id}': '{value}' is not {kind}")
+    for place, utt_id, value in checked.rows("utt2num_frames"):
+        if not (value.isascii() and value.isdigit()):
+            yield unusable(checked, place, utt_id, f"utterance '{utt_id}': '{value}' is not a number of frames")
+    for place, speaker, value in checked.rows("spk2gender"):
+        if value not in ("m", "f"):
+            yield Fault(place, f"speaker '{speaker}': '{value}' is neither m nor f", "correct it")
+
+
+def same_utterances(checked: Checked) -> Iterator[Fault]:
+    """Utterances that are in one table only. Those of features and speed may lack some."""
+    reference, repair = checked.tables["utt2spk"], fix_command(checked.path)
+    home = "segments" if "segments" in checked.tables else "wav.scp"
+    for name in (home, *UTT_TABLES):
+        if name not in checked.tables or name == "utt2spk":
+            continue
+        for place, utt_id, _ in checked.rows(name):
+            if utt_id not in reference:
+                yield Fault(place, f"utterance '{utt_id}' is not in utt2spk", repair, (utt_id,))
+        if name not in OPTIONAL:
+            for place, utt_id, _ in checked.rows("utt2spk"):
+                if utt_id not in checked.tables[name]:
+                    yield Fault(place, f"utterance '{utt_id}' is not in {name}", repair, (utt_id,))
+    for place, speaker, _ in checked.rows("spk2gender"):
+        if speaker not in reference.values():
+            yield Fault(place, f"speaker '{speaker}' is not in utt2spk", repair)
+
+
+def speakers(checked: Checked) -> Iterator[Fault]:
+    """Ids that do not begin with their speaker: sorting would tear speakers apart."""
+    for place, utt_id, speaker in checked.rows("utt2spk"):
+        if not utt_id.startswith(speaker):
+            text = f"utterance '{utt_id}' does not begin with its speaker '{speaker}'"
+            yield unusable(checked, place, utt_id, text, "rename it in all files")
+
+
+def inverse(checked: Checked) -> Iterator[Fault]:
+    """spk2utt that is not the inverse of utt2spk."""
+    utt2spk, repair = checked.tables["utt2spk"], fix_command(checked.path)
+    expected = spk2utt(utt2spk)
+    for place, speaker, utts in checked.rows("spk2utt"):
+        if expected.get(speaker) == utts:
+            continue
+        text = f"speaker '{speaker}': not the inverse of utt2spk"
+        wrong = next((u for u in utts.split(" ") if utt2spk.get(u) != speaker), None)
+        if wrong is not None:
+            text += f", where '{wrong}' " + (
+                f"has the speaker '{utt2spk[wrong]}'" if wrong in utt2spk else "is missing"
+            )
+        yield Fault(place, text, repair)
+    for speaker in sorted(expected.keys() - checked.tables["spk2utt"].keys()):
+        yield Fault(f"{checked.path}/spk2utt", f"speaker '{speaker}' of utt2spk is missing", repair)
+
+
+def recordings(checked: Checked) -> Iterator[Fault]:
+    """Entries of wav.scp that are no absolute path, and segments of recordings that are not there."""
+    for place, rec_id, file in checked.rows("wav.scp"):
+        if file.endswith("|"):
+            text = f"recording '{rec_id}' is a pipe, which is never run; write its output to a file"
+        elif not file.startswith("/"):
+            text = f"recording '{rec_id}' has the relative path '{file}'; write an absolute one"
+        else:
+            continue
+        yield Fault(place, text, fix_command(checked.path, "--drop-unusable"), checked.utterances_of(rec_id))
+    for place, utt_id, value in checked.rows("segments"):
+        rec_id = value.split(" ")[0]
+        if rec_id not in checked.tables["wav.scp"]:
+            text = f"utterance '{utt_id}': recording '{rec_id}' is not in wav.scp"
+            yield Fault(place, text, fix_command(checked.path), (utt_id,))
+
+
+def transcripts(checked: Checked) -> Iterator[Fault]:
+    """Transcripts that are empty, or hold a symbol that models keep for themselves."""
+    for place, utt_id, text in checked.rows("text"):
+        if not text and not checked.allows_empty_text:
+            advice = "write one, or allow it with --allow-empty-text"
+            yield unusable(checked, place, utt_id, f"utterance '{utt_id}' has an empty transcript", advice)
+        if unicodedata.normalize("NFC", text) != text:
+            fault = f"utterance '{utt_id}': letters and accents are written apart (not Unicode's form NFC)"
+            yield Fault(place, fault, fix_command(checked.path))
+        if symbols := RESERVED.intersection(text.split(" ")):
+            fault = f"utterance '{utt_id}' holds the reserved symbol '{min(symbols)}'"
+            yield unusable(checked, place, utt_id, fault, "write it otherwise")
+
+
+def audio_files(checked: Checked) -> Iterator[Fault]:
+    """Recordings that cannot be read, or are not mono."""
+    for place, rec_id, _ in checked.rows("wav.scp"):
+        found = checked.audio.get(rec_id)
+        if isinstance(found, DataError):
+            yield Fault(place, str(found), fix_command(checked.path, "--drop-unusable"), checked.utterances_of(rec_id))
+
+
+def sample_rates(checked: Checked) -> Iterator[Fault]:
+    """Recordings of another rate than most have."""
+    infos = {rec_id: info for rec_id, info in checked.audio.items() if isinstance(info, AudioInfo)}
+    if checked.allows_any_rate or not infos:
+        return
+    usual = Counter(info.sample_rate_hz for info in infos.values()).most_common(1)[0][0]
+    for place, rec_id, file in checked.rows("wav.scp"):
+        if rec_id in infos and infos[rec_id].sample_rate_hz != usual:
+            text = f"{file}: recording '{rec_id}' has {infos[rec_id].sample_rate_hz} Hz, most others {usual} Hz"
+            remedy = f"convert it, set features.resample = true, or {fix_command(checked.path, '--drop-unusable')}"
+            yield Fault(place, text, remedy, checked.utterances_of(rec_id))
+
+
+def ends(checked: Checked) -> Iterator[Fault]:
+    """Segments that end behind their recording."""
+    for place, utt_id, rec_id, _, end_s in checked.segments():
+        duration_s = checked.duration_s(rec_id)
+        if end_s is not None and duration_s is not None and end_s > duration_s + TOLERANCE_S:
+            text = f"utterance '{utt_id}' ends at {end_s:g} s, its recording at {duration_s:.2f} s"
+            yield unusable(checked, place, utt_id, text)
+
+
+def durations(checked: Checked) -> Iterator[Fault]:
+    """utt2dur that is not what audio, segment and speed give."""
+    given = checked.tables.get("utt2dur", Table())
+    for _, utt_id, rec_id, start_s, end_s in checked.segments():
+        whole_s, told_s = checked.duration_s(rec_id), to_number(given.get(utt_id, ""))
+        if whole_s is None or told_s is None:
+            continue
+        expected_s = (min(end_s or whole_s, whole_s) - start_s) / checked.speed(utt_id)
+        if abs(expected_s - told_s) > DURATION_TOLERANCE_S:
+            place = f"{checked.path}/utt2dur:{given.line_of[utt_id]}"
+            text = f"utterance '{utt_id}' takes {expected_s:.2f} s, not {told_s:g} s"
+            yield unusable(checked, place, utt_id, text, "make the features anew")
+
+
+def features(checked: Checked) -> Iterator[Fault]:
+    """Entries of feats.scp that cannot be read, and matrices of another size than told."""
+    from utils.data_dir.archive import read_feats
+
+    frames, usual = checked.tables.get("utt2num_frames", {}), None
+    for place, utt_id, entry in checked.rows("feats.scp"):
+        file, _, offset = entry.rpartition(":")
+        folders = [Path(), *checked.path.resolve().parents]  # an entry is named from the folder of the recipe
+        home = next((folder for folder in folders if (folder / file).is_file()), Path())
+        try:
+            size = read_feats(f"{home / file}:{offset}", utt_id).shape
+        except DataError as e:
+            yield Fault(place, str(e))
+            continue
+        usual = usual or size[1]
+        if size[1] != usual:
+            yield Fault(place, f"utterance '{utt_id}' has {size[1]} features a frame, others {usual}", REMAKE)
+        if frames.get(utt_id, str(size[0])) != str(size[0]):
+            text = f"utterance '{utt_id}' has {size[0]} frames, utt2num_frames says {frames[utt_id]}"
+            yield Fault(place, text, REMAKE)
+    for place, utt_id, _ in checked.rows("utt2num_frames"):
+        if utt_id not in checked.tables.get("feats.scp", {}):
+            yield Fault(place, f"utterance '{utt_id}' is not in feats.scp", REMAKE)
+
+
+def repeated_audio(checked: Checked) -> Iterator[Fault]:
+    """The same samples, segment and speed under two ids, or in another directory."""
+    others = [Checked(path, scan(path)[0]) for path in checked.apart_from]
+    digests = Digests([row[2] for one in (checked, *others) for row in one.rows("wav.scp")])
+    seen: dict[tuple, str] = {}
+    for other in others:
+        seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, digests)}
+    for place, utt_id, key in pieces(checked, digests):
+        if key in seen:
+            text = f"utterance '{utt_id}' is the same audio as {seen[key]}"
+            yield unusable(checked, place, utt_id, text, "remove one of them")
+        seen.setdefault(key, f"'{utt_id}'")
+
+
+class Digests:
+    """What tells the contents of files apart. Only files of one size are read."""
+
+    def __init__(self, files: list[str]):
+        self.sizes = {file: Path(file).stat().st_size for file in set(files) if Path(file).is_file()}
+        self.shared = {size for size, count in Counter(self.sizes.values()).items() if count > 1 and size}
+
+    def of(self, file: str) -> str | None:
+        """The same text for files of the same content; None for what is no file."""
+        if file not in self.sizes:
+            return None
+        return sha256(Path(file)) if self.sizes[file] in self.shared else file
+
+
+def pieces(checked: Checked, digests: Digests) -> Iterator[tuple[str, str, tuple]]:
+    """(place, utterance, what it hears) of each utterance whose audio is there."""
+    of_recording = {rec_id: digests.of(file) for _, rec_id, file in checked.rows("wav.scp")}
+    for place, utt_id, rec_id, start_s, end_s in checked.segments():
+        if of_recording.get(rec_id) is not None:
+            yield place, utt_id, (of_recording[rec_id], start_s, end_s, checked.speed(utt_id))
+
+
+REMAKE = "make the features anew: steps.make_feats --force"
+CHECKS = (
+    columns,
+    values,
+    same_utterances,
+    speakers,
+    inverse,
+    recordings,
+    transcripts,
+    audio_files,
+    sample_rates,
+    ends,
+    durations,
+    repeated_audio,
+    features,
+)
+
+
+def scan(path: Path, has_text: bool = True, has_feats: bool = True) -> tuple[dict[str, Table], list[Fault]]:
+    """The tables of a directory, and the faults of their format."""
     tables, faults = {}, []
     for name in ("spk2utt", "wav.scp", *UTT_TABLES, *SPK_TABLES):
         file = path / name
-        if name in FEATS_TABLES and not has_feats:
-            continue
-        if not file.exists():
-            if name in REQUIRED or (has_text and name == "text"):
-                faults.append(Fault(str(file), "missing"))
+        if (name in FEATS_TABLES and not has_feats) or not file.exists():
             continue
         try:
             tables[name], found = scan_table(file, has_value=name != "text")
@@ -53,98 +351,28 @@ def _scan_all(path: Path, has_text: bool, has_feats: bool) -> tuple[Tables, list
             faults.append(Fault(*str(e).split(": ", 1)))
             continue
         faults += found
-        if not tables[name]:
-            faults.append(Fault(str(file), "empty"))
+        if not tables[name] and not found:
+            faults.append(Fault(str(file), "empty", "write it anew, or delete it where it is not needed"))
+    for name in (*REQUIRED, "text") if has_text else REQUIRED:
+        if not (path / name).exists():
+            remedy = fix_command(path) if name == "spk2utt" else ""
+            faults.append(Fault(str(path / name), "missing", remedy))
     return tables, faults
 
 
-def _fix(path: Path) -> str:
-    return f"run: python3 -m utils.fix_data_dir {path}"
+def find_faults(path: Path, has_text: bool = False, has_feats: bool = True, **more: object) -> list[Fault]:
+    """All faults of the data directory `path`.
 
-
-def _utterance_faults(path: Path, tables: Tables) -> Iterator[Fault]:
-    """Utterances that are in one table only. feats.scp may lack utterances that were dropped."""
-    name = "segments" if "segments" in tables else "wav.scp"
-    reference = tables["utt2spk"]
-    for other in (name, *UTT_TABLES):
-        if other not in tables or other == "utt2spk":
-            continue
-        for number, utt_id in enumerate(tables[other], start=1):
-            if utt_id not in reference:
-                yield Fault(f"{path / other}:{number}", f"utterance '{utt_id}' is not in utt2spk", _fix(path))
-        partial = other in (*FEATS_TABLES, "utt2speed", "utt2uniq")
-        for number, utt_id in enumerate(() if partial else reference, start=1):
-            if utt_id not in tables[other]:
-                yield Fault(f"{path}/utt2spk:{number}", f"utterance '{utt_id}' is not in {other}", _fix(path))
-
-
-def _speaker_faults(path: Path, tables: Tables) -> Iterator[Fault]:
-    inverse = spk2utt(tables["utt2spk"])
-    for number, (utt_id, speaker) in enumerate(tables["utt2spk"].items(), start=1):
-        place = f"{path}/utt2spk:{number}"
-        if " " in speaker:
-            yield Fault(place, f"utterance '{utt_id}' has more than one speaker: '{speaker}'")
-        elif not utt_id.startswith(speaker):
-            yield Fault(place, f"utterance '{utt_id}' does not begin with its speaker '{speaker}'")
-    for number, (speaker, utts) in enumerate(tables["spk2utt"].items(), start=1):
-        if inverse.get(speaker) != utts:
-            yield Fault(f"{path}/spk2utt:{number}", f"speaker '{speaker}': not the inverse of utt2spk", _fix(path))
-    for speaker in inverse.keys() - tables["spk2utt"].keys():
-        yield Fault(f"{path}/spk2utt", f"speaker '{speaker}' of utt2spk is missing", _fix(path))
-
-
-def _recording_faults(path: Path, tables: Tables) -> Iterator[Fault]:
-    for number, (rec_id, file) in enumerate(tables["wav.scp"].items(), start=1):
-        place = f"{path}/wav.scp:{number}"
-        if file.endswith("|"):
-            yield Fault(place, f"recording '{rec_id}' is a pipe, which is never run; write the path of a file")
-        elif not file.startswith("/"):
-            yield Fault(place, f"recording '{rec_id}' has the relative path '{file}'; write an absolute path")
-    for number, (utt_id, place_of) in enumerate(tables.get("segments", {}).items(), start=1):
-        yield from _segment_faults(f"{path}/segments:{number}", utt_id, place_of.split(" "), tables["wav.scp"])
-
-
-def _segment_faults(place: str, utt_id: str, fields: list[str], recordings: dict[str, str]) -> Iterator[Fault]:
-    try:
-        rec_id, start_s, end_s = fields[0], float(fields[1]), float(fields[2])
-        is_valid = len(fields) == 3 and 0 <= start_s < end_s < float("inf")
-    except (IndexError, ValueError):
-        is_valid = False
-    if not is_valid:
-        yield Fault(place, f"utterance '{utt_id}': '{' '.join(fields)}' is not '<recording> <start s> <end s>'")
-    elif rec_id not in recordings:
-        yield Fault(place, f"utterance '{utt_id}': recording '{rec_id}' is not in wav.scp")
-
-
-def _speed_faults(path: Path, tables: Tables) -> Iterator[Fault]:
-    for number, (utt_id, speed) in enumerate(tables.get("utt2speed", {}).items(), start=1):
-        try:
-            is_valid = 0 < float(speed) < float("inf")
-        except ValueError:
-            is_valid = False
-        if not is_valid:
-            yield Fault(f"{path}/utt2speed:{number}", f"utterance '{utt_id}': '{speed}' is not a factor above 0")
-
-
-def _audio_faults(path: Path, tables: Tables) -> list[Fault]:
-    """Opens every recording, and compares segments with its length."""
-
-    def check(item: tuple[int, tuple[str, str]]) -> tuple[str, float, Fault | None]:
-        number, (rec_id, file) = item
-        try:
-            info = audio_info(file, rec_id)
-            check_mono(file, rec_id, info.num_channels)
-            return rec_id, info.duration_s, None
-        except DataError as e:
-            return rec_id, 0.0, Fault(f"{path}/wav.scp:{number}", str(e))
-
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(check, enumerate(tables["wav.scp"].items(), start=1)))
-    faults = [fault for _, _, fault in found if fault]
-    durations = {rec_id: duration_s for rec_id, duration_s, fault in found if not fault}
-    for number, (utt_id, fields) in enumerate(tables.get("segments", {}).items(), start=1):
-        rec_id, _, end_s = fields.split(" ")
-        if rec_id in durations and float(end_s) > durations[rec_id] + TOLERANCE_S:
-            text = f"utterance '{utt_id}' ends at {end_s} s, its recording at {durations[rec_id]:.2f} s"
-            faults.append(Fault(f"{path}/segments:{number}", text))
+    Args:
+        path: The directory.
+        has_text: Whether `text` must be there.
+        has_feats: Whether to check the tables that go with features, if they are there.
+        more: What else `Checked` allows or forbids.
+    """
+    if not path.is_dir():
+        return [Fault(str(path), "not a data directory")]
+    tables, faults = scan(path, has_text, has_feats)
+    if all(name in tables for name in REQUIRED):
+        checked = Checked(path, tables, **more)
+        faults += [fault for check in CHECKS for fault in check(checked)]
     return faults

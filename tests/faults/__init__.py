@@ -1,0 +1,1 @@
+"""The fault battery: what users meet, each with a control."""

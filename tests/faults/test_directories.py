@@ -1,0 +1,110 @@
+"""Data directories with one fault: each is refused with its place and its cure; odd but valid ones pass."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.faults.directories import FAULTS, ODD, write_odd_rate, write_valid
+from tests.support import command, write_data_dir
+from utils.data_dir import validate
+from utils.data_dir.tables import read_table
+from utils.data_dir.validate import CHECKS, find_faults
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_valid(tmp_path / "train")
+
+
+def faults_of(folder, **more):
+    return [str(fault) for fault in find_faults(folder, has_text=True, **more)]
+
+
+def test_the_directory_that_the_faults_are_made_in_is_valid(folder):
+    assert faults_of(folder) == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_told_with_its_place(folder, name):
+    FAULTS[name].change(folder)
+    found = faults_of(folder)
+    assert any(FAULTS[name].said in fault for fault in found), found
+    assert all(fault.startswith(str(folder)) for fault in found)
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.options is not None])
+def test_the_command_that_is_proposed_cures_the_fault(folder, name):
+    FAULTS[name].change(folder)
+    proposed = [re.search(r"python3 -m utils\.(\S+) (.*)$", fault) for fault in faults_of(folder)]
+    assert any(proposed), faults_of(folder)
+    module, arguments = next(match for match in proposed if match).groups()
+    assert module == "fix_data_dir" and tuple(shlex.split(arguments)[:-1]) == FAULTS[name].options
+    result = command(f"utils.{module}", *shlex.split(arguments), cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert faults_of(folder) == []
+    assert len(read_table(folder / "utt2spk")) == FAULTS[name].kept
+    assert result.stderr.count("dropped '") >= (1 if FAULTS[name].kept < 4 else 0)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_but_valid_directory_passes(tmp_path, name):
+    assert faults_of(ODD[name](tmp_path)) == []
+
+
+def test_there_are_as_many_cases_as_were_promised():
+    assert len(FAULTS) >= 45 and len(ODD) >= 20
+
+
+def test_a_recording_of_another_rate_is_told_unless_allowed(tmp_path):
+    folder = write_odd_rate(tmp_path / "train")
+    (fault,) = faults_of(folder)
+    assert "wav.scp:2" in fault and "'a-2' has 16000 Hz, most others 8000 Hz" in fault
+    assert faults_of(folder, allows_any_rate=True) == []
+
+
+def test_an_empty_transcript_may_be_allowed(folder):
+    FAULTS["empty transcript"].change(folder)
+    assert faults_of(folder, allows_empty_text=True) == []
+
+
+def test_the_same_audio_in_two_sets_is_told(tmp_path):
+    one, two = (write_data_dir(tmp_path / name, {f"{name}-1": "one"}) for name in ("train", "test"))
+    audio = [folder / "wav" / f"{folder.name}-1.wav" for folder in (one, two)]
+    assert faults_of(two, apart_from=[one]) == []
+    audio[1].write_bytes(audio[0].read_bytes())
+    (fault,) = faults_of(two, apart_from=[one])
+    assert f"wav.scp:1: utterance 'test-1' is the same audio as 'train-1' in {one}" in fault
+
+
+def cases_for(tmp_path):
+    """Each fault's directory and what is said of it; those that need options or another base too."""
+    for number, (name, fault) in enumerate(FAULTS.items()):
+        folder = write_valid(tmp_path / f"{number}" / "train")
+        fault.change(folder)
+        yield name, folder, fault.said
+    yield "another rate", write_odd_rate(tmp_path / "rate"), "most others 8000 Hz"
+
+
+def test_each_check_is_missed_when_it_is_taken_out(tmp_path, monkeypatch):
+    cases = list(cases_for(tmp_path))
+    for check in CHECKS:
+        monkeypatch.setattr(validate, "CHECKS", tuple(other for other in CHECKS if other is not check))
+        unseen = [name for name, folder, said in cases if not any(said in text for text in faults_of(folder))]
+        assert unseen, f"nothing tests {check.__name__}"
+
+
+def test_a_report_names_twenty_faults_of_several_files(folder):
+    for name in ("order", "tab in text", "speaker lost", "audio missing", "speed of 0", "unknown gender"):
+        FAULTS[name].change(folder)
+    result = command("utils.validate_data_dir", folder, cwd=folder)
+    assert result.returncode == 3 and "Traceback" not in result.stderr
+    for said in (
+        "text:2: 'a-1' after",
+        "tab",
+        "speaker 'b' of utt2spk",
+        "'r1' is missing",
+        "'0' is not",
+        "'x' is neither",
+    ):
+        assert said in result.stderr

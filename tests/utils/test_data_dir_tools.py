@@ -1,0 +1,126 @@
+"""split, perturb, resegment and describe: what they write is valid, and says what they promise."""
+
+import pytest
+
+from tests.faults.directories import write_valid
+from tests.support import assert_status, command, error_of, write_data_dir
+from utils.data_dir.data_dir import DataDir
+from utils.data_dir.tables import read_table
+from utils.data_dir.validate import find_faults
+
+
+@pytest.fixture
+def segmented(tmp_path):
+    return write_valid(tmp_path / "train")
+
+
+@pytest.fixture
+def plain(tmp_path):
+    ids = [f"{speaker}-{i}" for speaker in "abcdefg" for i in range(2)]
+    return write_data_dir(tmp_path / "plain", dict.fromkeys(ids, "one two"))
+
+
+def run_tool(tool, *args, cwd):
+    result = command(f"utils.{tool}_data_dir", *args, cwd=cwd)
+    assert_status(result, 0)
+    return result
+
+
+def test_split_takes_every_kth_speaker(plain, tmp_path):
+    run_tool("split", "--every", 3, plain, tmp_path / "rest", tmp_path / "part", cwd=tmp_path)
+    speakers = [sorted(set(read_table(tmp_path / name / "utt2spk").values())) for name in ("rest", "part")]
+    assert speakers == [["a", "b", "d", "e", "g"], ["c", "f"]]
+    assert all(find_faults(tmp_path / name, has_text=True) == [] for name in ("rest", "part"))
+
+
+@pytest.mark.parametrize(("every", "status"), [(8, 3), (1, 3), (0, 2)])
+def test_split_refuses_an_empty_part(plain, tmp_path, every, status):
+    result = command("utils.split_data_dir", "--every", every, plain, tmp_path / "r", tmp_path / "p", cwd=tmp_path)
+    error_of(result, status)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("kind", ["segmented", "plain"])
+def test_a_perturbed_directory_is_valid_and_keeps_every_table(kind, request, tmp_path):
+    source = request.getfixturevalue(kind)
+    (source / "spk2gender").write_text(
+        "".join(f"{s} f\n" for s in sorted(set(read_table(source / "utt2spk").values())))
+    )
+    run_tool("perturb", source, tmp_path / "sp", cwd=tmp_path)
+    assert find_faults(tmp_path / "sp", has_text=True) == []
+    before, after = DataDir.read(source), DataDir.read(tmp_path / "sp")
+    assert len(after.utt_ids) == 3 * len(before.utt_ids)
+    assert before.tables.keys() | {"utt2speed", "utt2uniq"} == after.tables.keys()
+    first = before.utt_ids[0]
+    assert after.tables["utt2uniq"][f"sp0.9-{first}"] == first
+    assert after.tables["utt2speed"][f"sp0.9-{first}"] == "0.9"
+    assert after.tables["utt2spk"][f"sp1.1-{first}"] == f"sp1.1-{before.tables['utt2spk'][first]}"
+    assert after.tables["spk2gender"]["sp1.1-a"] == "f"
+
+
+def test_speeds_multiply(segmented, tmp_path):
+    run_tool("perturb", "--speeds", "0.5", "--", segmented, tmp_path / "sp", cwd=tmp_path)
+    assert read_table(tmp_path / "sp" / "utt2speed")["sp0.5-a-2"] == "0.55"
+
+
+def test_features_are_left_out_of_a_perturbed_directory(plain, tmp_path):
+    (plain / "utt2dur").write_text("".join(f"{u} 0.5\n" for u in read_table(plain / "utt2spk")))
+    run_tool("perturb", plain, tmp_path / "sp", cwd=tmp_path)
+    assert not (tmp_path / "sp" / "utt2dur").exists()
+
+
+def test_a_perturbed_utterance_has_features_of_another_length(plain, tmp_path):
+    (tmp_path / "conf.toml").write_text("[features]\nsample_rate_hz = 8000\nnum_mel_bins = 40\n")
+    run_tool("perturb", "--speeds", "0.5", "1", "--", plain, tmp_path / "sp", cwd=tmp_path)
+    assert_status(command("steps.make_feats", "--nj", 1, tmp_path / "sp", cwd=tmp_path), 0)
+    frames = read_table(tmp_path / "sp" / "utt2num_frames")
+    assert (frames["sp0.5-a-0"], frames["a-0"]) == ("100", "50")
+    assert find_faults(tmp_path / "sp", has_text=True) == []
+
+
+@pytest.mark.parametrize("factors", [["0"], ["-1"], ["fast"], ["nan"], ["1", "1.0"]])
+def test_perturb_refuses(plain, tmp_path, factors):
+    error_of(command("utils.perturb_data_dir", "--speeds", *factors, "--", plain, tmp_path / "sp", cwd=tmp_path), 2)
+
+
+def test_parts_lie_where_their_utterance_lies(segmented, tmp_path):
+    (segmented / "utt2speed").unlink()
+    (tmp_path / "parts").write_text("b-1x b-1 0 0.2\nb-2x b-2 0.1 0.3\nb-2y b-2 0.3 0.5\n")
+    (tmp_path / "text").write_text("b-1x one\nb-2x two\nb-2y three\n")
+    run_tool("resegment", "--text", tmp_path / "text", segmented, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert (tmp_path / "out" / "segments").read_text() == "b-1x r2 0 0.2\nb-2x r2 0.6 0.8\nb-2y r2 0.8 1\n"
+    assert (tmp_path / "out" / "spk2gender").read_text() == "b m\n"
+    assert find_faults(tmp_path / "out", has_text=True) == []
+
+
+def test_whole_recordings_can_be_cut_into_parts(plain, tmp_path):
+    (tmp_path / "parts").write_text("a-0-1 a-0 0 0.2\na-0-2 a-0 0.2 0.4\n")
+    run_tool("resegment", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert (tmp_path / "out" / "wav.scp").read_text().count("\n") == 1
+    assert find_faults(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("b-1x b-1 0 0.6", "'b-1x' ends at 0.6 s, utterance 'b-1' at 0.5 s"),
+        ("b-1x q-1 0 0.2", "no utterance 'q-1'"),
+        ("b-1x b-1 0.2 0.1", "is not '<new id> <utterance> <start s> <end s>'"),
+        ("b-1x b-1 0", "is not '<new id> <utterance> <start s> <end s>'"),
+        ("a-2x a-2 0 0.1", "utterance 'a-2' is perturbed in speed"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(segmented, tmp_path, part, said):
+    (tmp_path / "parts").write_text(f"{part}\n")
+    result = command("utils.resegment_data_dir", segmented, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert said in error_of(result, 3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_description_counts_what_is_there(segmented, tmp_path):
+    said = run_tool("describe", segmented, cwd=tmp_path).stdout
+    assert "4 utterances, 0.00 h, 2 speakers" in said and "8000 Hz (2)" in said
+    assert "lengths: 0.45 to 0.50 s" in said
+    assert "5 words, 4 different, 0 transcripts empty" in said
+    assert "  é  U+00E9         1  latin small letter e with acute" in said
+    assert sum(int(line.split()[4]) for line in said.splitlines() if line.endswith("#")) == 4
