@@ -99,9 +99,13 @@ def encode_frames(log_probs: np.ndarray, layout: FrameTopkFormat) -> np.ndarray:
     """Log-posteriors float32 (U, V) -> uint8 (U, bytes_per_frame)."""
     if layout.is_dense:
         return quantise(log_probs, layout.bits).view(np.uint8).reshape(len(log_probs), layout.bytes_per_frame)
-    ids = np.argsort(-log_probs, axis=-1, kind="stable")
-    kept, others = ids[:, : layout.top_k], ids[:, layout.top_k :]
-    rest = np.logaddexp.reduce(np.take_along_axis(log_probs, others, -1), axis=-1)
+    others = layout.num_tokens - layout.top_k
+    best = np.sort(np.argpartition(log_probs, others, axis=-1)[:, others:], axis=-1)
+    order = np.argsort(-np.take_along_axis(log_probs, best, -1), axis=-1, kind="stable")
+    kept = np.take_along_axis(best, order, -1)
+    probs = np.exp(log_probs)
+    np.put_along_axis(probs, kept, 0.0, -1)
+    rest = np.log(np.maximum(probs.sum(-1), np.exp(-FLOOR)))
     parts = [
         kept.astype(layout.id_type),
         quantise(np.take_along_axis(log_probs, kept, -1), layout.bits),

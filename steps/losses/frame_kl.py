@@ -30,9 +30,10 @@ def frame_kl(
 
     Returns: (sum in nats, number of frames). At equality the sum is 0, and its gradient too.
     """
-    logits = output.logits["ctc"][:, delay_frames:].float()
+    logits = output.logits["ctc"]
+    q = output.log_probs("ctc") if temperature == 1.0 else (logits.float() / temperature).log_softmax(-1)
+    q, logits = q[:, delay_frames:], logits[:, delay_frames:]  # (B, U, V)
     target = target.shifted(delay_frames)
-    q = (logits / temperature).log_softmax(-1)  # (B, U, V)
     p, rest = tempered(target, temperature)
     chosen = q if target.ids is None else q.gather(-1, target.ids)  # (B, U, K)
     kl = (p.exp() * (p - chosen)).sum(-1)  # (B, U)

@@ -21,6 +21,13 @@ class ModelOutput:
     lengths: Tensor
     logits: dict[str, Tensor]
     hidden: list[Tensor] = field(default_factory=list)
+    _log_probs: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def log_probs(self, head: str) -> Tensor:
+        """(B, U, V) float32 log-softmax of a head's logits, computed once for all losses that need it."""
+        if head not in self._log_probs:
+            self._log_probs[head] = self.logits[head].float().log_softmax(-1)
+        return self._log_probs[head]
 
     def select(self, rows: list[int]) -> "ModelOutput":
         """The output of some utterances of the batch, without the padding that only the others need."""

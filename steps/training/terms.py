@@ -27,7 +27,8 @@ def ctc(output: ModelOutput, examples: list[Example], blank_id: int) -> tuple[Te
     rows = [i for i, example in enumerate(examples) if example.tokens is not None]
     if not rows:
         return output.logits["ctc"].sum() * 0.0, 0
-    log_probs = output.logits["ctc"][rows].float().log_softmax(-1).transpose(0, 1)  # (U, B, V)
+    log_probs = output.log_probs("ctc")
+    log_probs = (log_probs if len(rows) == len(examples) else log_probs[rows]).transpose(0, 1)  # (U, B, V)
     tokens = [torch.tensor(examples[i].tokens) for i in rows]
     sizes = torch.tensor([len(t) for t in tokens])
     labels = torch.cat(tokens).to(log_probs.device)
