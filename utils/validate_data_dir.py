@@ -19,6 +19,7 @@ from utils.jobs.job import Job
 
 FORMAT = 2
 MAX_SHOWN = 20
+OF_AUDIO = ("wav.scp", "segments", "utt2speed")
 
 
 def check(args: object) -> dict:
@@ -37,9 +38,8 @@ def check(args: object) -> dict:
     return {"in": count, "out": count, "dropped": 0}
 
 
-def inputs_of(data_dir: Path) -> tuple[Path, ...]:
-    """The tables of the directory and the audio they name."""
-    names = ("wav.scp", "utt2spk", "spk2utt", "text", "segments", "utt2speed")
+def inputs_of(data_dir: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
+    """Tables of the directory, and the audio they name."""
     tables = [data_dir / name for name in names if name == "wav.scp" or (data_dir / name).is_file()]
     try:
         audio = [Path(file) for file in read_table(data_dir / "wav.scp").values()]
@@ -69,7 +69,8 @@ def main(argv: list[str]) -> None:
         return
     manifest = args.data_dir / "validate.manifest.json"
     names = ("no_text", "no_feats", "allow_empty_text", "any_rate")
-    inputs = [path for folder in (args.data_dir, *args.apart_from) for path in inputs_of(folder)]
+    inputs = list(inputs_of(args.data_dir, (*OF_AUDIO, "utt2spk", "spk2utt", "text")))
+    inputs += [path for folder in args.apart_from for path in inputs_of(folder, OF_AUDIO)]
     settings = {name: getattr(args, name) for name in names}
     job = Job("validate_data_dir", FORMAT, manifest, tuple(dict.fromkeys(inputs)), settings)
     job.run(args, lambda stage: check(args))

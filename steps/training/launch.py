@@ -46,10 +46,9 @@ def train_in_ranks(job: TrainJob, processes: int) -> dict:
 
 def error_of(failures: dict, folder: Path) -> Exception:
     """What a rank said before it failed; one that said why comes before those it took along."""
-    for rank, failure in sorted(failures.items()):
-        message = folder / f"error.{rank}"
-        if message.exists():
-            return BY_STATUS[failure.exitcode](message.read_text())
+    for path in sorted(folder.glob("error.*")):
+        status, message = json.loads(path.read_text())
+        return BY_STATUS[status](message)
     rank, failure = min(failures.items(), key=lambda pair: pair[1].timestamp)
     kind = BY_STATUS.get(failure.exitcode, MachineError)
     return kind(f"rank {rank} ended with status {failure.exitcode}")

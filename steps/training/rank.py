@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
             lock(job.out / ".ranks.lock")
         found = train(job)
     except RetortError as e:
-        (folder / f"error.{rank}").write_text(str(e))
+        (folder / f"error.{rank}").write_text(json.dumps([e.status, str(e)]))
         raise
     if rank == 0:
         (folder / "counts.json").write_text(to_json(found))

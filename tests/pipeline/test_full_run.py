@@ -244,7 +244,7 @@ assert not heavy, heavy
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["utils.validate_data_dir", "--incremental", "--no-feats", "data/train"],
+        ["utils.validate_data_dir", "--incremental", "--no-feats", "--allow-empty-text", "data/train"],
         ["steps.make_feats", "data/train"],
         ["steps.compute_cmvn", "data/train"],
         ["steps.make_tokens", "data/train", "data/lang"],

@@ -1,10 +1,13 @@
 """A set that only the teacher speaks on: from the store and live, together with the training set or alone."""
 
+import numpy as np
 import pytest
+import soundfile
 
 from steps.nnet.tensor_file import load_tensors
-from tests.pipeline.tiny import run_stages
+from tests.pipeline.tiny import RATE, SPEAKERS, run_stages, say
 from tests.support import assert_status, command
+from utils.data_dir.tables import write_table
 
 SETS = 'data.unlabelled=["extra"]'
 
@@ -15,12 +18,19 @@ def use(*sets):
 
 @pytest.fixture
 def extra(recipe, corpus):
-    """The recipe with a set `extra`: the test set under other ids, without transcripts."""
+    """The recipe with a set `extra`: two utterances more of each speaker, without transcripts."""
     folder = recipe / "data" / "extra"
-    folder.mkdir()
-    for name in ("wav.scp", "utt2spk"):
-        lines = (recipe / "data" / "test" / name).read_text().splitlines()
-        (folder / name).write_text("".join(f"{line.replace('-', '-x', 1)}\n" for line in lines))
+    (folder / "wav").mkdir(parents=True)
+    tables = {"wav.scp": {}, "utt2spk": {}}
+    for speaker, pitch in SPEAKERS.items():
+        for words in (["low", "top", "mid"], ["high", "low"]):
+            utt_id = f"{speaker}-x{len(words)}"
+            file = folder / "wav" / f"{utt_id}.wav"
+            generator = np.random.default_rng(np.frombuffer(utt_id.encode(), np.uint8))
+            soundfile.write(file, say(words, pitch, generator), RATE, subtype="PCM_16")
+            tables["wav.scp"][utt_id], tables["utt2spk"][utt_id] = str(file), speaker
+    for name, rows in tables.items():
+        write_table(folder / name, rows)
     assert_status(command("utils.fix_data_dir", folder, cwd=recipe), 0)
     return recipe
 
@@ -67,7 +77,7 @@ def test_unlabelled_hours_are_told_apart(extra, corpus):
 def test_an_id_in_two_sets_is_refused(extra, corpus):
     folder = extra / "data" / "extra"
     for name in ("wav.scp", "utt2spk"):
-        (folder / name).write_text((extra / "data" / "train" / name).read_text())
+        (folder / name).write_text((folder / name).read_text().replace("ada-x2 ", "ada-0 "))
     assert_status(command("utils.fix_data_dir", folder, cwd=extra), 0)
     result = run_stages(extra, corpus, *use("train", "extra"), first=1, last=7)
     assert_status(result, 3)
