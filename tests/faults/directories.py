@@ -254,7 +254,7 @@ FAULTS = {
     ),
     "audio cut short": Fault(audio(cut), "'r1' holds 4,956 bytes of samples, its header says 16,000", DROP, 2),
     "FLAC cut short": Fault(audio(to_flac_cut_short), "recording 'r1' ends before the 1.00 s", DROP, 2),
-    "Ogg cut short": Fault(audio(to_ogg_cut_short), "recording 'r1' ends before the last page", DROP, 2),
+    "Ogg cut short": Fault(audio(to_ogg_cut_short), "recording 'r1' lacks pages", DROP, 2),
     "audio of two channels": Fault(
         audio(lambda p: soundfile.write(p, np.zeros((RATE, 2)), RATE)), "recording 'r1' has 2 channels, not 1", DROP, 2
     ),

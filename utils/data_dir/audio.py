@@ -11,7 +11,10 @@ from utils.jobs.errors import DataError
 CUT_SHORT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 SPHERE_SAMPLES = re.compile(rb"\nsample_count -i (\d+)")
 TOLERANCE_S = 0.01  # that a segment may end behind its recording
+CONTRADICTION = re.compile(r"^ *(Bytes/sec|Block Align) *: (\d+ \(should be \d+\))", re.MULTILINE)
 MAX_OGG_PAGE = 65307  # bytes
+OPUS_RATE = 48000  # Hz; the pages of Opus count in it, and begin before the first sample
+OGG_TOLERANCE_S = 0.1
 UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe put such a size, or a larger one, into the header
 
 
@@ -48,27 +51,36 @@ def _check_whole(path: str, rec_id: str, f: "object") -> None:
     if found := CUT_SHORT.search(f.extra_info):
         if int(found[2]) < int(found[1]) < UNKNOWN_SIZE:
             fault = f"holds {int(found[2]):,} bytes of samples, its header says {int(found[1]):,}"
+    elif found := CONTRADICTION.search(f.extra_info):
+        fault = f"has a header that contradicts itself ({found[1]} {found[2]})"
     elif f.format == "NIST":
         with open(path, "rb") as raw:
             told = SPHERE_SAMPLES.search(raw.read(1024))
         if told and f.frames < int(told[1]):
             fault = f"holds {f.frames:,} samples, its header says {int(told[1]):,}"
-    elif f.format == "OGG" and not _ends_as_ogg(path):
-        fault = "ends before the last page of its Ogg stream"
+    elif f.format == "OGG" and not _ends_as_ogg(path, f):
+        fault = "lacks pages of its Ogg stream, at the end or before"
     elif f.format in ("FLAC", "MP3") and f.frames and not _reaches_end(f):
         fault = f"ends before the {f.frames / f.samplerate:.2f} s that its header says"
     if fault:
         raise DataError(f"{path}: recording '{rec_id}' {fault}; replace the file")
 
 
-def _ends_as_ogg(path: str) -> bool:
-    """Whether the last page of an Ogg file is marked as the last, and is there whole."""
+def _ends_as_ogg(path: str, f: "object") -> bool:
+    """Whether the last page of an Ogg file is marked as the last, is there whole, and counts the samples that are.
+
+    libogg leaves out pages whose checksum is wrong, and says nothing.
+    """
     with open(path, "rb") as raw:
         raw.seek(-min(MAX_OGG_PAGE, Path(path).stat().st_size), io.SEEK_END)
         tail = raw.read()
     page = tail[tail.rfind(b"OggS") :]
     num_segments = page[26] if len(page) > 26 else 256
-    return len(page) >= 27 + num_segments + sum(page[27 : 27 + num_segments]) and bool(page[5] & 4)
+    if len(page) < 27 + num_segments + sum(page[27 : 27 + num_segments]) or not page[5] & 4:
+        return False
+    rate = OPUS_RATE if f.subtype == "OPUS" else f.samplerate
+    told_s, found_s = int.from_bytes(page[6:14], "little") / rate, f.frames / f.samplerate
+    return abs(told_s - found_s) < OGG_TOLERANCE_S
 
 
 def _reaches_end(f: "object") -> bool:
