@@ -14,6 +14,10 @@ from pathlib import Path
 from bench.rows import Row
 
 PARTS = ("features", "training", "soft_labels", "distilling", "decoding", "scoring", "startup")
+TITLE = """# Benchmarks
+
+Ratios within one run of `tests/bench/run.sh --out FILE`; absolute figures belong to the machine below.
+"""
 HEAD = ("what", "ours", "reference", "unit", "ratio", "goal", "")
 
 
@@ -53,7 +57,7 @@ def main() -> None:
     text = f"{to_markdown(rows)}\n{machine}\n"
     print(f"\n{text}", end="", flush=True)
     if args.out:
-        args.out.write_text(text, encoding="utf-8")
+        args.out.write_text(f"{TITLE}\n{text}", encoding="utf-8")
 
 
 if __name__ == "__main__":
