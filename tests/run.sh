@@ -19,7 +19,8 @@ esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-source utils/path.sh tests/requirements.txt
+retort_requirements=tests/requirements.txt
+source utils/path.sh
 
 has_target=false # whether an argument names tests
 for argument in "$@"; do

@@ -44,6 +44,8 @@ def test_a_wrong_option_is_one_line_and_status_2(args, said):
         (["--split", ""], "--split '': choose published or unseen"),
         (["--split="], "--split '': choose published or unseen"),
         (["--split", "other"], "--split 'other': choose published or unseen"),
+        (["--exp-dir", "x"], "--exp-dir: each split has folders of its own"),
+        (["--split", "unseen", "--publish"], "--publish writes both splits"),
     ],
 )
 def test_a_wrong_option_of_fsdd_is_one_line_and_status_2(args, said):

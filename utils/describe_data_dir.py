@@ -46,7 +46,7 @@ def characters(texts: dict[str, str]) -> list[str]:
 def describe(data: DataDir) -> list[str]:
     """The lines of the description."""
     seconds, rates = lengths_s(data)
-    speakers = Counter(data.tables["utt2spk"].values())
+    speakers = Counter(data.utt2spk.values())
     values = sorted(seconds.values())
     lines = [f"{data.path}: {len(values):,} utterances, {sum(values) / 3600:.2f} h, {len(speakers):,} speakers"]
     lines.append("sample rates: " + ", ".join(f"{rate} Hz ({count:,})" for rate, count in rates.most_common()))

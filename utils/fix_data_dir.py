@@ -85,11 +85,11 @@ def make_consistent(whole: DataDir) -> DataDir:
     return whole.select(complete)
 
 
-def drop_unusable(part: DataDir, data_dir: Path, has_text: bool) -> DataDir:
+def drop_unusable(part: DataDir, data_dir: Path, **options: bool) -> DataDir:
     """Without the utterances that the validator refuses, which are listed. Writes the directory."""
     for _ in range(MAX_ROUNDS):
         part.write(data_dir)
-        faults = [fault for fault in find_faults(data_dir, has_text) if fault.utt_ids]
+        faults = [fault for fault in find_faults(data_dir, **options) if fault.utt_ids]
         if not faults:
             break
         for fault in faults:
@@ -103,6 +103,8 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_argument("--keep", choices=["first"], help="of lines that contradict one another")
     parser.add_argument("--drop-unusable", action="store_true", help="drop what the validator refuses")
+    parser.add_argument("--allow-empty-text", action="store_true", help="do not drop those")
+    parser.add_argument("--any-rate", action="store_true", help="do not drop recordings of another rate than most")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     data_dir = args.data_dir
@@ -112,13 +114,17 @@ def main(argv: list[str]) -> None:
     whole = DataDir(data_dir, {name: read_leniently(data_dir / name, args.keep == "first") for name in names})
     part = make_consistent(whole)
     kept = back_up(data_dir, [*names, *(["spk2utt"] if (data_dir / "spk2utt").is_file() else [])])
-    if args.drop_unusable:
-        part = drop_unusable(part, data_dir, "text" in names)
-    if not part.utt_ids:
-        for name in names:
-            shutil.copy2(kept / name, data_dir / name)
-        raise DataError(f"{data_dir}: no utterance would be left; nothing was changed")
-    part.write(data_dir)
+    try:
+        if args.drop_unusable:
+            allowed = {"allows_empty_text": args.allow_empty_text, "allows_any_rate": args.any_rate}
+            part = drop_unusable(part, data_dir, has_text="text" in names, **allowed)
+        if not part.utt_ids:
+            raise DataError(f"{data_dir}: no utterance would be left; the files are as they were")
+        part.write(data_dir)
+    except BaseException:
+        for path in kept.iterdir():
+            shutil.copy2(path, data_dir / path.name)
+        raise
     total = len(set.union(*(set(whole.tables[n]) for n in names if n in ("segments", "text", "utt2spk"))))
     counts = f"{len(part.utt_ids):,} utterances kept, {total - len(part.utt_ids):,} dropped"
     log.info(f"{data_dir}: {counts}; originals in {kept}")

@@ -4,10 +4,10 @@
 #   . utils/path.sh
 #   cd egs/yesno && python3 -m utils.validate_data_dir data/train
 #
-# Arguments are further requirements files. The set-up is made first where it is missing.
+# The set-up is made first where it is missing; $retort_requirements may name a further requirements file.
 
 retort_root=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd -P)
-retort_python=$("$retort_root/utils/setup.sh" "$@")
+retort_python=$("$retort_root/utils/setup.sh" ${retort_requirements:+"$retort_requirements"})
 retort_python=${retort_python##*$'\n'}
 [[ -x $retort_python ]] || return 5
 PATH=$(dirname "$retort_python"):$PATH

@@ -32,6 +32,7 @@ def at_speed(source: DataDir, factor: str) -> DataDir:
     """The directory at one speed."""
     prefix = "" if factor == "1" else f"sp{factor}-"
     tables = {name: rows for name, rows in source.tables.items() if name not in OF_FEATURES}
+    tables["utt2spk"] = source.utt2spk
     speeds, origins = source.tables.get("utt2speed", {}), source.tables.get("utt2uniq", {})
     tables["utt2speed"] = {u: f"{float(factor) * float(speeds.get(u, 1)):g}" for u in source.utt_ids}
     tables["utt2uniq"] = {u: origins.get(u, u) for u in source.utt_ids}

@@ -16,6 +16,11 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, UsageError
 
 
+def seconds(value: float) -> str:
+    """A time to the microsecond, without zeros at the end."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
 def resegment(source: DataDir, parts: dict[str, str], place: Path) -> DataDir:
     """The parts as utterances. Raises: DataError for a part that is malformed, unknown, or outside its utterance."""
     utterances = {u.utt_id: u for u in source.utterances()}
@@ -36,8 +41,8 @@ def resegment(source: DataDir, parts: dict[str, str], place: Path) -> DataDir:
             raise DataError(
                 f"{place}: '{new_id}' ends at {end_s} s, utterance '{utt_id}' at {old.end_s - old.start_s:g} s"
             )
-        tables["segments"][new_id] = f"{old.rec_id} {start:.6g} {end:.6g}"
-        tables["utt2spk"][new_id] = source.tables["utt2spk"][utt_id]
+        tables["segments"][new_id] = f"{old.rec_id} {seconds(start)} {seconds(end)}"
+        tables["utt2spk"][new_id] = source.utt2spk[utt_id]
     used = {row.split(" ")[0] for row in tables["segments"].values()}
     tables["wav.scp"] = {rec_id: file for rec_id, file in source.tables["wav.scp"].items() if rec_id in used}
     speakers = set(tables["utt2spk"].values())

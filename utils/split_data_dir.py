@@ -13,7 +13,7 @@ from utils.jobs.errors import DataError, UsageError
 
 def split(source: DataDir, every: int) -> tuple[DataDir, DataDir]:
     """(the rest, every k-th speaker). Raises: DataError when one of them would be empty."""
-    utt2spk = source.tables["utt2spk"]
+    utt2spk = source.utt2spk
     speakers = sorted(set(utt2spk.values()), key=str.encode)
     chosen = set(speakers[every - 1 :: every])
     if not chosen or len(chosen) == len(speakers):

@@ -8,10 +8,11 @@ With --incremental it records in <dir>/validate.manifest.json what it has checke
 changed since.
 """
 
+import os
 from pathlib import Path
 
 from utils.data_dir.tables import read_table
-from utils.data_dir.validate import find_faults
+from utils.data_dir.validate import FEATS_TABLES, find_faults
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, RetortError
@@ -45,7 +46,7 @@ def inputs_of(data_dir: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
         audio = [Path(file) for file in read_table(data_dir / "wav.scp").values()]
     except RetortError:  # reported by the check itself
         audio = []
-    return (*tables, *(path for path in audio if path.is_file()))
+    return (*tables, *(path for path in audio if os.path.isfile(path)))
 
 
 def main(argv: list[str]) -> None:
@@ -64,12 +65,16 @@ def main(argv: list[str]) -> None:
         sets = sorted(path.parent.name for path in args.data_dir.parent.glob("*/wav.scp"))
         hint = f"; there {'is' if len(sets) == 1 else 'are'} {', '.join(sets)}" if sets else "; run stage 1"
         raise DataError(f"{args.data_dir}: no such data directory{hint}")
+    for other in args.apart_from:
+        if not (other / "wav.scp").is_file():
+            raise DataError(f"--apart-from {other}: not a data directory")
     if not args.incremental:
         check(args)
         return
     manifest = args.data_dir / "validate.manifest.json"
     names = ("no_text", "no_feats", "allow_empty_text", "any_rate")
-    inputs = list(inputs_of(args.data_dir, (*OF_AUDIO, "utt2spk", "spk2utt", "text")))
+    feats = () if args.no_feats else FEATS_TABLES
+    inputs = list(inputs_of(args.data_dir, (*OF_AUDIO, "utt2spk", "spk2utt", "text", "utt2uniq", "spk2gender", *feats)))
     inputs += [path for folder in args.apart_from for path in inputs_of(folder, OF_AUDIO)]
     settings = {name: getattr(args, name) for name in names}
     job = Job("validate_data_dir", FORMAT, manifest, tuple(dict.fromkeys(inputs)), settings)

@@ -28,6 +28,7 @@ while (($# > 0)); do
     --set=*) overrides+=("$1") && options+=("$1") ;;
     --stop-stage=*) is_whole=false && options+=("$1") ;;
     --why) is_whole=false && options+=("$1") ;;
+    --data-dir* | --exp-dir*) echo "run.sh: $1: each split has folders of its own; see --help" >&2 && exit 2 ;;
     --publish) publish=true ;;
     --help | -h) sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0" && exit 0 ;;
     *) options+=("$1") ;;
@@ -44,6 +45,9 @@ run_split() {
 
 [[ $splits =~ ^(published|unseen|published unseen)$ ]] ||
   { echo "run.sh: --split '$splits': choose published or unseen" >&2 && exit 2; }
+
+[[ $publish == false || $splits == "published unseen" ]] ||
+  { echo "run.sh: --publish writes both splits; leave out --split" >&2 && exit 2; }
 
 speakers="george jackson lucas nicolas theo yweweler"
 for split in $splits; do

@@ -23,6 +23,7 @@ case ${1:-} in
 esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-source "$root/utils/path.sh" "$root/tests/requirements.txt"
+retort_requirements=$root/tests/requirements.txt
+source "$root/utils/path.sh"
 export PYTHONPATH=$root:$root/tests
 exec python3 -W ignore::UserWarning -m bench.table "$@"

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from tests.faults.directories import FAULTS, ODD, write_odd_rate, write_valid
-from tests.support import command, write_data_dir
+from tests.support import command, error_of, write_data_dir
 from utils.data_dir import validate
 from utils.data_dir.tables import read_table
 from utils.data_dir.validate import CHECKS, find_faults
@@ -75,6 +75,34 @@ def test_the_same_audio_in_two_sets_is_told(tmp_path):
     audio[1].write_bytes(audio[0].read_bytes())
     (fault,) = faults_of(two, apart_from=[one])
     assert f"wav.scp:1: utterance 'test-1' is the same audio as 'train-1' in {one}" in fault
+
+
+def test_the_same_audio_is_told_where_one_set_has_segments(tmp_path):
+    one = write_data_dir(tmp_path / "train", {"a-1": "one"})
+    two = write_data_dir(tmp_path / "test", {"b-1": "one"})
+    (two / "wav" / "b-1.wav").write_bytes((one / "wav" / "a-1.wav").read_bytes())
+    (two / "segments").write_text("b-1 b-1 0 0.5\n")
+    assert any("the same audio" in fault for fault in faults_of(two, apart_from=[one]))
+
+
+def test_a_set_to_be_apart_from_must_be_there(folder):
+    assert "not a data directory" in error_of(
+        command("utils.validate_data_dir", "--apart-from", "trian", folder, cwd=folder.parent), 3
+    )
+
+
+def test_nothing_is_changed_where_nothing_would_be_left(tmp_path):
+    folder = write_data_dir(tmp_path / "train", {"a-1": "", "a-2": ""})
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    error_of(command("utils.fix_data_dir", "--drop-unusable", folder, cwd=folder), 3)
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert command("utils.fix_data_dir", "--drop-unusable", "--allow-empty-text", folder, cwd=folder).returncode == 0
+
+
+def test_a_pipe_of_any_length_is_told(folder):
+    FAULTS["pipe"].change(folder)
+    (folder / "wav.scp").write_text(f"r1 {'x' * 300} |\n" + (folder / "wav.scp").read_text().split("\n", 1)[1])
+    assert any("is a pipe" in fault for fault in faults_of(folder))
 
 
 def cases_for(tmp_path):

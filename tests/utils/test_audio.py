@@ -53,6 +53,24 @@ def test_a_segment_that_ends_behind_its_recording_is_refused(tmp_path):
         read_audio(path, "a", 0.1, 0.6)
 
 
+def test_an_ogg_file_of_two_streams_is_refused(tmp_path):
+    path = write_wav(tmp_path / "a.ogg", 0.5, 16000, format="OGG", subtype="VORBIS")
+    assert audio_info(str(path), "a").num_samples == 8000
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(DataError, match="lacks pages"):
+        audio_info(str(path), "a")
+
+
+def test_flac_that_does_not_say_its_length_is_refused(tmp_path):
+    path = write_wav(tmp_path / "a.flac", 0.5, 16000)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="does not say how long it is"):
+        audio_info(str(path), "a")
+
+
 def test_stereo_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((80, 2)), 8000)
     with pytest.raises(DataError, match="recording 'a' has 2 channels, not 1"):

@@ -100,6 +100,28 @@ def test_whole_recordings_can_be_cut_into_parts(plain, tmp_path):
     assert find_faults(tmp_path / "out") == []
 
 
+def test_parts_of_long_recordings_keep_their_times(plain, tmp_path):
+    (plain / "segments").write_text("".join(f"{u} {u} 12345.67 12399.5\n" for u in read_table(plain / "utt2spk")))
+    (tmp_path / "parts").write_text("a-0x a-0 1.004 5.371\n")
+    run_tool("resegment", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert (tmp_path / "out" / "segments").read_text() == "a-0x a-0 12346.674 12351.041\n"
+
+
+def test_tables_of_an_earlier_directory_are_taken_away(plain, tmp_path):
+    (tmp_path / "parts").write_text("a-0x a-0 0 0.2\n")
+    (tmp_path / "text").write_text("a-0x one\n")
+    run_tool("resegment", "--text", tmp_path / "text", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    run_tool("resegment", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert not (tmp_path / "out" / "text").exists()
+
+
+@pytest.mark.parametrize("tool", ["describe", "split"])
+def test_a_directory_without_speakers_is_one_line(plain, tmp_path, tool):
+    (plain / "utt2spk").unlink()
+    more = ("--every", 2, plain, tmp_path / "r", tmp_path / "p") if tool == "split" else (plain,)
+    assert "utt2spk: missing" in error_of(command(f"utils.{tool}_data_dir", *more, cwd=tmp_path), 3)
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [

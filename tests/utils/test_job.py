@@ -223,6 +223,14 @@ def test_work_on_a_stale_input_is_refused(done):
         run_next(done)
 
 
+def test_the_manifest_of_another_program_is_left_alone(done):
+    (done.manifest.parent / "train_manifest.json").write_text('{"audio": "a.wav"}\n{"audio": "b.wav"}\n')
+    (done.manifest.parent / "a.manifest.json").write_text('{"version": 2}')
+    next_job = Job("next", 1, done.manifest.parent.parent / "next" / "manifest.json", (done.output,), {})
+    with released():
+        assert next_job.run(argparse.Namespace(force=False, why=False, verify=False), lambda stage: {})
+
+
 def test_work_on_a_missing_input_is_refused(copying):
     copying.input.unlink()
     with pytest.raises(DataError, match="in.txt: missing; run the earlier stage that makes it"):

@@ -41,6 +41,13 @@ class DataDir:
         return cls(path, {name: read_table(path / name, has_value=name != "text") for name in known})
 
     @property
+    def utt2spk(self) -> dict[str, str]:
+        """The table of that name. Raises: DataError when it is missing."""
+        if "utt2spk" not in self.tables:
+            raise DataError(f"{self.path}/utt2spk: missing")
+        return self.tables["utt2spk"]
+
+    @property
     def utt_ids(self) -> list[str]:
         """All utterances, sorted in C order."""
         return list(self.tables.get("segments") or self.tables.get("utt2spk") or self.tables["wav.scp"])
@@ -90,10 +97,14 @@ class DataDir:
         return DataDir(self.path, tables)
 
     def write(self, path: Path) -> None:
-        """Writes all tables, and spk2utt made from utt2spk. One that may lack utterances, and has none, is left out."""
+        """Writes all tables, and spk2utt made from utt2spk; takes away those that a directory there had besides.
+
+        A table that may lack utterances, and has none, is left out.
+        """
         path.mkdir(parents=True, exist_ok=True)
-        for name, rows in self.tables.items():
-            if rows or name not in OPTIONAL:
+        for name in ("wav.scp", *UTT_TABLES, *SPK_TABLES):
+            rows = self.tables.get(name)
+            if rows or (rows is not None and name not in OPTIONAL):
                 write_table(path / name, rows)
             else:
                 (path / name).unlink(missing_ok=True)

@@ -4,6 +4,8 @@ Each function of `CHECKS` finds one kind of fault and yields its places; none ne
 """
 
 import math
+import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -118,7 +120,8 @@ def columns(checked: Checked) -> Iterator[Fault]:
         for place, key, value in checked.rows(name):
             if " " in value:
                 text = f"'{key}' has {value.count(' ') + 1} values, not one: '{value[:60]}'"
-                yield unusable(checked, place, key, text)
+                fault = unusable(checked, place, key, text)
+                yield fault if name != "spk2gender" else Fault(place, text, "correct it")
     for place, utt_id, value in checked.rows("segments"):
         if not is_segment(value):
             text = f"utterance '{utt_id}': '{value}' is not '<recording> <start s> <end s>'"
@@ -143,7 +146,7 @@ def same_utterances(checked: Checked) -> Iterator[Fault]:
     """Utterances that are in one table only. Those of features and speed may lack some."""
     reference, repair = checked.tables["utt2spk"], fix_command(checked.path)
     home = "segments" if "segments" in checked.tables else "wav.scp"
-    for name in (home, *UTT_TABLES):
+    for name in dict.fromkeys((home, *UTT_TABLES)):
         if name not in checked.tables or name == "utt2spk":
             continue
         for place, utt_id, _ in checked.rows(name):
@@ -253,7 +256,7 @@ def durations(checked: Checked) -> Iterator[Fault]:
         if whole_s is None or told_s is None:
             continue
         expected_s = (min(end_s or whole_s, whole_s) - start_s) / checked.speed(utt_id)
-        if abs(expected_s - told_s) > DURATION_TOLERANCE_S:
+        if abs(expected_s - told_s) > DURATION_TOLERANCE_S + 1e-5 * expected_s:  # utt2dur has six digits
             place = f"{checked.path}/utt2dur:{given.line_of[utt_id]}"
             text = f"utterance '{utt_id}' takes {expected_s:.2f} s, not {told_s:g} s"
             yield unusable(checked, place, utt_id, text, "make the features anew")
@@ -265,13 +268,16 @@ def features(checked: Checked) -> Iterator[Fault]:
 
     frames, usual = checked.tables.get("utt2num_frames", {}), None
     for place, utt_id, entry in checked.rows("feats.scp"):
-        file, _, offset = entry.rpartition(":")
+        file = re.sub(r":\d+$", "", entry)
         folders = [Path(), *checked.path.resolve().parents]  # an entry is named from the folder of the recipe
-        home = next((folder for folder in folders if (folder / file).is_file()), Path())
+        home = next((folder for folder in folders if os.path.isfile(folder / file)), Path())
         try:
-            size = read_feats(f"{home / file}:{offset}", utt_id).shape
+            size = read_feats(f"{home / file}{entry[len(file) :]}", utt_id).shape
         except DataError as e:
             yield Fault(place, str(e))
+            continue
+        if len(size) != 2:
+            yield Fault(place, f"utterance '{utt_id}': not a matrix of frames and features", REMAKE)
             continue
         usual = usual or size[1]
         if size[1] != usual:
@@ -288,10 +294,11 @@ def repeated_audio(checked: Checked) -> Iterator[Fault]:
     """The same samples, segment and speed under two ids, or in another directory."""
     others = [Checked(path, scan(path)[0]) for path in checked.apart_from]
     digests = Digests([row[2] for one in (checked, *others) for row in one.rows("wav.scp")])
+    needs_ends = any("segments" in one.tables for one in (checked, *others))
     seen: dict[tuple, str] = {}
     for other in others:
-        seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, digests)}
-    for place, utt_id, key in pieces(checked, digests):
+        seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, digests, needs_ends)}
+    for place, utt_id, key in pieces(checked, digests, needs_ends):
         if key in seen:
             text = f"utterance '{utt_id}' is the same audio as {seen[key]}"
             yield unusable(checked, place, utt_id, text, "remove one of them")
@@ -302,7 +309,7 @@ class Digests:
     """What tells the contents of files apart. Only files of one size are read."""
 
     def __init__(self, files: list[str]):
-        self.sizes = {file: Path(file).stat().st_size for file in set(files) if Path(file).is_file()}
+        self.sizes = {file: Path(file).stat().st_size for file in set(files) if os.path.isfile(file)}
         self.shared = {size for size, count in Counter(self.sizes.values()).items() if count > 1 and size}
 
     def of(self, file: str) -> str | None:
@@ -312,12 +319,15 @@ class Digests:
         return sha256(Path(file)) if self.sizes[file] in self.shared else file
 
 
-def pieces(checked: Checked, digests: Digests) -> Iterator[tuple[str, str, tuple]]:
-    """(place, utterance, what it hears) of each utterance whose audio is there."""
+def pieces(checked: Checked, digests: Digests, needs_ends: bool) -> Iterator[tuple[str, str, tuple]]:
+    """(place, utterance, what it hears to a hundredth of a second) of each utterance whose audio is there."""
     of_recording = {rec_id: digests.of(file) for _, rec_id, file in checked.rows("wav.scp")}
     for place, utt_id, rec_id, start_s, end_s in checked.segments():
         if of_recording.get(rec_id) is not None:
-            yield place, utt_id, (of_recording[rec_id], start_s, end_s, checked.speed(utt_id))
+            if needs_ends:
+                whole_s = checked.duration_s(rec_id) or end_s or 0.0
+                end_s = round(min(end_s or whole_s, whole_s), 2)
+            yield place, utt_id, (of_recording[rec_id], round(start_s, 2), end_s, checked.speed(utt_id))
 
 
 REMAKE = "make the features anew: steps.make_feats --force"

@@ -143,7 +143,10 @@ class Upstream:
         """The outputs that the manifests in a folder list."""
         found = {}
         for path in sorted(folder.glob("*manifest.json")):
-            manifest = Manifest.read(path)
+            try:
+                manifest = Manifest.read(path)
+            except StaleError:  # another program's, in a corpus say
+                continue
             for name in manifest.outputs if manifest else ():
                 found[os.path.normpath(path.parent / manifest.base / name)] = path
         return found
