@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
         hint = f"; there {'is' if len(sets) == 1 else 'are'} {', '.join(sets)}" if sets else "; run stage 1"
         raise DataError(f"{args.data_dir}: no such data directory{hint}")
     for other in args.apart_from:
-        if not (other / "wav.scp").is_file():
+        if not (other / "wav.scp").is_file() and not args.why:
             raise DataError(f"--apart-from {other}: not a data directory")
     if not args.incremental:
         check(args)
