@@ -61,8 +61,9 @@ def main(argv: list[str]) -> None:
     settings = {"runs": runs, "sets": sets}
     job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), settings, is_final=True)
     if not args.why:
+        systems = all_systems(config)
         for exp, name, seed in pairs:
-            check_settings(exp / name / f"seed{seed}", config, all_systems(config)[name])
+            check_settings(exp / name / f"seed{seed}", config, systems[name])
 
     def build(stage: Path) -> dict:
         from steps.scoring.collect import collect_set

@@ -10,11 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from steps.config.load import load
-from utils.data_dir.data_dir import DataDir
+from utils.data_dir.data_dir import DataDir, recording_files
 from utils.data_dir.tables import write_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import RetortError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job, name_of
 from utils.jobs.workers import map_in_processes
@@ -25,11 +24,7 @@ FORMAT = 1
 def inputs_of(data_dir: Path) -> tuple[Path, ...]:
     """The tables that place the audio, and the audio itself."""
     tables = [data_dir / n for n in ("wav.scp", "segments", "utt2speed") if n == "wav.scp" or (data_dir / n).is_file()]
-    try:
-        audio = DataDir.read(data_dir, "wav.scp").tables["wav.scp"].values()
-    except RetortError:  # reported when the work begins
-        audio = []
-    return (*tables, *(Path(path) for path in audio))
+    return (*tables, *recording_files(data_dir))
 
 
 def make_feats(data_dir: Path, stage: Path, settings: object, nj: int) -> dict:

@@ -13,6 +13,7 @@ from steps.config.load import load, loss_file, system_named, teacher_of
 from steps.config.schema import Config, SystemConfig
 from steps.config.signature import code_digest
 from steps.nnet.registry import encoder_file
+from steps.training.resume_files import resume_files
 from utils.jobs.cli import Parser, positive, run
 from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
@@ -49,8 +50,8 @@ def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
 
 def begun(out: Path) -> str:
     """How far an unfinished training came; empty when there is none."""
-    updates = [int(path.stem.split("-")[1]) for path in (out / "checkpoints").glob("resume-*.safetensors")]
-    return f"interrupted after update {max(updates)}" if updates else ""
+    updates = list(resume_files(out / "checkpoints"))
+    return f"interrupted after update {updates[-1]}" if updates else ""
 
 
 def main(argv: list[str]) -> None:

@@ -9,12 +9,10 @@ No audio is copied: `utt2speed` says how fast an utterance is, and steps.make_fe
 import argparse
 from pathlib import Path
 
-from utils.data_dir.data_dir import DataDir
+from utils.data_dir.data_dir import FEATS_TABLES, DataDir
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import UsageError
-
-OF_FEATURES = ("feats.scp", "utt2num_frames", "utt2dur")  # no longer true at another speed
 
 
 def speed(text: str) -> str:
@@ -31,8 +29,9 @@ def speed(text: str) -> str:
 def at_speed(source: DataDir, factor: str) -> DataDir:
     """The directory at one speed."""
     prefix = "" if factor == "1" else f"sp{factor}-"
-    tables = {name: rows for name, rows in source.tables.items() if name not in OF_FEATURES}
-    tables["utt2spk"] = source.utt2spk
+    tables = {
+        name: rows for name, rows in source.tables.items() if name not in FEATS_TABLES
+    }  # not true at another speed
     speeds, origins = source.tables.get("utt2speed", {}), source.tables.get("utt2uniq", {})
     tables["utt2speed"] = {u: f"{float(factor) * float(speeds.get(u, 1)):g}" for u in source.utt_ids}
     tables["utt2uniq"] = {u: origins.get(u, u) for u in source.utt_ids}
@@ -40,7 +39,7 @@ def at_speed(source: DataDir, factor: str) -> DataDir:
     renamed = {
         name: rows if name in keeps_keys else {prefix + k: v for k, v in rows.items()} for name, rows in tables.items()
     }
-    renamed["utt2spk"] = {u: prefix + speaker for u, speaker in renamed["utt2spk"].items()}
+    renamed["utt2spk"] = {prefix + u: prefix + speaker for u, speaker in source.utt2spk.items()}
     return DataDir(source.path, renamed)
 
 

@@ -8,9 +8,9 @@ kept; transcripts belong to whole utterances, so that those of the parts must be
 
 from pathlib import Path
 
+from utils.data_dir.checked import is_segment
 from utils.data_dir.data_dir import SPK_TABLES, DataDir
 from utils.data_dir.tables import read_table
-from utils.data_dir.validate import is_segment
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, UsageError
@@ -43,13 +43,8 @@ def resegment(source: DataDir, parts: dict[str, str], place: Path) -> DataDir:
             )
         tables["segments"][new_id] = f"{old.rec_id} {seconds(start)} {seconds(end)}"
         tables["utt2spk"][new_id] = source.utt2spk[utt_id]
-    used = {row.split(" ")[0] for row in tables["segments"].values()}
-    tables["wav.scp"] = {rec_id: file for rec_id, file in source.tables["wav.scp"].items() if rec_id in used}
-    speakers = set(tables["utt2spk"].values())
-    for name in SPK_TABLES:
-        if name in source.tables:
-            tables[name] = {key: value for key, value in source.tables[name].items() if key in speakers}
-    return DataDir(source.path, tables)
+    kept = {name: source.tables[name] for name in ("wav.scp", *SPK_TABLES) if name in source.tables}
+    return DataDir(source.path, kept | tables).select(set(tables["segments"]))
 
 
 def main(argv: list[str]) -> None:

@@ -11,11 +11,12 @@ changed since.
 import os
 from pathlib import Path
 
+from utils.data_dir.data_dir import FEATS_TABLES, recording_files
 from utils.data_dir.tables import read_table
-from utils.data_dir.validate import FEATS_TABLES, find_faults
+from utils.data_dir.validate import find_faults
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import DataError, RetortError
+from utils.jobs.errors import DataError
 from utils.jobs.job import Job
 
 FORMAT = 2
@@ -42,11 +43,7 @@ def check(args: object) -> dict:
 def inputs_of(data_dir: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
     """Tables of the directory, and the audio they name."""
     tables = [data_dir / name for name in names if name == "wav.scp" or (data_dir / name).is_file()]
-    try:
-        audio = [Path(file) for file in read_table(data_dir / "wav.scp").values()]
-    except RetortError:  # reported by the check itself
-        audio = []
-    return (*tables, *(path for path in audio if os.path.isfile(path)))
+    return (*tables, *(path for path in recording_files(data_dir) if os.path.isfile(path)))
 
 
 def main(argv: list[str]) -> None:

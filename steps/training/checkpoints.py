@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from steps.nnet.tensor_file import load_tensors, save_tensors
+from steps.training.resume_files import resume_file, resume_files
 from utils.jobs.errors import StaleError
 
 
@@ -30,14 +31,11 @@ class Checkpoints:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def _resume_files(self) -> list[Path]:
-        return sorted(self.folder.glob("resume-*.safetensors"), key=lambda p: int(p.stem.split("-")[1]))
-
     def save(self, update: int, tensors: dict[str, Tensor], facts: dict) -> None:
         """Saves a state to resume from, then removes what neither of the latest two needs."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_tensors(self.folder / f"resume-{update}.safetensors", tensors, facts)
-        for path in self._resume_files()[:-2]:
+        save_tensors(resume_file(self.folder, update), tensors, facts)
+        for path in list(resume_files(self.folder).values())[:-2]:
             path.unlink()
 
     def latest(self) -> tuple[dict[str, Tensor], dict] | None:
@@ -45,7 +43,7 @@ class Checkpoints:
 
         Raises: StaleError when it cannot be read: training never starts anew by itself.
         """
-        files = self._resume_files()
+        files = list(resume_files(self.folder).values())
         if not files:
             return None
         try:

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from steps.training.resume_files import resume_files
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["steps.training.run", "torch.utils.tensorboard", "tests.pipeline.killing"])
 
@@ -51,7 +53,7 @@ class Training:
 
     def checkpoints(self) -> list[int]:
         """The updates of the states that can be resumed."""
-        return sorted(int(p.stem.split("-")[1]) for p in (self.out / "checkpoints").glob("resume-*.safetensors"))
+        return list(resume_files(self.out / "checkpoints"))
 
     def wait_for_checkpoint(self, update: int) -> None:
         """Waits until a state of this update or a later one is there."""

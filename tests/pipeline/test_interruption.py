@@ -11,6 +11,7 @@ import time
 import pytest
 
 from steps.nnet.tensor_file import load_tensors
+from steps.training.resume_files import resume_files
 from tests.pipeline.killing import Training
 from tests.pipeline.tiny import assert_nothing_half_made, copy_recipe, hashes, run_stages
 from tests.support import ROOT, assert_status, command, driver, start
@@ -181,11 +182,21 @@ def seconds_of(recipe):
 RANKS = "--system student --processes 2 --set student.train.ranks=2 --set student.train.updates=100000".split()
 
 
+def start_ranks(recipe):
+    """Starts a training in two ranks, and returns the command when a checkpoint is there."""
+    process = start([sys.executable, "-m", "steps.train", *RANKS], recipe)
+    wait_for_a_state(recipe)
+    return process
+
+
+def wait_for_a_state(recipe):
+    wait_until(lambda: resume_files(recipe / "exp" / "student" / "seed0" / "checkpoints"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ranks_end_with_the_command_that_started_them(untrained, number):
     recipe = untrained(1)
-    process = start([sys.executable, "-m", "steps.train", *RANKS], recipe)
-    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    process = start_ranks(recipe)
     process.send_signal(number)
     process.communicate(timeout=40)
     assert process.returncode == (7 if number == signal.SIGTERM else -signal.SIGKILL)
@@ -194,8 +205,7 @@ def test_ranks_end_with_the_command_that_started_them(untrained, number):
 
 def test_ranks_hold_the_lock_after_the_command_that_started_them_was_killed(untrained):
     recipe = untrained(1)
-    process = start([sys.executable, "-m", "steps.train", *RANKS], recipe)
-    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    process = start_ranks(recipe)
     ranks = [pid for pid in running_in(recipe) if pid != str(process.pid)]
     for pid in ranks:
         os.kill(int(pid), signal.SIGSTOP)
@@ -210,8 +220,7 @@ def test_ranks_hold_the_lock_after_the_command_that_started_them_was_killed(untr
 
 def test_a_killed_rank_ends_the_training(untrained):
     recipe = untrained(1)
-    process = start([sys.executable, "-m", "steps.train", *RANKS], recipe)
-    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    process = start_ranks(recipe)
     ranks = [pid for pid in running_in(recipe) if pid != str(process.pid)]
     os.kill(int(ranks[-1]), signal.SIGKILL)
     _, said = process.communicate(timeout=60)
@@ -231,7 +240,7 @@ def start_long_training(recipe, corpus):
     """Starts stage 7, and returns the driver when a checkpoint is there."""
     options = "--seeds 0 --nj 2 --stage 7 --stop-stage 7 --set student.train.updates=100000".split()
     process = start([ROOT / "run.sh", "--recipe", recipe, "--corpus-dir", corpus, *options], ROOT)
-    wait_until(lambda: list((recipe / "exp" / "student" / "seed0").glob("checkpoints/resume-*")))
+    wait_for_a_state(recipe)
     return process
 
 

@@ -1,7 +1,10 @@
 """Stages run alone after something changed: nothing stale is taken for good."""
 
+import json
+
 import pytest
 
+from steps.config.signature import code_digest
 from tests.pipeline.tiny import run_stages
 from tests.support import assert_status
 
@@ -66,8 +69,6 @@ def test_a_set_that_the_corpus_does_not_have_is_named(recipe, corpus):
 
 
 def test_the_code_of_encoder_and_loss_is_a_setting(tmp_path):
-    from steps.config.signature import code_digest
-
     file = tmp_path / "a.py"
     digests = []
     for text in (
@@ -81,15 +82,11 @@ def test_the_code_of_encoder_and_loss_is_a_setting(tmp_path):
 
 
 def test_a_training_tells_of_its_code(made):
-    import json
-
     settings = json.loads((made[0] / "exp" / "student" / "seed0" / "manifest.json").read_text())["settings"]
     assert settings["code"].keys() == {"lstm", "frame_kl"}
 
 
 def test_a_dev_set_with_unknown_words_is_scored_whole(recipe, corpus):
-    import json
-
     text = recipe / "data" / "dev" / "text"
     text.write_text("".join(f"{line} zebra\n" for line in text.read_text().splitlines()))
     result = run_stages(recipe, corpus, first=2, last=9)

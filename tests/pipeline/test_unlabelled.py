@@ -1,5 +1,7 @@
 """A set that only the teacher speaks on: from the store and live, together with the training set or alone."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
@@ -66,8 +68,6 @@ def test_the_twin_hears_the_same_batches(extra, corpus):
 
 
 def test_unlabelled_hours_are_told_apart(extra, corpus):
-    import json
-
     assert_status(run_stages(extra, corpus, *use("train", "extra"), first=1), 0)
     systems = json.loads((extra / "exp" / "results.json").read_text())["sets"]["test"]["systems"]
     assert all(systems[name]["unlabelled_hours"] > 0 for name in ("student", "student_plain"))

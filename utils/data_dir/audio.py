@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from utils.jobs.errors import DataError
@@ -60,7 +61,7 @@ def _check_whole(path: str, rec_id: str, f: "object") -> None:
             told = SPHERE_SAMPLES.search(raw.read(1024))
         if told and f.frames < int(told[1]):
             fault = f"holds {f.frames:,} samples, its header says {int(told[1]):,}"
-    elif f.format == "OGG" and not _ends_as_ogg(path, f):
+    elif f.format == "OGG" and not _is_whole_ogg(path, f):
         fault = "lacks pages of its Ogg stream, at the end or before"
     elif f.frames > MAX_SAMPLES:
         fault = "does not say how long it is; encode it anew"
@@ -70,21 +71,28 @@ def _check_whole(path: str, rec_id: str, f: "object") -> None:
         raise DataError(f"{path}: recording '{rec_id}' {fault}; replace the file")
 
 
-def _ends_as_ogg(path: str, f: "object") -> bool:
-    """Whether an Ogg file is one stream whose last page is marked so, is there whole, and counts the samples that are.
+def _is_whole_ogg(path: str, f: "object") -> bool:
+    """Whether an Ogg file is one stream that ends, and counts as many samples as are found in it.
 
     libogg leaves out pages whose checksum is wrong, and says nothing.
     """
-    tail = Path(path).read_bytes()
-    if tail.count(OGG_BEGINNING) > 1:  # several streams, of which libsndfile reads the first
-        return False
-    page = tail[tail.rfind(b"OggS") :]
-    num_segments = page[26] if len(page) > 26 else 256
-    if len(page) < 27 + num_segments + sum(page[27 : 27 + num_segments]) or not page[5] & 4:
-        return False
+    stat = Path(path).stat()
+    position = _last_position(path, stat.st_size, stat.st_mtime_ns)
     rate = OPUS_RATE if f.subtype == "OPUS" else f.samplerate
-    told_s, found_s = int.from_bytes(page[6:14], "little") / rate, f.frames / f.samplerate
-    return abs(told_s - found_s) < OGG_TOLERANCE_S
+    return position is not None and abs(position / rate - f.frames / f.samplerate) < OGG_TOLERANCE_S
+
+
+@lru_cache(maxsize=256)  # the segments of a recording follow one another
+def _last_position(path: str, _size: int, _mtime_ns: int) -> int | None:
+    """The sample that the last page of an Ogg file ends at; None where that page is cut short or not the last.
+
+    None for several streams, too, of which libsndfile reads the first.
+    """
+    data = Path(path).read_bytes()
+    page = data[data.rfind(b"OggS") :]
+    num_segments = page[26] if len(page) > 26 else 256
+    is_whole = len(page) >= 27 + num_segments + sum(page[27 : 27 + num_segments]) and page[5] & 4
+    return int.from_bytes(page[6:14], "little") if is_whole and data.count(OGG_BEGINNING) <= 1 else None
 
 
 def _reaches_end(f: "object") -> bool:

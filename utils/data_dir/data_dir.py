@@ -10,7 +10,8 @@ from utils.jobs.errors import DataError
 # Tables keyed by utterance, and by recording or speaker, that the tools keep consistent.
 UTT_TABLES = ("text", "utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "feats.scp", "segments")
 SPK_TABLES = ("spk2gender",)
-OPTIONAL = ("utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "feats.scp")  # may lack utterances
+FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
+OPTIONAL = ("utt2speed", "utt2uniq", *FEATS_TABLES)  # may lack utterances
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,14 @@ class DataDir:
                 (path / name).unlink(missing_ok=True)
         if "utt2spk" in self.tables:
             write_table(path / "spk2utt", spk2utt(self.tables["utt2spk"]))
+
+
+def recording_files(data_dir: Path) -> list[Path]:
+    """The files that wav.scp names, as inputs of a job; none where it cannot be read, which the work itself reports."""
+    try:
+        return [Path(file) for file in read_table(data_dir / "wav.scp").values()]
+    except DataError:
+        return []
 
 
 def spk2utt(utt2spk: dict[str, str]) -> dict[str, str]:

@@ -3,115 +3,23 @@
 Each function of `CHECKS` finds one kind of fault and yields its places; none needs another to have passed.
 """
 
-import math
 import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
-from utils.data_dir.audio import TOLERANCE_S, AudioInfo, audio_info, check_mono
-from utils.data_dir.data_dir import OPTIONAL, SPK_TABLES, UTT_TABLES, spk2utt
-from utils.data_dir.tables import Fault, Table, fix_command, scan_table
+from utils.data_dir.audio import TOLERANCE_S, AudioInfo
+from utils.data_dir.checked import REQUIRED, Checked, is_segment, scan, to_number, unusable
+from utils.data_dir.data_dir import OPTIONAL, UTT_TABLES, spk2utt
+from utils.data_dir.repeated_audio import repeated_audio
+from utils.data_dir.tables import Fault, Table, fix_command
 from utils.jobs.errors import DataError
-from utils.jobs.files import sha256
 
-REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
-FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
 ONE_WORD = ("utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "spk2gender")
 RESERVED = {"<blk>", "<blank>", "<eps>", "<s>", "</s>", "<unk>", "<pad>", "<sos>", "<eos>", "#0"}
 DURATION_TOLERANCE_S = 0.05
-
-
-@dataclass
-class Checked:
-    """A data directory under examination.
-
-    Attributes:
-        path: The directory.
-        tables: Those that could be read, by file name.
-        allows_empty_text: Whether a transcript may be empty.
-        allows_any_rate: Whether recordings may differ in sample rate.
-        apart_from: Directories that must not hold the same audio.
-    """
-
-    path: Path
-    tables: dict[str, Table] = field(default_factory=dict)
-    allows_empty_text: bool = False
-    allows_any_rate: bool = False
-    apart_from: tuple[Path, ...] = ()
-
-    def rows(self, name: str) -> Iterator[tuple[str, str, str]]:
-        """(place, key, value) of each row of a table that is there."""
-        table = self.tables.get(name, Table())
-        for key, value in table.items():
-            yield f"{self.path / name}:{table.line_of[key]}", key, value
-
-    def segments(self) -> Iterator[tuple[str, str, str, float, float | None]]:
-        """(place, utterance, recording, start s, end s) of each utterance whose place in its recording is known."""
-        if "segments" not in self.tables:
-            for place, rec_id, _ in self.rows("wav.scp"):
-                yield place, rec_id, rec_id, 0.0, None
-        for place, utt_id, value in self.rows("segments"):
-            if is_segment(value):
-                rec_id, start_s, end_s = value.split(" ")
-                yield place, utt_id, rec_id, float(start_s), float(end_s)
-
-    def utterances_of(self, rec_id: str) -> tuple[str, ...]:
-        """The utterances that lie in a recording."""
-        if "segments" not in self.tables:
-            return (rec_id,)
-        return tuple(u for u, value in self.tables["segments"].items() if value.split(" ")[0] == rec_id)
-
-    def speed(self, utt_id: str) -> float:
-        """The factor of utt2speed; 1 where it is not there or wrong."""
-        return to_number(self.tables.get("utt2speed", {}).get(utt_id, "1")) or 1.0
-
-    @cached_property
-    def audio(self) -> dict[str, AudioInfo | DataError]:
-        """The header of each recording that is a file, or why it cannot be read."""
-
-        def look(row: tuple[str, str, str]) -> tuple[str, AudioInfo | DataError]:
-            _, rec_id, file = row
-            try:
-                info = audio_info(file, rec_id)
-                check_mono(file, rec_id, info.num_channels)
-                return rec_id, info
-            except DataError as e:
-                return rec_id, e
-
-        with ThreadPoolExecutor(4) as pool:
-            return dict(pool.map(look, (row for row in self.rows("wav.scp") if not row[2].endswith("|"))))
-
-    def duration_s(self, rec_id: str) -> float | None:
-        """Seconds of a recording; None when it cannot be read."""
-        info = self.audio.get(rec_id)
-        return info.duration_s if isinstance(info, AudioInfo) else None
-
-
-def unusable(checked: Checked, place: str, utt_id: str, text: str, advice: str = "correct it") -> Fault:
-    """A fault of one utterance, which can be corrected by hand or dropped."""
-    return Fault(place, text, f"{advice}, or {fix_command(checked.path, '--drop-unusable')}", (utt_id,))
-
-
-def is_segment(value: str) -> bool:
-    """Whether a value of segments is `<recording> <start s> <end s>`."""
-    fields = value.split(" ")
-    times = [to_number(text, zero=True) for text in fields[1:]]
-    return len(fields) == 3 and None not in times and times[0] < times[1]
-
-
-def to_number(text: str, zero: bool = False) -> float | None:
-    """A finite number above 0, or at least 0; None for anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if (0 <= value if zero else 0 < value) and math.isfinite(value) else None
 
 
 def columns(checked: Checked) -> Iterator[Fault]:
@@ -156,8 +64,9 @@ def same_utterances(checked: Checked) -> Iterator[Fault]:
             for place, utt_id, _ in checked.rows("utt2spk"):
                 if utt_id not in checked.tables[name]:
                     yield Fault(place, f"utterance '{utt_id}' is not in {name}", repair, (utt_id,))
+    known = set(reference.values())
     for place, speaker, _ in checked.rows("spk2gender"):
-        if speaker not in reference.values():
+        if speaker not in known:
             yield Fault(place, f"speaker '{speaker}' is not in utt2spk", repair)
 
 
@@ -290,46 +199,6 @@ def features(checked: Checked) -> Iterator[Fault]:
             yield Fault(place, f"utterance '{utt_id}' is not in feats.scp", REMAKE)
 
 
-def repeated_audio(checked: Checked) -> Iterator[Fault]:
-    """The same samples, segment and speed under two ids, or in another directory."""
-    others = [Checked(path, scan(path)[0]) for path in checked.apart_from]
-    digests = Digests([row[2] for one in (checked, *others) for row in one.rows("wav.scp")])
-    needs_ends = any("segments" in one.tables for one in (checked, *others))
-    seen: dict[tuple, str] = {}
-    for other in others:
-        seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, digests, needs_ends)}
-    for place, utt_id, key in pieces(checked, digests, needs_ends):
-        if key in seen:
-            text = f"utterance '{utt_id}' is the same audio as {seen[key]}"
-            yield unusable(checked, place, utt_id, text, "remove one of them")
-        seen.setdefault(key, f"'{utt_id}'")
-
-
-class Digests:
-    """What tells the contents of files apart. Only files of one size are read."""
-
-    def __init__(self, files: list[str]):
-        self.sizes = {file: Path(file).stat().st_size for file in set(files) if os.path.isfile(file)}
-        self.shared = {size for size, count in Counter(self.sizes.values()).items() if count > 1 and size}
-
-    def of(self, file: str) -> str | None:
-        """The same text for files of the same content; None for what is no file."""
-        if file not in self.sizes:
-            return None
-        return sha256(Path(file)) if self.sizes[file] in self.shared else file
-
-
-def pieces(checked: Checked, digests: Digests, needs_ends: bool) -> Iterator[tuple[str, str, tuple]]:
-    """(place, utterance, what it hears to a hundredth of a second) of each utterance whose audio is there."""
-    of_recording = {rec_id: digests.of(file) for _, rec_id, file in checked.rows("wav.scp")}
-    for place, utt_id, rec_id, start_s, end_s in checked.segments():
-        if of_recording.get(rec_id) is not None:
-            if needs_ends:
-                whole_s = checked.duration_s(rec_id) or end_s or 0.0
-                end_s = round(min(end_s or whole_s, whole_s), 2)
-            yield place, utt_id, (of_recording[rec_id], round(start_s, 2), end_s, checked.speed(utt_id))
-
-
 REMAKE = "make the features anew: steps.make_feats --force"
 CHECKS = (
     columns,
@@ -346,28 +215,6 @@ CHECKS = (
     repeated_audio,
     features,
 )
-
-
-def scan(path: Path, has_text: bool = True, has_feats: bool = True) -> tuple[dict[str, Table], list[Fault]]:
-    """The tables of a directory, and the faults of their format."""
-    tables, faults = {}, []
-    for name in ("spk2utt", "wav.scp", *UTT_TABLES, *SPK_TABLES):
-        file = path / name
-        if (name in FEATS_TABLES and not has_feats) or not file.exists():
-            continue
-        try:
-            tables[name], found = scan_table(file, has_value=name != "text")
-        except DataError as e:
-            faults.append(Fault(*str(e).split(": ", 1)))
-            continue
-        faults += found
-        if not tables[name] and not found:
-            faults.append(Fault(str(file), "empty", "write it anew, or delete it where it is not needed"))
-    for name in (*REQUIRED, "text") if has_text else REQUIRED:
-        if not (path / name).exists():
-            remedy = fix_command(path) if name == "spk2utt" else ""
-            faults.append(Fault(str(path / name), "missing", remedy))
-    return tables, faults
 
 
 def find_faults(path: Path, has_text: bool = False, has_feats: bool = True, **more: object) -> list[Fault]:

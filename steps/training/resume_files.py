@@ -1,0 +1,14 @@
+"""The names of the states that a training is resumed from; without torch, for commands that only ask."""
+
+from pathlib import Path
+
+
+def resume_file(folder: Path, update: int) -> Path:
+    """Where the state after an update lies in a folder `checkpoints/`."""
+    return folder / f"resume-{update}.safetensors"
+
+
+def resume_files(folder: Path) -> dict[int, Path]:
+    """The states that are there, by update, the oldest first."""
+    found = {int(path.stem.split("-")[1]): path for path in folder.glob("resume-*.safetensors")}
+    return dict(sorted(found.items()))

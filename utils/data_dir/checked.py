@@ -1,0 +1,124 @@
+"""A data directory under examination: its tables with their lines, its recordings, and the faults of its formats."""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from utils.data_dir.audio import AudioInfo, audio_info, check_mono
+from utils.data_dir.data_dir import FEATS_TABLES, SPK_TABLES, UTT_TABLES
+from utils.data_dir.tables import Fault, Table, fix_command, scan_table
+from utils.jobs.errors import DataError
+
+REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
+
+
+@dataclass
+class Checked:
+    """A data directory under examination.
+
+    Attributes:
+        path: The directory.
+        tables: Those that could be read, by file name.
+        allows_empty_text: Whether a transcript may be empty.
+        allows_any_rate: Whether recordings may differ in sample rate.
+        apart_from: Directories that must not hold the same audio.
+    """
+
+    path: Path
+    tables: dict[str, Table] = field(default_factory=dict)
+    allows_empty_text: bool = False
+    allows_any_rate: bool = False
+    apart_from: tuple[Path, ...] = ()
+
+    def rows(self, name: str) -> Iterator[tuple[str, str, str]]:
+        """(place, key, value) of each row of a table that is there."""
+        table = self.tables.get(name, Table())
+        for key, value in table.items():
+            yield f"{self.path / name}:{table.line_of[key]}", key, value
+
+    def segments(self) -> Iterator[tuple[str, str, str, float, float | None]]:
+        """(place, utterance, recording, start s, end s) of each utterance whose place in its recording is known."""
+        if "segments" not in self.tables:
+            for place, rec_id, _ in self.rows("wav.scp"):
+                yield place, rec_id, rec_id, 0.0, None
+        for place, utt_id, value in self.rows("segments"):
+            if is_segment(value):
+                rec_id, start_s, end_s = value.split(" ")
+                yield place, utt_id, rec_id, float(start_s), float(end_s)
+
+    def utterances_of(self, rec_id: str) -> tuple[str, ...]:
+        """The utterances that lie in a recording."""
+        if "segments" not in self.tables:
+            return (rec_id,)
+        return tuple(u for u, value in self.tables["segments"].items() if value.split(" ")[0] == rec_id)
+
+    def speed(self, utt_id: str) -> float:
+        """The factor of utt2speed; 1 where it is not there or wrong."""
+        return to_number(self.tables.get("utt2speed", {}).get(utt_id, "1")) or 1.0
+
+    @cached_property
+    def audio(self) -> dict[str, AudioInfo | DataError]:
+        """The header of each recording that is a file, or why it cannot be read."""
+
+        def look(row: tuple[str, str, str]) -> tuple[str, AudioInfo | DataError]:
+            _, rec_id, file = row
+            try:
+                info = audio_info(file, rec_id)
+                check_mono(file, rec_id, info.num_channels)
+                return rec_id, info
+            except DataError as e:
+                return rec_id, e
+
+        with ThreadPoolExecutor(4) as pool:
+            return dict(pool.map(look, (row for row in self.rows("wav.scp") if not row[2].endswith("|"))))
+
+    def duration_s(self, rec_id: str) -> float | None:
+        """Seconds of a recording; None when it cannot be read."""
+        info = self.audio.get(rec_id)
+        return info.duration_s if isinstance(info, AudioInfo) else None
+
+
+def unusable(checked: Checked, place: str, utt_id: str, text: str, advice: str = "correct it") -> Fault:
+    """A fault of one utterance, which can be corrected by hand or dropped."""
+    return Fault(place, text, f"{advice}, or {fix_command(checked.path, '--drop-unusable')}", (utt_id,))
+
+
+def is_segment(value: str) -> bool:
+    """Whether a value of segments is `<recording> <start s> <end s>`."""
+    fields = value.split(" ")
+    times = [to_number(text, zero=True) for text in fields[1:]]
+    return len(fields) == 3 and None not in times and times[0] < times[1]
+
+
+def to_number(text: str, zero: bool = False) -> float | None:
+    """A finite number above 0, or at least 0; None for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if (0 <= value if zero else 0 < value) and math.isfinite(value) else None
+
+
+def scan(path: Path, has_text: bool = True, has_feats: bool = True) -> tuple[dict[str, Table], list[Fault]]:
+    """The tables of a directory, and the faults of their format."""
+    tables, faults = {}, []
+    for name in ("spk2utt", "wav.scp", *UTT_TABLES, *SPK_TABLES):
+        file = path / name
+        if (name in FEATS_TABLES and not has_feats) or not file.exists():
+            continue
+        try:
+            tables[name], found = scan_table(file, has_value=name != "text")
+        except DataError as e:
+            faults.append(Fault(*str(e).split(": ", 1)))
+            continue
+        faults += found
+        if not tables[name] and not found:
+            faults.append(Fault(str(file), "empty", "write it anew, or delete it where it is not needed"))
+    for name in (*REQUIRED, "text") if has_text else REQUIRED:
+        if not (path / name).exists():
+            remedy = fix_command(path) if name == "spk2utt" else ""
+            faults.append(Fault(str(path / name), "missing", remedy))
+    return tables, faults
