@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from utils.data_dir import mp3
 from utils.jobs.errors import DataError
 
 # What libsndfile notes of WAV, AIFF and AU files that hold fewer bytes of samples than their header says.
@@ -65,6 +66,8 @@ def _check_whole(path: str, rec_id: str, f: "object") -> None:
         fault = "lacks pages of its Ogg stream, at the end or before"
     elif f.frames > MAX_SAMPLES:
         fault = "does not say how long it is; encode it anew"
+    elif f.format == "MP3" and (found := mp3.fault_of(path, f.frames, f.samplerate)):
+        fault = found
     elif f.format in ("FLAC", "MP3") and f.frames and not _reaches_end(f):
         fault = f"ends before the {f.frames / f.samplerate:.2f} s that its header says"
     if fault:
