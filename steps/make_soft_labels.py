@@ -14,7 +14,7 @@ from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.job import Job
 
-FORMAT = 1
+FORMAT = 2
 MODEL_FILES = ("model.safetensors", "config.json", "tokens.txt")
 
 

@@ -101,6 +101,13 @@ def change_keeping_size_and_time(path: Path, data: bytes) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def flipped(data: bytes, bit: int) -> bytes:
+    """The same bytes but for one bit."""
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
 @contextlib.contextmanager
 def released():
     """Gives back in the end what a command holds until its process ends: locks, log files."""

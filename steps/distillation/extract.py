@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from steps.config.schema import SoftLabelsConfig
-from steps.distillation.store import FrameTopkFormat, choose_top_k, encode_frames, write_layout
+from steps.distillation.store import FrameTopkFormat, choose_top_k, encode_frames, write_frames, write_layout
 from steps.features.settings import check_features
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, load_model
@@ -54,13 +54,7 @@ def write_shard(
         log_probs = output.logits["ctc"].float().log_softmax(-1).cpu().numpy()  # (B, U, V)
         for utt_id, matrix, length in zip(batch, log_probs, output.lengths.tolist(), strict=True):
             rows[utt_id] = encode_frames(matrix[:length], layout)
-    places, first = {}, 0
-    with open(out / f"frame_topk.{number}.bin", "wb") as f:
-        for utt_id in utt_ids:
-            f.write(rows[utt_id].tobytes())
-            places[utt_id] = f"{number}:{first} {len(rows[utt_id])}"
-            first += len(rows[utt_id])
-    return places
+    return write_frames(out, number, {utt_id: rows[utt_id] for utt_id in utt_ids}, layout)
 
 
 def extract(

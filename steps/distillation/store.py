@@ -3,11 +3,13 @@
 A log-probability x in [-30, 0] is kept as round(sqrt(-x / 30) * (2^bits - 1)): fine where a token is probable,
 coarse where it is not. Where all V tokens take no more room than the best k with their ids, all are kept; a target
 at a temperature above 1 needs all, because it raises what is not known.
-A folder holds `soft_labels.json` (how to read it), `soft_labels.scp` (`<utt_id> <shard>:<first frame> <frames>`)
-and `frame_topk.<shard>.bin`, the frames one after the other.
+A folder holds `soft_labels.json` (how to read it), `soft_labels.scp` (`<utt_id> <shard>:<first frame> <frames>
+<CRC-32>`) and `frame_topk.<shard>.bin`, the frames one after the other. The CRC is over soft_labels.json, the
+utterance id and its frames, so that a flipped bit in any of them is noticed when the frames are used.
 """
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import torch
 from steps.distillation.targets import FrameTopk
 from utils.data_dir.tables import read_table
 from utils.jobs.errors import StaleError
+from utils.jobs.files import to_json
 
 FLOOR = 30.0  # nats
 MAX_BYTES_PER_S = 600  # of speech, where top_k = 0 leaves the choice
@@ -118,6 +121,44 @@ def encode_frames(log_probs: np.ndarray, layout: FrameTopkFormat) -> np.ndarray:
     return np.concatenate(rows, axis=1)
 
 
+def write_frames(folder: Path, shard: int, frames: dict[str, np.ndarray], layout: FrameTopkFormat) -> dict[str, str]:
+    """Writes one shard of encoded frames, uint8 (U, bytes_per_frame); returns their values in soft_labels.scp."""
+    places, first = {}, 0
+    seed = zlib.crc32(layout_text(layout).encode())
+    with open(folder / f"frame_topk.{shard}.bin", "wb") as f:
+        for utt_id, rows in frames.items():
+            f.write(rows.tobytes())
+            places[utt_id] = f"{shard}:{first} {len(rows)} {crc_of(rows, utt_id, seed)}"
+            first += len(rows)
+    return places
+
+
+def crc_of(rows: np.ndarray, utt_id: str, seed: int) -> str:
+    """CRC-32 of an utterance's frames, after that of the layout in `seed`, in hex."""
+    return f"{zlib.crc32(np.ascontiguousarray(rows), zlib.crc32(utt_id.encode(), seed)):08x}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the frames of an utterance are: file, first frame, number of frames; and their CRC-32."""
+
+    path: Path
+    first: int
+    count: int
+    crc: str
+    seed: int  # the CRC-32 of soft_labels.json
+
+    @classmethod
+    def parse(cls, folder: Path, value: str, seed: int) -> "Place":
+        """From a value of soft_labels.scp."""
+        try:
+            shard, first, count, crc = value.replace(":", " ").split(" ")
+            return cls(folder / f"frame_topk.{shard}.bin", int(first), int(count), crc, seed)
+        except ValueError:
+            told = f"{folder}/soft_labels.scp: '{value}' is no place of frames"
+            raise StaleError(f"{told}; run steps.make_soft_labels --force") from None
+
+
 class SoftLabelStore:
     """Reads the frames of any utterance of one or several folders, whose ids differ.
 
@@ -125,36 +166,39 @@ class SoftLabelStore:
     """
 
     def __init__(self, *folders: Path):
-        self.places: dict[str, tuple[Path, int, int]] = {}  # utterance -> file, first frame, frames
+        self.places: dict[str, Place] = {}
         self.layout = read_layout(folders[0])
         self.table = dequantise_table(self.layout.bits)
         self.shards: dict[Path, np.ndarray] = {}
         for folder in folders:
             if read_layout(folder) != self.layout:
                 raise StaleError(f"{folder}: not laid out as {folders[0]}; run steps.make_soft_labels on both")
+            seed = zlib.crc32((folder / "soft_labels.json").read_bytes())
             for utt_id, value in read_table(folder / "soft_labels.scp").items():
-                shard, first, count = value.replace(":", " ").split(" ")
-                self.places[utt_id] = (folder / f"frame_topk.{shard}.bin", int(first), int(count))
+                self.places[utt_id] = Place.parse(folder, value, seed)
 
     def __contains__(self, utt_id: str) -> bool:
         return utt_id in self.places
 
     def num_frames(self, utt_id: str) -> int:
         """How many frames are stored of an utterance."""
-        return self.places[utt_id][2]
+        return self.places[utt_id].count
 
     def frames(self, utt_id: str) -> np.ndarray:
-        """uint8 (U, bytes_per_frame), mapped from the file."""
-        path, first, count = self.places[utt_id]
-        if path not in self.shards:
+        """uint8 (U, bytes_per_frame), mapped from the file. Raises: StaleError when they are not what was written."""
+        place = self.places[utt_id]
+        if place.path not in self.shards:
             try:
-                data = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
-                self.shards[path] = data.reshape(-1, self.layout.bytes_per_frame)
+                data = np.memmap(place.path, np.uint8, "r") if place.path.stat().st_size else np.zeros(0, np.uint8)
+                self.shards[place.path] = data.reshape(-1, self.layout.bytes_per_frame)
             except (OSError, ValueError) as e:
-                raise StaleError(f"{path}: cannot be read ({e}); run steps.make_soft_labels --force") from None
-        rows = self.shards[path][first : first + count]
-        if len(rows) != count:
-            raise StaleError(f"{path}: ends within '{utt_id}'; run steps.make_soft_labels --force")
+                raise StaleError(f"{place.path}: cannot be read ({e}); run steps.make_soft_labels --force") from None
+        rows = self.shards[place.path][place.first : place.first + place.count]
+        if len(rows) != place.count:
+            raise StaleError(f"{place.path}: ends within '{utt_id}'; run steps.make_soft_labels --force")
+        if crc_of(rows, utt_id, place.seed) != place.crc:
+            told = f"{place.path}: the soft labels of '{utt_id}' are not what was written (CRC-32)"
+            raise StaleError(f"{told}; run steps.make_soft_labels --force")
         return rows
 
     def batch(self, utt_ids: list[str], device: str) -> FrameTopk:
@@ -178,13 +222,19 @@ class SoftLabelStore:
 def read_layout(folder: Path) -> FrameTopkFormat:
     """Reads soft_labels.json. Raises: StaleError when it is missing or malformed."""
     try:
-        return FrameTopkFormat(**json.loads((folder / "soft_labels.json").read_text(encoding="utf-8")))
+        layout = FrameTopkFormat(**json.loads((folder / "soft_labels.json").read_text(encoding="utf-8")))
+        if layout.bits not in (8, 16):
+            raise ValueError(f"{layout.bits} bits")
+        return layout
     except (OSError, ValueError, TypeError) as e:
         raise StaleError(f"{folder}: no soft labels that can be read ({e}); run steps.make_soft_labels") from None
 
 
+def layout_text(layout: FrameTopkFormat) -> str:
+    """The content of soft_labels.json."""
+    return to_json(asdict(layout))
+
+
 def write_layout(folder: Path, layout: FrameTopkFormat) -> None:
     """Writes soft_labels.json."""
-    from utils.jobs.files import to_json
-
-    (folder / "soft_labels.json").write_text(to_json(asdict(layout)), encoding="utf-8")
+    (folder / "soft_labels.json").write_text(layout_text(layout), encoding="utf-8")

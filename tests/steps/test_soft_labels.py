@@ -11,11 +11,13 @@ from steps.distillation.store import (
     dequantise_table,
     encode_frames,
     quantise,
+    write_frames,
     write_layout,
 )
 from steps.distillation.targets import from_logits
 from steps.losses.frame_kl import frame_kl
 from steps.nnet.output import ModelOutput
+from tests.support import flipped
 from utils.data_dir.tables import write_table
 from utils.jobs.errors import RetortError, StaleError
 
@@ -34,12 +36,8 @@ def layout_of(num_tokens, top_k, bits):
 
 def write_store(folder, logits, layout):
     """The soft labels of utterances in one shard."""
-    places, first, data = {}, 0, b""
-    for utt_id, x in logits.items():
-        data += encode_frames(x.log_softmax(-1).numpy(), layout).tobytes()
-        places[utt_id] = f"1:{first} {len(x)}"
-        first += len(x)
-    (folder / "frame_topk.1.bin").write_bytes(data)
+    frames = {utt_id: encode_frames(x.log_softmax(-1).numpy(), layout) for utt_id, x in logits.items()}
+    places = write_frames(folder, 1, frames, layout)
     write_table(folder / "soft_labels.scp", places)
     write_layout(folder, layout)
 
@@ -216,6 +214,24 @@ def test_frames_that_are_cut_off_are_noticed(stored, tmp_path):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(RetortError):
         store.batch(["a-1"], "cpu")
+
+
+def is_noticed(folder):
+    """Whether an utterance of a store cannot be used."""
+    try:
+        return "a-1" not in SoftLabelStore(folder) or SoftLabelStore(folder).frames("a-1") is None
+    except RetortError:
+        return True
+
+
+@pytest.mark.parametrize("name", ["soft_labels.json", "soft_labels.scp", "frame_topk.1.bin"])
+def test_any_flipped_bit_is_noticed_when_the_frames_are_used(stored, tmp_path, name):
+    stored({"a-1": peaky(0, 3, 20)}, 16, 8)
+    assert not is_noticed(tmp_path)
+    good = (tmp_path / name).read_bytes()
+    for bit in range(len(good) * 8):
+        (tmp_path / name).write_bytes(flipped(good, bit))
+        assert is_noticed(tmp_path), f"bit {bit}"
 
 
 def test_the_store_knows_its_utterances(stored):
