@@ -41,9 +41,14 @@ def make_feats(data_dir: Path, stage: Path, settings: object, nj: int) -> dict:
     write_table(stage / "utt2num_frames", [(u, str(n)) for r in results for u, n in r.num_frames.items()])
     write_table(stage / "utt2dur", [(u, f"{s:.6g}") for r in results for u, s in r.duration_s.items()])
     (stage / "feats" / "features.json").write_text(to_json(asdict(settings)))
+    odd = {utt_id: oddity for r in results for utt_id, oddity in r.odd.items()}
+    for utt_id, oddity in odd.items():
+        log.info(f"'{utt_id}' is {oddity}")
+    if odd:
+        log.warn(f"{data_dir}: {len(odd)} of {len(utterances)} utterances are silent or clipped; the log lists them")
     hours = sum(s for r in results for s in r.duration_s.values()) / 3600
     log.info(f"{data_dir}: {len(utterances):,} utterances, {hours:.2f} h, {settings.num_mel_bins} bins")
-    return {"in": len(utterances), "out": len(utterances), "dropped": 0}
+    return {"in": len(utterances), "out": len(utterances), "dropped": 0, "odd": odd}
 
 
 def main(argv: list[str]) -> None:

@@ -40,6 +40,13 @@ def check(args: object) -> dict:
     return {"in": count, "out": count, "dropped": 0}
 
 
+def no_such(folder: Path) -> str:
+    """Says that a data directory is missing, and which are beside it."""
+    sets = sorted(path.parent.name for path in folder.parent.glob("*/wav.scp"))
+    hint = f"; there {'is' if len(sets) == 1 else 'are'} {', '.join(sets)}" if sets else "; run stage 1"
+    return f"{folder}: no such data directory{hint}"
+
+
 def inputs_of(data_dir: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
     """Tables of the directory, and the audio they name."""
     tables = [data_dir / name for name in names if name == "wav.scp" or (data_dir / name).is_file()]
@@ -58,13 +65,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
-    if not args.data_dir.is_dir() and not args.why:
-        sets = sorted(path.parent.name for path in args.data_dir.parent.glob("*/wav.scp"))
-        hint = f"; there {'is' if len(sets) == 1 else 'are'} {', '.join(sets)}" if sets else "; run stage 1"
-        raise DataError(f"{args.data_dir}: no such data directory{hint}")
-    for other in args.apart_from:
-        if not (other / "wav.scp").is_file() and not args.why:
-            raise DataError(f"--apart-from {other}: not a data directory")
+    if not args.why:
+        missing = [] if args.data_dir.is_dir() else [args.data_dir]
+        missing += [other for other in args.apart_from if not (other / "wav.scp").is_file()]
+        if missing:
+            raise DataError(no_such(missing[0]))
     if not args.incremental:
         check(args)
         return

@@ -56,7 +56,7 @@ class TrainConfig:
     """[<system>.train]"""
 
     updates: PositiveInt = 2000
-    max_frames: PositiveInt = 6000  # per batch, padding counted, before subsampling
+    max_frames: PositiveInt = 6000  # per batch, padding counted, before subsampling; of an utterance too
     lr: PositiveFloat = 1e-3  # peak
     warmup_updates: NaturalInt = 200
     final_lr: Share = 0.05  # share of the peak that cosine decay ends at
@@ -70,6 +70,7 @@ class TrainConfig:
     ranks: PositiveInt = 1  # parts that each batch's gradient is summed over, on as many processes or fewer
     bf16: bool = False
     max_too_short: Share = 0.0  # share of utterances with fewer frames than their tokens need
+    max_too_long: Share = 0.0  # share of utterances with more than max_frames
     max_unk: Share = 0.0  # share of training utterances with a token that tokens.txt lacks
 
 

@@ -1,6 +1,7 @@
 """Features of a data directory, in shards that workers make side by side."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from utils.data_dir.archive import write_archive
 from utils.data_dir.audio import read_audio
 from utils.data_dir.data_dir import Utterance
 from utils.jobs.errors import DataError
+
+FULL_SCALE = 0.999
+CLIPPED_SHARE = 0.001  # of the samples, at full scale
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """The tables of one shard, by utterance."""
+    """The tables of one shard, by utterance, and what is odd about the sound of some."""
 
     feats_scp: dict[str, str]
     num_frames: dict[str, int]
     duration_s: dict[str, float]
+    odd: dict[str, str]
 
 
 def read_samples(utterance: Utterance, settings: FeaturesConfig) -> np.ndarray:
@@ -61,17 +66,34 @@ def make_shard(shard: Shard) -> ShardResult:
     import torch
 
     torch.set_num_threads(1)
-    feats, durations = [], {}
-    for utterance in shard.utterances:
-        if shard.settings.dither:
-            torch.default_generator.manual_seed(
-                hash_of(utterance.utt_id)
-            )  # dither must not depend on the order of work
-        samples = read_samples(utterance, shard.settings)
-        durations[utterance.utt_id] = len(samples) / shard.settings.sample_rate_hz
-        feats.append((utterance.utt_id, fbank(samples, shard.settings)))
-    scp = write_archive(shard.path, shard.final, feats, shard.settings.compress)
-    return ShardResult(scp, {utt_id: len(matrix) for utt_id, matrix in feats}, durations)
+    found = ShardResult({}, {}, {}, {})
+
+    def feats() -> Iterator[tuple[str, np.ndarray]]:
+        for utterance in shard.utterances:
+            utt_id = utterance.utt_id
+            if shard.settings.dither:
+                torch.default_generator.manual_seed(hash_of(utt_id))  # dither must not depend on the order of work
+            samples = read_samples(utterance, shard.settings)
+            if oddity := oddity_of(samples):
+                found.odd[utt_id] = oddity
+            matrix = fbank(samples, shard.settings)
+            found.duration_s[utt_id] = len(samples) / shard.settings.sample_rate_hz
+            found.num_frames[utt_id] = len(matrix)
+            yield utt_id, matrix
+
+    found.feats_scp.update(write_archive(shard.path, shard.final, feats(), shard.settings.compress))
+    return found
+
+
+def oddity_of(samples: np.ndarray) -> str:
+    """ "silent", "clipped", or nothing for samples, shape (S,), as most recordings have them."""
+    low, high = (samples.min(), samples.max()) if len(samples) else (0.0, 0.0)
+    if low == high:
+        return "silent"
+    if max(high, -low) < FULL_SCALE:
+        return ""
+    share = np.count_nonzero(np.abs(samples) >= FULL_SCALE) / len(samples)
+    return "clipped" if share >= CLIPPED_SHARE else ""
 
 
 def hash_of(text: str) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from steps.nnet.device import room_for
 from steps.nnet.model import CtcModel
 from steps.nnet.output import ModelOutput
 from utils.data_dir.archive import read_feats
@@ -40,5 +41,7 @@ def run_model(
 ) -> Iterator[tuple[list[str], ModelOutput]]:
     """Yields (utterance ids, output) for each batch. The batches depend on the utterances alone."""
     for utt_ids in batches_by_length(num_frames):
-        feats, lengths = pad([read_feats(feats_scp[utt_id], utt_id) for utt_id in utt_ids])
-        yield utt_ids, model(feats.to(device), lengths.to(device))
+        with room_for(utt_ids, sum(num_frames[utt_id] for utt_id in utt_ids)):
+            feats, lengths = pad([read_feats(feats_scp[utt_id], utt_id) for utt_id in utt_ids])
+            output = model(feats.to(device), lengths.to(device))
+        yield utt_ids, output

@@ -54,11 +54,8 @@ class Checkpoints:
             raise StaleError(f"{text}; {other} train anew with --force") from None
 
     def belong_to(self, identity: dict) -> bool:
-        """Whether the newest state was saved by the run of this identity."""
-        try:
-            found = self.latest()
-        except StaleError:
-            return False
+        """Whether the newest state was saved by the run of this identity. Raises: StaleError as `latest` does."""
+        found = self.latest()
         return found is not None and found[1]["identity"] == identity
 
     def save_model(self, update: int, tensors: dict[str, Tensor]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from steps.config.schema import TrainConfig
 from steps.tokens.token_table import TokenTable
 from utils.data_dir.tables import read_table
 from utils.jobs import log
@@ -59,7 +60,7 @@ def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> t
 
 
 def training_examples(
-    data_dir: Path, table: TokenTable, output_len: Callable[[int], int], max_too_short: float, max_unk: float
+    data_dir: Path, table: TokenTable, output_len: Callable[[int], int], settings: TrainConfig
 ) -> Examples:
     """Examples with transcripts that a model can learn, the others listed and counted.
 
@@ -67,14 +68,14 @@ def training_examples(
         data_dir: The training set.
         table: The model's tokens.
         output_len: The model's frames for a number of feature frames.
-        max_too_short: Share of utterances that may have fewer frames than their tokens need, or no token.
-        max_unk: Share of utterances that may hold unknown tokens.
+        settings: Of the training, with the shares of utterances that may be dropped.
 
     Raises: DataError when more than the allowed share is unusable, or nothing is left.
     """
     examples, unknown = read_examples(data_dir, table)
-    kept, dropped = [], {}
     total = len({*unknown, *(example.utt_id for example in examples)})
+    examples, too_long = drop_too_long(data_dir, examples, settings)
+    kept, dropped = [], {}
     for example in examples:
         if example.tokens is None:
             continue
@@ -85,16 +86,38 @@ def training_examples(
             dropped[example.utt_id] = f"too short: {frames} frames for tokens that need {needed}"
         else:
             kept.append(example)
-    _refuse(list(unknown.values()), total, max_unk, "train.max_unk")
+    _refuse(list(unknown.values()), total, settings.max_unk, "train.max_unk")
     short = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items() if why != "empty transcript"]
-    _refuse(short, total, max_too_short, "train.max_too_short")
+    _refuse(short, total, settings.max_too_short, "train.max_too_short")
     for utt_id, why in dropped.items():
         log.info(f"dropped '{utt_id}': {why}")
     if dropped:
         log.warn(f"{data_dir}: {len(dropped)} of {total} utterances cannot be trained on; the log lists them")
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
-    return Examples(kept, dropped | dict.fromkeys(unknown, "unknown token"))
+    return Examples(kept, dropped | too_long | dict.fromkeys(unknown, "unknown token"))
+
+
+def drop_too_long(
+    data_dir: Path, examples: list[Example], settings: TrainConfig
+) -> tuple[list[Example], dict[str, str]]:
+    """(kept, dropped with the reason): examples of at most `max_frames`, which bounds the memory of an update.
+
+    Raises: DataError when more than `max_too_long` of them are longer.
+    """
+    limit = settings.max_frames
+    dropped = {
+        example.utt_id: f"too long: {example.num_frames:,} frames, train.max_frames is {limit:,}"
+        for example in examples
+        if example.num_frames > limit
+    }
+    told = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items()]
+    _refuse(told, len(examples), settings.max_too_long, "train.max_too_long")
+    for utt_id, why in dropped.items():
+        log.info(f"dropped '{utt_id}': {why}")
+    if dropped:
+        log.warn(f"{data_dir}: {len(dropped)} of {len(examples)} utterances are too long; the log lists them")
+    return [example for example in examples if example.utt_id not in dropped], dropped
 
 
 def _refuse(faults: list[str], total: int, allowed: float, setting: str) -> None:

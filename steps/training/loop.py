@@ -4,12 +4,13 @@ import math
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
 
 from steps.config.schema import SystemConfig
+from steps.nnet.device import room_for
 from steps.nnet.inference import pad
 from steps.nnet.model import CtcModel
 from steps.training.batching import BatchSampler
@@ -87,8 +88,9 @@ class Trainer:
     def train(self) -> dict[str, torch.Tensor]:
         """Goes on from the latest checkpoint to the end; returns the averaged weights."""
         self.resume()
-        self.timed = (time.monotonic(), time.process_time())
         self.model.train()
+        self.rehearse()
+        self.timed = (time.monotonic(), time.process_time())
         self.tick(self.progress.update)
         total = self.system.train.updates
         while True:
@@ -106,6 +108,16 @@ class Trainer:
                 raise Interrupted(f"saved after update {self.progress.update}; run the same command again to go on")
         best = [update for _, _, update in self.progress.best]
         return self.checkpoints.average(best) if self.ranks.is_main else {}
+
+    def rehearse(self) -> None:
+        """Computes the gradient of the batch with the longest utterance, and forgets it.
+
+        Too little memory is noticed before the first update, not hours later.
+        """
+        if self.progress.update < self.system.train.updates:
+            batch = max(self.sampler.batches, key=lambda batch: max(e.num_frames for e in batch))
+            with room(batch):
+                self.backward(sum(self.sum_losses(batch, self.seed)[0].values()))
 
     def is_look_due(self) -> bool:
         """Whether dev must be looked at before the next update."""
@@ -132,17 +144,12 @@ class Trainer:
             group["lr"] = learning_rate(self.progress.update, settings)
         noise = self.noise.getrandbits(62)
         weights = self.weights()
-        sums, counts = dict.fromkeys(weights, torch.zeros((), device=self.ranks.device)), dict.fromkeys(weights, 0.0)
-        for number, part in self.ranks.parts(batch, settings.ranks):
-            seed_noise(noise + number, self.ranks.device)
-            for name, (total, count) in self.losses(part).items():
-                sums[name], counts[name] = sums[name] + total, counts[name] + float(count)
+        with room(batch):
+            sums, counts = self.sum_losses(batch, noise)
         *totals, stops = self.ranks.sum([*counts.values(), float(self.should_stop())])
         counts = dict(zip(weights, totals, strict=True))
-        loss = sum(weights[name] * sums[name] / max(counts[name], 1.0) for name in weights)
-        self.optimizer.zero_grad(set_to_none=True)
-        if loss.requires_grad:  # not on a rank without utterances
-            loss.backward()
+        with room(batch):
+            self.backward(sum(weights[name] * sums[name] / max(counts[name], 1.0) for name in weights))
         self.ranks.sum_gradients(self.model)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         values = self.ranks.sum([float(total.detach()) for total in sums.values()])
@@ -156,6 +163,22 @@ class Trainer:
             entry = self.progress.sums.setdefault(name, [0.0, 0.0])
             entry[0], entry[1] = entry[0] + value, entry[1] + counts[name]
         return stops > 0
+
+    def sum_losses(self, batch: list[Example], noise: int) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """(sum, count) of each term over this process's parts of a batch."""
+        names, zero = self.weights(), torch.zeros((), device=self.ranks.device)
+        sums, counts = dict.fromkeys(names, zero), dict.fromkeys(names, 0.0)
+        for number, part in self.ranks.parts(batch, self.system.train.ranks):
+            seed_noise(noise + number, self.ranks.device)
+            for name, (total, count) in self.losses(part).items():
+                sums[name], counts[name] = sums[name] + total, counts[name] + float(count)
+        return sums, counts
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Computes the gradients of a loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if loss.requires_grad:  # not on a rank without utterances
+            loss.backward()
 
     def weights(self) -> dict[str, float]:
         """The weight of each term of the loss."""
@@ -257,6 +280,12 @@ class Trainer:
                 f"{self.checkpoints.folder}: an unfinished run with other settings ({changes}); "
                 "undo the change to go on, or train anew with --force"
             )
+
+
+def room(batch: list[Example]) -> AbstractContextManager[None]:
+    """Names a batch that there is no memory for."""
+    longest = sorted(batch, key=lambda example: -example.num_frames)
+    return room_for([example.utt_id for example in longest], sum(example.num_frames for example in batch))
 
 
 def seed_noise(seed: int, device: str) -> None:

@@ -1,5 +1,6 @@
 """What is seen of a training: its log, metrics.jsonl, TensorBoard events and progress bar."""
 
+import io
 import json
 import math
 import os
@@ -21,13 +22,14 @@ def progress_bar(total: int, name: str) -> object:
 
 
 class Reporter:
-    """Writes each line of the history to the log, metrics.jsonl and TensorBoard."""
+    """Writes each line of the history to the log, and the history to metrics.jsonl and for TensorBoard."""
 
     def __init__(self, out: Path):
         self.out = out
+        (out / "events").mkdir(parents=True, exist_ok=True)
 
     def __call__(self, history: list[dict]) -> None:
-        """Writes the last line, and metrics.jsonl whole, so that a resumed run repeats nothing."""
+        """Writes the last line, and the files whole, so that a resumed run repeats nothing."""
         line = history[-1]
         write_atomic(self.out / "metrics.jsonl", "".join(to_line(row) for row in history))
         losses = ", ".join(f"{k.removeprefix('train_')} {v:.3f} {unit_of(k)}" for k, v in line.items() if "train_" in k)
@@ -35,16 +37,23 @@ class Reporter:
             f"epoch {line['epoch']}, update {line['update']}: {losses}; dev: {line['dev_error_rate']:.2f} % error, "
             f"ctc {line['dev_ctc']:.3f} nats/token, blank share {line['dev_blank_share']:.2f}; {line['seconds']:.0f} s"
         )
-        self.to_tensorboard(line)
+        write_atomic(self.out / "events" / "events.out.tfevents.retort", to_events(history))
 
-    def to_tensorboard(self, line: dict) -> None:
-        """Adds the numbers of a line to the events."""
-        from torch.utils.tensorboard import SummaryWriter
 
-        with SummaryWriter(str(self.out / "events"), purge_step=line["update"]) as writer:
-            for key, value in line.items():
-                if key not in ("epoch", "update"):
-                    writer.add_scalar(key, value, line["update"])
+def to_events(history: list[dict]) -> bytes:
+    """The numbers of a history as TensorBoard reads them. Their time is that of the training, without its pauses."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    stream = io.BytesIO()
+    writer = RecordWriter(stream)
+    writer.write(Event(file_version="brain.Event:2").SerializeToString())
+    for line in history:
+        values = [Summary.Value(tag=k, simple_value=v) for k, v in line.items() if k not in ("epoch", "update")]
+        event = Event(wall_time=line["seconds"], step=line["update"], summary=Summary(value=values))
+        writer.write(event.SerializeToString())
+    return stream.getvalue()
 
 
 def to_line(row: dict) -> str:

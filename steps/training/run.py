@@ -18,7 +18,7 @@ from steps.tokens.token_table import TokenTable
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
 from steps.training.evaluate import DevLook
-from steps.training.examples import Example, read_examples, training_examples
+from steps.training.examples import Example, Examples, drop_too_long, read_examples, training_examples
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
@@ -70,10 +70,14 @@ def output_len_of(model: CtcModel) -> Callable[[int], int]:
     return lambda num_frames: int(model.output_lens(torch.tensor(num_frames)))
 
 
-def unlabelled_examples(config: Config, system: SystemConfig, data_dir: Path, table: TokenTable) -> dict:
+def unlabelled_examples(config: Config, system: SystemConfig, data_dir: Path, table: TokenTable) -> dict[str, Examples]:
     """The utterances of each set that only a teacher speaks on."""
-    names = [name for name in system.sets if name != config.data.train]
-    return {name: read_examples(data_dir / name, table, has_text=False)[0] for name in names}
+    found = {}
+    for name in system.sets:
+        if name != config.data.train:
+            examples, _ = read_examples(data_dir / name, table, has_text=False)
+            found[name] = Examples(*drop_too_long(data_dir / name, examples, system.train))
+    return found
 
 
 def check_different(by_set: dict[str, list[Example]]) -> None:
@@ -138,12 +142,12 @@ def train(job: TrainJob) -> dict:
     cmvn = data_dir / config.data.train / "cmvn"
     model = new_model(student, cmvn, job.seed).to(ranks.device)
     settings = system.train
-    labelled = training_examples(
-        data_dir / config.data.train, table, output_len_of(model), settings.max_too_short, settings.max_unk
-    )
+    labelled = training_examples(data_dir / config.data.train, table, output_len_of(model), settings)
     for name in {config.data.train, config.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
-    by_set = {config.data.train: labelled.kept} | unlabelled_examples(config, system, data_dir, table)
+    found = {config.data.train: labelled} | unlabelled_examples(config, system, data_dir, table)
+    by_set = {name: examples.kept for name, examples in found.items()}
+    dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}
     check_different(by_set)
     examples = [example for examples in by_set.values() for example in examples]
     terms = make_terms(job, config, system, by_set, student, model, ranks.device)
@@ -154,7 +158,7 @@ def train(job: TrainJob) -> dict:
     if terms:
         look.listen_to(terms[0], [e for e in examples if e.utt_id in terms[0].utt_ids])
     log.info(
-        f"{job.out}: {model.num_params():,} weights, {len(examples):,} utterances, {len(labelled.dropped)} dropped, "
+        f"{job.out}: {model.num_params():,} weights, {len(examples):,} utterances, {len(dropped)} dropped, "
         f"{model.frame_shift_ms:g} ms a frame, look-ahead {model.look_ahead_ms:g} ms, seed {job.seed}"
     )
     report = Reporter(job.out)
@@ -180,9 +184,8 @@ def train(job: TrainJob) -> dict:
         heard = (hours(labelled.kept), hours(examples[len(labelled.kept) :]))
         student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
         write_model(Path(job.stage), weights, student, table, cmvn)
-    total = len(labelled.kept) + len(labelled.dropped)
-    counts = {"in": total, "out": len(labelled.kept), "dropped": len(labelled.dropped)}
-    return counts | {"dropped_ids": labelled.dropped, "cpu_seconds": round(trainer.progress.cpu_seconds, 1)}
+    counts = {"in": len(examples) + len(dropped), "out": len(examples), "dropped": len(dropped)}
+    return counts | {"dropped_ids": dropped, "cpu_seconds": round(trainer.progress.cpu_seconds, 1)}
 
 
 def hours_of(examples: list[Example], frame_shift_ms: float) -> float:

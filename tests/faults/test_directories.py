@@ -86,7 +86,7 @@ def test_the_same_audio_is_told_where_one_set_has_segments(tmp_path):
 
 
 def test_a_set_to_be_apart_from_must_be_there(folder):
-    assert "not a data directory" in error_of(
+    assert "trian: no such data directory; there is train" in error_of(
         command("utils.validate_data_dir", "--apart-from", "trian", folder, cwd=folder.parent), 3
     )
 

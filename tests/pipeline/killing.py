@@ -11,7 +11,7 @@ from pathlib import Path
 from steps.training.resume_files import resume_files
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["steps.training.run", "torch.utils.tensorboard", "tests.pipeline.killing"])
+CONTEXT.set_forkserver_preload(["steps.training.run", "tests.pipeline.killing"])
 
 
 def train(folder: Path, arguments: list[str], without: str) -> None:

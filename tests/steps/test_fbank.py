@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from steps.config.schema import FeaturesConfig
+from steps.features import fbank as module
 from steps.features.fbank import fbank, num_frames
 
 
@@ -73,6 +74,16 @@ def test_a_short_signal_with_snipped_edges_has_no_frame():
 
 def test_silence_is_finite():
     assert np.isfinite(fbank(np.zeros(8000, np.float32), FeaturesConfig(sample_rate_hz=8000))).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"snip_edges": True}, {"frame_shift_ms": 30.0}, {"frame_length_ms": 32.0}])
+@pytest.mark.parametrize("samples", [8000, 8039, 8040, 7999])
+def test_a_long_signal_has_the_same_frames_in_parts(monkeypatch, options, samples):
+    settings = FeaturesConfig(sample_rate_hz=8000, num_mel_bins=40, **options)
+    whole = fbank(signal(1.2, 8000)[:samples], settings)
+    monkeypatch.setattr(module, "FRAMES_AT_ONCE", 7)
+    found = fbank(signal(1.2, 8000)[:samples], settings)
+    assert found.shape == whole.shape and np.abs(found - whole).max() < 1e-4
 
 
 @pytest.mark.parametrize("samples", [0, 39, 40, 119, 120, 8000, 8039, 8040])

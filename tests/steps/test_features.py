@@ -5,7 +5,7 @@ import soundfile
 
 from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import accumulate, read_cmvn, write_cmvn
-from steps.features.extract import hash_of, make_shards, read_samples
+from steps.features.extract import hash_of, make_shard, make_shards, read_samples
 from utils.data_dir.archive import read_feats, write_archive
 from utils.data_dir.data_dir import Utterance
 from utils.jobs.errors import DataError
@@ -118,6 +118,22 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, value):
     soundfile.write(tmp_path / "a.wav", np.array([0.0, value, 0.0]), 8000, subtype="FLOAT")
     with pytest.raises(DataError, match="utterance 'a-1' has NaN or infinite samples"):
         read_samples(utterance(tmp_path / "a.wav"), FeaturesConfig(sample_rate_hz=8000))
+
+
+@pytest.mark.parametrize(
+    ("samples", "oddity"),
+    [
+        (np.zeros(800), "silent"),
+        (np.full(800, 0.2), "silent"),
+        (0.9 * np.sin(np.arange(800)), ""),
+        ((3 * np.sin(np.arange(800))).clip(-1, 1), "clipped"),
+        (np.append(np.zeros(2000), 1.0), ""),
+    ],
+)
+def test_silence_and_clipping_are_told(tmp_path, samples, oddity):
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    (shard,) = make_shards([utterance(tmp_path / "a.wav")], tmp_path, tmp_path, FeaturesConfig(sample_rate_hz=8000))
+    assert make_shard(shard).odd == ({"a-1": oddity} if oddity else {})
 
 
 def test_shards_hold_a_fixed_number_of_utterances(tmp_path):

@@ -1,5 +1,6 @@
 """Archives of feature matrices: the one place that writes and reads them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import kaldiio
@@ -10,7 +11,7 @@ from utils.jobs.errors import DataError
 SPEECH_FEATURE = 2  # Kaldi's number for 8 bits a value, on a scale of each column's own
 
 
-def write_archive(path: Path, final: Path, feats: list[tuple[str, np.ndarray]], compress: bool) -> dict[str, str]:
+def write_archive(path: Path, final: Path, feats: Iterable[tuple[str, np.ndarray]], compress: bool) -> dict[str, str]:
     """Writes matrices to an ark file and returns their feats.scp entries.
 
     Args:

@@ -1,5 +1,6 @@
 """One unit of work: known inputs and settings in, files out, a manifest beside them."""
 
+import contextlib
 import os
 import platform
 import shutil
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.jobs import log
-from utils.jobs.errors import DataError, StaleError
+from utils.jobs.errors import DataError, InUseError, StaleError
 from utils.jobs.files import flush, fsync
 from utils.jobs.lock import lock
 from utils.jobs.manifest import (
@@ -56,6 +57,16 @@ class Job:
     def folder(self) -> Path:
         """The folder that outputs are named from."""
         return self.base or self.manifest.parent
+
+    @property
+    def _stage(self) -> Path:
+        """Where the work is done before it is moved into place."""
+        return self.manifest.parent / f".{self.command}.tmp"
+
+    @property
+    def _lock_file(self) -> Path:
+        """Held during the work."""
+        return self.manifest.parent / f".{self.command}.lock"
 
     def stale_reason(self, verify: bool = False) -> str | None:
         """Why the work must be done, or None when its outputs are up to date. Announces edited outputs."""
@@ -135,8 +146,9 @@ class Job:
                 self._check_upstream()
             log.info(f"{name_of(self.manifest.parent)}: up to date")
             self._refresh()
+            self._clear_leftovers()
             return True
-        lock(self.manifest.parent / f".{self.command}.lock")
+        lock(self._lock_file)
         if self.log_file:
             log.add_file(self.log_file)
         log.open_log([self.command, *sys.argv[1:]])
@@ -160,6 +172,13 @@ class Job:
         outputs = {name: now if now[0] == was[0] else was for name, (was, now) in outputs.items()}
         if (inputs, outputs) != (old.inputs, old.outputs) and os.access(self.manifest.parent, os.W_OK):
             replace(old, inputs=inputs, outputs=outputs).write(self.manifest)
+
+    def _clear_leftovers(self) -> None:
+        """Removes what an earlier run left half-made when it was killed, unless a run is at work."""
+        if self._stage.exists():
+            with contextlib.suppress(InUseError, OSError):
+                lock(self._lock_file, patience_s=0)
+                shutil.rmtree(self._stage)
 
     def _explain(self, reason: str | None) -> bool:
         """Prints whether the work would be done, and tells the driver's later commands."""
@@ -193,9 +212,9 @@ class Job:
         return None
 
     def _work(self, build: Callable[[Path], dict]) -> None:
-        started = time.time()
+        started = time.monotonic()
         inputs = self._read_inputs()
-        stage = self.manifest.parent / f".{self.command}.tmp"
+        stage = self._stage
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
         try:
@@ -210,7 +229,7 @@ class Job:
         made_by = {
             "commit": log.commit(),
             "host": platform.node(),
-            "seconds": round(time.time() - started, 1),
+            "seconds": round(time.monotonic() - started, 1),
             "cpu_seconds": round(sum(os.times()[:4]), 1),
         }
         base = os.path.relpath(self.folder, self.manifest.parent)
