@@ -19,7 +19,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
 from utils.jobs.manifest import describe_input, digest
 
-FORMAT = 3
+FORMAT = 4
 
 
 def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:

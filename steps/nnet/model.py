@@ -16,6 +16,7 @@ from steps.nnet.registry import encoder_class
 from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import TokenTable
 from utils.jobs.errors import DataError, StaleError, UsageError
+from utils.jobs.files import sha256
 
 Augment = Callable[[Tensor, Tensor], Tensor]
 
@@ -116,7 +117,10 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     if tokens.sha256 != config.tokens_sha256:
         raise StaleError(f"{folder}/tokens.txt: not the tokens that the model was trained with; restore the file")
     model = config.build()
-    tensors, _ = load_tensors(folder / "model.safetensors")
+    tensors, facts = load_tensors(folder / "model.safetensors")
+    for name, expected in facts.get("files", {}).items():
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
+            raise StaleError(f"{folder}/{name}: not what the model was trained with; restore the file")
     try:
         model.load_state_dict(tensors)
     except RuntimeError as e:

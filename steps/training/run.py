@@ -25,7 +25,7 @@ from steps.training.reports import Reporter, progress_bar
 from steps.training.terms import DistillTerm, check_lengths, make_term
 from utils.jobs import log
 from utils.jobs.errors import DataError
-from utils.jobs.files import to_json
+from utils.jobs.files import sha256, to_json
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,8 @@ def hours_of(examples: list[Example], frame_shift_ms: float) -> float:
 
 def write_model(folder: Path, weights: dict, student: ModelConfig, table: TokenTable, cmvn: Path) -> None:
     """Writes the files that make a model folder self-contained."""
-    save_tensors(folder / "model.safetensors", weights)
     (folder / "config.json").write_text(to_json(student.to_dict()), encoding="utf-8")
     (folder / "tokens.txt").write_text(table.to_text(), encoding="utf-8")
     (folder / "cmvn").write_bytes(cmvn.read_bytes())
+    files = {name: sha256(folder / name) for name in ("config.json", "tokens.txt", "cmvn")}
+    save_tensors(folder / "model.safetensors", weights, {"files": files})
