@@ -1,0 +1,149 @@
+"""`kill -9` through a run of the demo: the driver, alone or with all that it started, at moments aimed by progress.
+
+A chain of kills goes through one run: each run goes on from where the one before it was killed, until the last one
+comes to its end. Then weights, hypotheses and scores must be those of the run that nobody killed.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from steps.training.resume_files import resume_files
+from tests.pipeline.tiny import hashes
+from tests.support import ROOT, environment
+
+POLL_S = 0.02
+AFTER_CHECKPOINT_S, AFTER_START_S = 1.5, 1.0  # the longest that is waited before a kill
+JOBS_BEFORE = ("stage0.corpus", "stage1.prepare", "stage2.feats.train", "stage2.feats.test", "stage3.tokens")
+JOBS_AFTER = ("stage8.student*", "stage8.student*", "stage9.student*", "stage9.compare", "stage11.report")
+TREE = ("steps", "utils", "local", "run.sh", "requirements.txt")
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill: in which stage, and how far the trainings had come that were begun and not finished."""
+
+    stage: int
+    unfinished: dict[str, int]  # training -> its last checkpoint
+    was_driver_only: bool
+
+    @property
+    def is_between_checkpoints(self) -> bool:
+        """Whether a training was killed between its first and its last checkpoint."""
+        return bool(self.unfinished)
+
+
+def copy_demo(folder: Path) -> Path:
+    """The demo's recipe, with nothing made."""
+    ignored = shutil.ignore_patterns("data", "exp", "downloads", "RESULTS.md")
+    return Path(shutil.copytree(ROOT / "egs" / "demo", folder, ignore=ignored))
+
+
+class DemoRun:
+    """The driver at work on a recipe."""
+
+    def __init__(self, recipe: Path, root: Path = ROOT, *options: str):
+        self.recipe = recipe
+        self.said = recipe / "said.log"
+        self.sizes = {path: path.stat().st_size for path in self.logs("*")}
+        self.checkpoints = self.unfinished()
+        with open(self.said, "w") as f:
+            command = [root / "run.sh", "--recipe", recipe, "--nj", "2", *options]
+            self.process = subprocess.Popen(
+                list(map(str, command)), env=environment(), stdout=f, stderr=f, start_new_session=True
+            )
+
+    def logs(self, name: str) -> list[Path]:
+        """The logs of jobs."""
+        return list((self.recipe / "exp" / "log").glob(f"{name}.log"))
+
+    def unfinished(self) -> dict[str, int]:
+        """The last checkpoint of each training that was begun and not finished."""
+        found = {}
+        for folder in (self.recipe / "exp").glob("*/seed*"):
+            updates = list(resume_files(folder / "checkpoints"))
+            if updates and not (folder / "manifest.json").exists():
+                found[str(folder.relative_to(self.recipe / "exp"))] = updates[-1]
+        return found
+
+    def is_job_begun(self, name: str) -> bool:
+        """Whether a job of this name wrote to its log in this run."""
+        return any(path.stat().st_size > self.sizes.get(path, 0) for path in self.logs(name))
+
+    def is_checkpoint_saved(self) -> bool:
+        """Whether a training saved a checkpoint in this run, and is still at work."""
+        return any(update != self.checkpoints.get(name) for name, update in self.unfinished().items())
+
+    def is_alive(self) -> bool:
+        """Whether the driver runs."""
+        return self.process.poll() is None
+
+    def stage(self) -> int:
+        """The stage that the driver said it is in."""
+        found = [line.split(" stage ")[1] for line in self.said.read_text().splitlines() if " stage " in line]
+        return int(found[-1].split(":")[0]) if found else 0
+
+    def kill(self, is_driver_only: bool) -> Kill:
+        """Kills the driver; alone, its jobs notice it and end."""
+        kill = Kill(self.stage(), self.unfinished(), is_driver_only)
+        if is_driver_only:
+            self.process.kill()
+        else:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        return kill
+
+    def succeed(self) -> None:
+        """Waits for a good end."""
+        status = self.process.wait()
+        assert status == 0, f"status {status}: {self.said.read_text()[-2000:]}"
+
+
+def aims(number: int) -> list[str]:
+    """What to wait for before each kill: a job's log, or "" for a new checkpoint of a training."""
+    in_training = number - len(JOBS_BEFORE) - len(JOBS_AFTER)
+    return [*JOBS_BEFORE, *[""] * in_training, *JOBS_AFTER]
+
+
+def kill_through(recipe: Path, number: int, seed: int, root: Path = ROOT, *options: str) -> list[Kill]:
+    """Kills a run `number` times, or fewer where it ends before, and lets it end."""
+    generator, kills = random.Random(seed), []
+    for aim in aims(number):
+        run = DemoRun(recipe, root, *options)
+        while run.is_alive() and not (run.is_job_begun(aim) if aim else run.is_checkpoint_saved()):
+            time.sleep(POLL_S)
+        time.sleep(generator.uniform(0, AFTER_START_S if aim else AFTER_CHECKPOINT_S))
+        if not run.is_alive():
+            run.succeed()
+            continue
+        kills.append(run.kill(generator.random() < 0.5))
+    DemoRun(recipe, root, *options).succeed()
+    return kills
+
+
+def broken_tree(folder: Path, method: str) -> Path:
+    """A copy of the code in which a training that goes on leaves out one thing."""
+    for name in TREE:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    loop = folder / "steps" / "training" / "loop.py"
+    lines = [line for line in loop.read_text().splitlines(keepends=True) if f"self.{method}(" not in line]
+    loop.write_text("".join(lines))
+    return folder
+
+
+def to_record(kills: list[Kill], is_same: bool, seconds: float) -> dict:
+    """A chain as it is kept."""
+    return {"is_same": is_same, "seconds": round(seconds), "kills": [asdict(kill) for kill in kills]}
+
+
+def chain(recipe: Path, expected: dict[str, str], number: int, seed: int) -> dict:
+    """A run of the demo that is killed again and again, and whether it ended as it should."""
+    started = time.monotonic()
+    kills = kill_through(copy_demo(recipe), number, seed)
+    return to_record(kills, hashes(recipe) == expected, time.monotonic() - started)
