@@ -43,6 +43,17 @@ def trust_soft_labels() -> None:
     store.crc_of = lambda rows, utt_id, seed: Anything()
 
 
+def lack_memory() -> None:
+    """The machine has no memory for a model's output."""
+    from steps.nnet.model import CtcModel
+
+    def forward(self: object, *_: object) -> None:
+        raise MemoryError
+
+    CtcModel.forward = forward
+
+
 BROKEN: dict[str, Callable[[], None]] = {
-    function.__name__: function for function in (believe_files, save_in_place, trust_tensors, trust_soft_labels)
+    function.__name__: function
+    for function in (believe_files, save_in_place, trust_tensors, trust_soft_labels, lack_memory)
 }

@@ -21,7 +21,6 @@ POLL_S = 0.02
 AFTER_CHECKPOINT_S, AFTER_START_S = 1.5, 1.0  # the longest that is waited before a kill
 JOBS_BEFORE = ("stage0.corpus", "stage1.prepare", "stage2.feats.train", "stage2.feats.test", "stage3.tokens")
 JOBS_AFTER = ("stage8.student*", "stage8.student*", "stage9.student*", "stage9.compare", "stage11.report")
-TREE = ("steps", "utils", "local", "run.sh", "requirements.txt")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def copy_demo(folder: Path) -> Path:
 class DemoRun:
     """The driver at work on a recipe."""
 
-    def __init__(self, recipe: Path, root: Path = ROOT, *options: str):
+    def __init__(self, recipe: Path, root: Path = ROOT, *options: str, **more: str):
         self.recipe = recipe
         self.said = recipe / "said.log"
         self.sizes = {path: path.stat().st_size for path in self.logs("*")}
@@ -55,7 +54,7 @@ class DemoRun:
         with open(self.said, "w") as f:
             command = [root / "run.sh", "--recipe", recipe, "--nj", "2", *options]
             self.process = subprocess.Popen(
-                list(map(str, command)), env=environment(), stdout=f, stderr=f, start_new_session=True
+                list(map(str, command)), env=environment(**more), stdout=f, stderr=f, start_new_session=True
             )
 
     def logs(self, name: str) -> list[Path]:
@@ -126,11 +125,19 @@ def kill_through(recipe: Path, number: int, seed: int, root: Path = ROOT, *optio
     return kills
 
 
+def copy_code(folder: Path) -> Path:
+    """A copy of what a run needs, but for the recipe."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("steps", "utils", "local"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("run.sh", "requirements.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
 def broken_tree(folder: Path, method: str) -> Path:
     """A copy of the code in which a training that goes on leaves out one thing."""
-    for name in TREE:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+    copy_code(folder)
     loop = folder / "steps" / "training" / "loop.py"
     lines = [line for line in loop.read_text().splitlines(keepends=True) if f"self.{method}(" not in line]
     loop.write_text("".join(lines))
