@@ -62,7 +62,7 @@ static int is_open_below(int fd) {
   if (!root_size || fd < 3) return 0;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t size = readlink(link, path, sizeof path - 1);
-  if (size < 0) return 0;
+  if (size < 0 || path[0] != '/') return 0; /* a pipe or a socket */
   path[size] = 0;
   return is_below(AT_FDCWD, path);
 }

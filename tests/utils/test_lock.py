@@ -30,3 +30,8 @@ def test_the_shell_holds_a_lock_through_its_file_descriptor(tmp_path):
         assert execute(["bash", "-c", script], tmp_path).stdout == "0\n0\n"
         fcntl.flock(f, fcntl.LOCK_EX)
         assert execute(["bash", "-c", script], tmp_path).stdout == "6\n6\n"
+
+
+def test_the_shell_waits_a_moment_for_what_a_killed_driver_left(tmp_path):
+    script = f"(exec 9>>x.lock; flock 9; sleep 0.7) & sleep 0.3; exec 8>>x.lock; {sys.executable} -m utils.jobs.lock 8"
+    assert execute(["bash", "-c", script], tmp_path).returncode == 0

@@ -90,11 +90,11 @@ def run(main: Callable[[list[str]], None]) -> None:
     """Runs `main(argv)` as the command of this process and exits with DESIGN's statuses."""
     started = time.monotonic()
     log.set_command(_prog())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    die_with_driver()
     status = 0
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+        die_with_driver()
         main(sys.argv[1:])
         sys.stdout.flush()
     except SystemExit as e:  # --help
@@ -103,6 +103,8 @@ def run(main: Callable[[list[str]], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except BaseException as e:  # the one place that turns errors into exit statuses
         status = _status_of(e)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the work is done
+        signal.signal(number, signal.SIG_IGN)
     if log.is_open():
         log.info(f"ended with status {status} after {time.monotonic() - started:.1f} s")
     sys.exit(status)
