@@ -23,10 +23,15 @@ def believe_files() -> None:
 
 
 def save_in_place() -> None:
-    """Tensors are written under their final name at once."""
+    """Tensors are written under their final name, piece by piece."""
     from steps.nnet import tensor_file
 
-    tensor_file.write_atomic = lambda path, data: Path(path).write_bytes(data)
+    def write(path: Path, data: bytes) -> None:
+        with open(path, "wb", buffering=0) as f:
+            for start in range(0, len(data), 4096):
+                f.write(data[start : start + 4096])
+
+    tensor_file.write_atomic = write
 
 
 def trust_tensors() -> None:

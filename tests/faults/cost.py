@@ -39,6 +39,7 @@ def report():
 
 atexit.register(report)
 '''
+LIMIT_PERCENT = 3
 METHODS = ("stale_reason", "_refuse_to_mix", "_read_inputs", "_commit", "_refresh", "_check_upstream", "_forced")
 TIMED = {  # file -> what is added to it
     "utils/jobs/files.py": "sha256, fsync, flush, write_atomic = map(timed, (sha256, fsync, flush, write_atomic))",

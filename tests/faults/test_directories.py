@@ -1,24 +1,15 @@
 """Data directories with one fault: each is refused with its place and its cure; odd but valid ones pass."""
 
-import re
-import shlex
-
 import pytest
 
 from tests.faults.directories import FAULTS, ODD, write_odd_rate, write_valid
+from tests.faults.validation import CURABLE, cure, faults_of, is_told, unnoticed_checks
 from tests.support import command, error_of, write_data_dir
-from utils.data_dir import validate
-from utils.data_dir.tables import read_table
-from utils.data_dir.validate import CHECKS, find_faults
 
 
 @pytest.fixture
 def folder(tmp_path):
     return write_valid(tmp_path / "train")
-
-
-def faults_of(folder, **more):
-    return [str(fault) for fault in find_faults(folder, has_text=True, **more)]
 
 
 def test_the_directory_that_the_faults_are_made_in_is_valid(folder):
@@ -27,24 +18,12 @@ def test_the_directory_that_the_faults_are_made_in_is_valid(folder):
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_told_with_its_place(folder, name):
-    FAULTS[name].change(folder)
-    found = faults_of(folder)
-    assert any(FAULTS[name].said in fault for fault in found), found
-    assert all(fault.startswith(str(folder)) for fault in found)
+    assert is_told(folder, name), faults_of(folder)
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.options is not None])
+@pytest.mark.parametrize("name", CURABLE)
 def test_the_command_that_is_proposed_cures_the_fault(folder, name):
-    FAULTS[name].change(folder)
-    proposed = [re.search(r"python3 -m utils\.(\S+) (.*)$", fault) for fault in faults_of(folder)]
-    assert any(proposed), faults_of(folder)
-    module, arguments = next(match for match in proposed if match).groups()
-    assert module == "fix_data_dir" and tuple(shlex.split(arguments)[:-1]) == FAULTS[name].options
-    result = command(f"utils.{module}", *shlex.split(arguments), cwd=folder)
-    assert result.returncode == 0, result.stderr
-    assert faults_of(folder) == []
-    assert len(read_table(folder / "utt2spk")) == FAULTS[name].kept
-    assert result.stderr.count("dropped '") >= (1 if FAULTS[name].kept < 4 else 0)
+    assert cure(folder, name) == ""
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -105,21 +84,8 @@ def test_a_pipe_of_any_length_is_told(folder):
     assert any("is a pipe" in fault for fault in faults_of(folder))
 
 
-def cases_for(tmp_path):
-    """Each fault's directory and what is said of it; those that need options or another base too."""
-    for number, (name, fault) in enumerate(FAULTS.items()):
-        folder = write_valid(tmp_path / f"{number}" / "train")
-        fault.change(folder)
-        yield name, folder, fault.said
-    yield "another rate", write_odd_rate(tmp_path / "rate"), "most others 8000 Hz"
-
-
-def test_each_check_is_missed_when_it_is_taken_out(tmp_path, monkeypatch):
-    cases = list(cases_for(tmp_path))
-    for check in CHECKS:
-        monkeypatch.setattr(validate, "CHECKS", tuple(other for other in CHECKS if other is not check))
-        unseen = [name for name, folder, said in cases if not any(said in text for text in faults_of(folder))]
-        assert unseen, f"nothing tests {check.__name__}"
+def test_each_check_is_missed_when_it_is_taken_out(tmp_path):
+    assert unnoticed_checks(tmp_path) == []
 
 
 def test_a_report_names_twenty_faults_of_several_files(folder):

@@ -104,3 +104,13 @@ def test_a_feature_that_is_no_number_costs_its_batches_and_not_the_model(sweep, 
     tensors, _ = load_tensors(sweep.path / TEACHER / "model.safetensors")
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
     assert sweep.run(steps["teacher"], "--force").status == 0
+
+
+@pytest.mark.parametrize("lost", [1, 20_000])
+def test_features_that_are_cut_off_are_refused_by_name(sweep, steps, lost):
+    path = sweep.path / "data" / "train" / "feats" / "feats.1.ark"
+    good = path.read_bytes()
+    put(path, good[:-lost])
+    ended = sweep.run(steps["teacher"], "--force")
+    put(path, good)
+    assert "cannot be read" in said(ended, 3) and "run steps.make_feats --force" in said(ended, 3)

@@ -319,3 +319,13 @@ def test_a_driver_in_a_folder_in_use_ends_with_6(untrained, corpus):
         fcntl.flock(f, fcntl.LOCK_EX)
         result = driver(recipe, "--corpus-dir", corpus, "--seeds", "0", "--stop-stage", "1")
     assert (result.returncode, "in use by another run" in result.stderr) == (6, True)
+
+
+def test_of_two_drivers_at_once_one_works_and_the_other_waits_or_ends_with_6(prepared, corpus):
+    options = ["--corpus-dir", corpus, "--seeds", "0", "--nj", "1", "--stop-stage", "2"]
+    both = [start([ROOT / "run.sh", "--recipe", prepared, *options], ROOT) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert sorted(process.returncode for process in both) in ([0, 6], [0, 0]), said
+    assert "Traceback" not in "".join(said)
+    result = run_stages(prepared, corpus, last=2)
+    assert "nothing to do: everything is up to date" in result.stderr

@@ -1,0 +1,45 @@
+"""The lines of the battery's table."""
+
+import sys
+from dataclasses import dataclass
+
+HEAD = ("what", "trials", "as required", "control: a broken build", "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: What was tried.
+        trials: How often.
+        passed: How often it went as required.
+        control: What the same trials found in a build that is broken on purpose.
+        note: What a reader must know.
+    """
+
+    name: str
+    trials: int
+    passed: int
+    control: str = ""
+    note: str = ""
+
+
+def row(name: str, problems: list[str], control: str = "", note: str = "") -> Row:
+    """The line of trials, each with what was wrong, or nothing. Prints what was wrong."""
+    for problem in filter(None, problems):
+        print(f"{name}: {problem}", file=sys.stderr, flush=True)
+    return Row(name, len(problems), problems.count(""), control, note)
+
+
+def noticed(problems: list[str]) -> str:
+    """A control's cell."""
+    return f"fails in {len(problems) - problems.count('')} of {len(problems)}"
+
+
+def to_markdown(rows: list[Row]) -> str:
+    """The table, in columns that a terminal shows as well."""
+    lines = [HEAD, *((r.name, f"{r.trials:,}", f"{r.passed:,}", r.control, r.note) for r in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+    lines.insert(1, tuple("-" * w for w in widths))
+    return "".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |\n" for line in lines)
