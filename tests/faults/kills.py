@@ -21,8 +21,8 @@ from utils.jobs.files import sha256
 
 POLL_S = 0.02
 AFTER_CHECKPOINT_S, AFTER_START_S = 1.5, 1.0  # the longest that is waited before a kill
-JOBS_BEFORE = ("stage0.corpus", "stage1.prepare", "stage2.feats.train", "stage2.feats.test", "stage3.tokens")
-JOBS_AFTER = ("stage8.student*", "stage8.student*", "stage9.student*", "stage9.compare", "stage11.report")
+JOBS_BEFORE = ("stage0.corpus", "stage1.prepare", "stage2.feats.train", "stage3.tokens")
+JOBS_AFTER = ("stage8.student*", "stage9.student*", "stage9.compare", "stage11.report")
 
 
 @dataclass(frozen=True)
