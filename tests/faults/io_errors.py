@@ -49,8 +49,8 @@ class Sweep(ForkedRecipe):
 
     def calls(self, step: Step, kind: str, is_fresh: bool) -> int:
         """How many calls a step makes when nothing fails."""
-        assert self.run(step).status == 0
-        self.made[step.name] = self.outputs(step)  # a comparison names the time that the models took
+        assert self.run(step, "--force").status == 0
+        self.made[step.name] = self.outputs(step)  # a comparison names the time that models took, a report the commit
         if is_fresh:
             self.remove(step)
         ended = self.run(step, *([] if is_fresh else ["--force"]), fault=replace(FAULTS[kind], call=0))

@@ -5,7 +5,7 @@
 #   tests/faults/run.sh --out tests/faults/RESULTS.md   all
 #   tests/faults/run.sh --only saving audio             some of these experiments
 #
-# Experiments: directories audio flips saving calls kills cost
+# Experiments: directories audio flips saving enospc eio kill kills cost
 #
 # Options:
 #   --only NAME ...  these experiments only
