@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from utils.jobs.errors import StaleError
-from utils.jobs.files import write_atomic
+from utils.jobs.files import insist, write_atomic
 
 
 def digest_of(tensors: dict[str, Tensor], facts: str) -> str:
@@ -32,7 +32,11 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], facts: dict | None = No
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """(tensors, facts). Raises: StaleError when the file is missing, cut short or changed."""
+    """(tensors, facts). Raises: StaleError when the file is missing, cut short or changed; OSError for I/O errors."""
+    return insist(path, lambda: _load(path))
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with safe_open(path, "pt") as f:
             metadata = json.loads((f.metadata() or {}).get("retort", "{}"))

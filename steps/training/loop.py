@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -110,12 +111,15 @@ class Trainer:
         return self.checkpoints.average(best) if self.ranks.is_main else {}
 
     def rehearse(self) -> None:
-        """Computes the gradient of the batch with the longest utterance, and forgets it.
+        """Computes the gradients of the epoch's largest batches, and forgets them.
 
-        Too little memory is noticed before the first update, not hours later.
+        Too little memory is noticed before the first update, not hours later. Most of it grows with the frames of
+        a batch, padding counted; that of self-attention with their square in each utterance.
         """
-        if self.progress.update < self.system.train.updates:
-            batch = max(self.sampler.batches, key=lambda batch: max(e.num_frames for e in batch))
+        if self.progress.update == self.system.train.updates:
+            return
+        for power in (1, 2):
+            batch = max(self.sampler.batches, key=partial(size_of, power=power))
             with room(batch):
                 self.backward(sum(self.sum_losses(batch, self.seed)[0].values()))
 
@@ -280,6 +284,11 @@ class Trainer:
                 f"{self.checkpoints.folder}: an unfinished run with other settings ({changes}); "
                 "undo the change to go on, or train anew with --force"
             )
+
+
+def size_of(batch: list[Example], power: int) -> int:
+    """Utterances times the frames of the longest, or their square."""
+    return len(batch) * max(example.num_frames for example in batch) ** power
 
 
 def room(batch: list[Example]) -> AbstractContextManager[None]:

@@ -16,13 +16,18 @@ KINDS = {"WAV": ("WAV", "PCM_16"), "FLAC": ("FLAC", "PCM_16"), "Vorbis": ("OGG",
 KINDS["MP3"] = ("MP3", "MPEG_LAYER_III")
 
 
+ID3V2 = b"ID3\x04\0\0\0\0\x01\x02" + bytes(130)
+APE = bytes(40) + b"APETAGEX" + (2000).to_bytes(4, "little") + (72).to_bytes(4, "little") + bytes(16)
+ID3V1 = b"TAG" + bytes(125)
+
+
 def encoded(kind: str) -> bytes:
-    """A second of noise."""
+    """A second of noise; MP3 with what players put around it."""
     samples = 0.1 * np.random.default_rng(0).standard_normal(NUM_SAMPLES)
     buffer = io.BytesIO()
     file_format, subtype = KINDS[kind]
     soundfile.write(buffer, samples, RATE, format=file_format, subtype=subtype)
-    return buffer.getvalue()
+    return ID3V2 + buffer.getvalue() + APE + ID3V1 if kind == "MP3" else buffer.getvalue()
 
 
 def mutated(data: bytes, generator: random.Random) -> bytes:
@@ -33,7 +38,7 @@ def mutated(data: bytes, generator: random.Random) -> bytes:
     if how == "bit":
         data[place] ^= 1 << generator.randrange(8)
     elif how == "head":
-        data[generator.randrange(100)] = generator.randrange(256)
+        data[generator.randrange(min(len(data), 300))] = generator.randrange(256)
     elif how == "some":
         for _ in range(20):
             data[generator.randrange(len(data))] = generator.randrange(256)

@@ -48,6 +48,13 @@ def trust_soft_labels() -> None:
     store.crc_of = lambda rows, utt_id, seed: Anything()
 
 
+def forget() -> None:
+    """A training that was interrupted begins anew, in silence."""
+    from steps.training.checkpoints import Checkpoints
+
+    Checkpoints.latest = lambda self: None
+
+
 def lack_memory() -> None:
     """The machine has no memory for a model's output."""
     from steps.nnet.model import CtcModel
@@ -60,5 +67,5 @@ def lack_memory() -> None:
 
 BROKEN: dict[str, Callable[[], None]] = {
     function.__name__: function
-    for function in (believe_files, save_in_place, trust_tensors, trust_soft_labels, lack_memory)
+    for function in (believe_files, save_in_place, trust_tensors, trust_soft_labels, forget, lack_memory)
 }

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READ = 1, WRITE = 2, CHANGE = 4 }; /* CHANGE: open to write, make, rename, remove, fsync */
+enum { READ = 1, WRITE = 2, CHANGE = 4 }; /* CHANGE: open to write, close, make, rename, remove, fsync */
 
 static char root[PATH_MAX];
 static size_t root_size;
@@ -174,6 +174,20 @@ int openat(int dir, const char *path, int flags, ...) {
 int fsync(int fd) {
   REAL(fsync);
   return is_open_below(fd) && stop(fails(CHANGE, 1)) ? -1 : real(fd);
+}
+
+int fdatasync(int fd) {
+  REAL(fdatasync);
+  return is_open_below(fd) && stop(fails(CHANGE, 1)) ? -1 : real(fd);
+}
+
+int close(int fd) {
+  REAL(close);
+  int found = is_open_below(fd) ? stop(fails(CHANGE, 0)) : 0;
+  int error = errno, done = real(fd);
+  if (!found) return done;
+  errno = error;
+  return -1;
 }
 
 int rename(const char *from, const char *to) {

@@ -5,10 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+from steps.training.resume_files import resume_files
 from tests.faults.faultio import CHANGE, KILL, WRITE, Fault, Forker
 
 SIZE = 250_000  # numbers in each tensor: with two of them, 2 MB a checkpoint
-LONGEST_S = 0.06  # from a start to its kill: some checkpoints long
+LONGEST_S = 0.06  # from the first checkpoint to the kill: some checkpoints long
 
 
 def state(update: int) -> tuple[dict, dict]:
@@ -51,6 +52,7 @@ class Saver:
         self.forker = Forker(folder / "forker")
         self.folder = folder / "checkpoints"
         self.places = {"cwd": folder, "below": self.folder}
+        self.saved = self.in_flight = 0  # checkpoints, and writes that a kill cut off, of `kill_after`
         self.save(2)
 
     def save(self, number: int, fault: Fault | None = None, broken: str = "") -> int | None:
@@ -76,12 +78,21 @@ class Saver:
         return self.verdict()
 
     def kill_after(self, seconds: float, broken: str = "") -> str:
-        """Kills a writer after a time; returns what is wrong then."""
+        """Kills a writer that long after it saved its first checkpoint; returns what is wrong then."""
+        before = self.newest()
         process = self.forker.start("tests.faults.saving", self.folder, 10**6, **self.places, broken=broken)
+        while self.newest() == before:
+            time.sleep(0.001)
         time.sleep(seconds)
         process.kill()
         process.join()
+        self.in_flight += any(self.folder.glob(".*.tmp"))
+        self.saved += self.newest() - before
         return self.verdict()
+
+    def newest(self) -> int:
+        """The update of the newest checkpoint."""
+        return max(resume_files(self.folder), default=0)
 
     def verdict(self) -> str:
         """What is wrong with the checkpoints, which are then replaced."""
@@ -91,10 +102,10 @@ class Saver:
         return fault
 
 
-def kill_at_random(folder: Path, trials: int, seed: int = 0, broken: str = "") -> list[str]:
-    """What is wrong after each of many kills at random moments."""
+def kill_at_random(folder: Path, trials: int, seed: int = 0, broken: str = "") -> tuple[list[str], Saver]:
+    """What is wrong after each of many kills at random moments, and the counts of what they hit."""
     saver, generator = Saver(folder), random.Random(seed)
-    return [saver.kill_after(generator.uniform(0, LONGEST_S), broken) for _ in range(trials)]
+    return [saver.kill_after(generator.uniform(0, LONGEST_S), broken) for _ in range(trials)], saver
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Calls of the operating system that fail in the middle of a stage; the whole sweep is part of the battery."""
 
+import errno
 import random
 
 import pytest
 
+from tests.faults.faultio import Fault
 from tests.faults.io_errors import FAULTS, SWEPT
 
 CALLS = 1  # of each step, kind and beginning
@@ -27,6 +29,18 @@ def test_outputs_that_are_believed_because_they_exist_are_noticed(sweep):
     assert any("made other outputs" in problem for problem in found), found
 
 
-def test_a_fault_that_is_armed_is_met(sweep):
-    ended = sweep.run(sweep.steps["cmvn"], "--force", fault=FAULTS["EIO"])
-    assert ended.status == 0 and ended.calls > 10
+def test_a_training_that_begins_anew_in_silence_is_noticed(sweep):
+    step = sweep.steps["teacher"]
+    last = sweep.calls(step, "kill", True)
+    assert "does not go on" in sweep.problem(step, "kill", last - 10, True, broken="forget")
+
+
+def test_a_call_that_fails_is_met(sweep):
+    ended = sweep.run(sweep.steps["cmvn"], "--force", fault=Fault(10, errno.EIO))
+    assert ended.status == 5 and ended.calls >= 10 and "Input/output error" in ended.said
+
+
+def test_a_library_that_hides_an_io_error_is_asked_again(sweep):
+    step = sweep.steps["validation"]
+    found = [sweep.problem(step, "EIO", call, True) for call in range(20, 32)]
+    assert found == [""] * 12

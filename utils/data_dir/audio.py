@@ -1,13 +1,17 @@
 """Audio files: what their header says, and their samples."""
 
 import io
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from utils.data_dir import mp3
+from utils.data_dir import flac, mp3
 from utils.jobs.errors import DataError
+from utils.jobs.files import insist
 
 # What libsndfile notes of WAV, AIFF and AU files that hold fewer bytes of samples than their header says.
 CUT_SHORT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -15,6 +19,7 @@ SPHERE_SAMPLES = re.compile(rb"\nsample_count -i (\d+)")
 TOLERANCE_S = 0.01  # that a segment may end behind its recording
 CONTRADICTION = re.compile(r"^ *(Bytes/sec|Block Align) *: (\d+ \(should be \d+\))", re.MULTILINE)
 LINEAR = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 MAX_SAMPLES = 2**40  # libsndfile gives a larger number where the header holds none
 OGG_BEGINNING = b"OggS\0\x02"  # of the first page of a stream
 OPUS_RATE = 48000  # Hz; the pages of Opus count in it, and begin before the first sample
@@ -51,8 +56,10 @@ def _unreadable(path: str, utt_id: str, error: Exception) -> DataError:
 
 def _check_whole(path: str, rec_id: str, f: "object") -> None:
     """Raises: DataError when an open file was cut short, as far as its format tells."""
-    fault = ""
-    if found := CUT_SHORT.search(f.extra_info):
+    fault, remedy = "", "replace the file"
+    if not MIN_RATE_HZ <= f.samplerate <= MAX_RATE_HZ:
+        fault = f"has a sample rate of {f.samplerate:,} Hz, which is none of speech"
+    elif found := CUT_SHORT.search(f.extra_info):
         if int(found[2]) < int(found[1]) < UNKNOWN_SIZE:
             fault = f"holds {int(found[2]):,} bytes of samples, its header says {int(found[1]):,}"
     elif f.subtype in LINEAR and (found := CONTRADICTION.search(f.extra_info)):
@@ -67,11 +74,13 @@ def _check_whole(path: str, rec_id: str, f: "object") -> None:
     elif f.frames > MAX_SAMPLES:
         fault = "does not say how long it is; encode it anew"
     elif f.format == "MP3" and (found := mp3.fault_of(path, f.frames, f.samplerate)):
+        fault, remedy = found, "replace the file, or convert it to WAV or FLAC"
+    elif f.format == "FLAC" and (found := flac.fault_of(path, f.frames, f.samplerate)):
         fault = found
     elif f.format in ("FLAC", "MP3") and f.frames and not _reaches_end(f):
         fault = f"ends before the {f.frames / f.samplerate:.2f} s that its header says"
     if fault:
-        raise DataError(f"{path}: recording '{rec_id}' {fault}; replace the file")
+        raise DataError(f"{path}: recording '{rec_id}' {fault}; {remedy}")
 
 
 def _is_whole_ogg(path: str, f: "object") -> bool:
@@ -112,18 +121,34 @@ def _reaches_end(f: "object") -> bool:
 
 
 def audio_info(path: str, rec_id: str) -> AudioInfo:
-    """The header of an audio file. Raises: DataError when it is missing, empty, cut short or not audio."""
-    import soundfile
+    """The header of an audio file.
 
-    try:
-        with soundfile.SoundFile(path) as f:
-            _check_whole(path, rec_id, f)
-            info = AudioInfo(f.samplerate, f.frames, f.channels)
-    except (RuntimeError, TypeError) as e:  # soundfile's LibsndfileError is a RuntimeError
-        raise _unreadable(path, rec_id, e) from None
+    Raises: DataError when it is missing, empty, cut short or not audio; OSError for an I/O error.
+    """
+    return insist(Path(path), lambda: _info(path, rec_id))
+
+
+def _info(path: str, rec_id: str) -> AudioInfo:
+    with _opened(path, rec_id) as f:
+        info = AudioInfo(f.samplerate, f.frames, f.channels)
     if info.num_samples <= 0:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples; replace the file, or remove it")
     return info
+
+
+@contextmanager
+def _opened(path: str, rec_id: str) -> Iterator["object"]:
+    """An open file that is whole, as far as its format tells. Raises: DataError, also for what fails within."""
+    import soundfile
+
+    try:
+        if not os.path.isfile(path):  # libsndfile would wait for ever at a FIFO
+            raise RuntimeError
+        with soundfile.SoundFile(path) as f:
+            _check_whole(path, rec_id, f)
+            yield f
+    except (RuntimeError, TypeError) as e:  # soundfile's LibsndfileError is a RuntimeError
+        raise _unreadable(path, rec_id, e) from None
 
 
 def check_mono(path: str, rec_id: str, num_channels: int) -> None:
@@ -141,26 +166,25 @@ def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None
         start_s: Start of the part to read, in seconds.
         end_s: Its end; None reads to the end of the file.
 
-    Raises: DataError when unreadable, shorter than its header says, not mono, or without a sample.
+    Raises: DataError when unreadable, shorter than its header says, not mono, or without a sample; OSError for an
+        I/O error.
     """
-    import soundfile
+    return insist(Path(path), lambda: _read(path, rec_id, start_s, end_s))
 
-    try:
-        with soundfile.SoundFile(path) as f:
-            _check_whole(path, rec_id, f)
-            rate, num_channels, total = f.samplerate, f.channels, f.frames
-            start = round(start_s * rate)
-            stop = total if end_s is None else min(round(end_s * rate), total)
-            if end_s is not None and end_s > total / rate + TOLERANCE_S:
-                text = f"a segment ends at {end_s:g} s, recording '{rec_id}' at {total / rate:.2f} s"
-                raise DataError(f"{path}: {text}; correct segments")
-            if f.seekable():
-                f.seek(min(start, total))
-            else:
-                f.read(min(start, total), dtype="float32")
-            samples = f.read(max(stop - start, 0), dtype="float32")
-    except (RuntimeError, TypeError) as e:
-        raise _unreadable(path, rec_id, e) from None
+
+def _read(path: str, rec_id: str, start_s: float, end_s: float | None) -> tuple["object", int]:
+    with _opened(path, rec_id) as f:
+        rate, num_channels, total = f.samplerate, f.channels, f.frames
+        start = round(start_s * rate)
+        stop = total if end_s is None else min(round(end_s * rate), total)
+        if end_s is not None and end_s > total / rate + TOLERANCE_S:
+            text = f"a segment ends at {end_s:g} s, recording '{rec_id}' at {total / rate:.2f} s"
+            raise DataError(f"{path}: {text}; correct segments")
+        if f.seekable():
+            f.seek(min(start, total))
+        else:
+            f.read(min(start, total), dtype="float32")
+        samples = f.read(max(stop - start, 0), dtype="float32")
     check_mono(path, rec_id, num_channels)
     if stop <= start:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples from {start_s:g} s; replace the file")

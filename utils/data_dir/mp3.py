@@ -14,6 +14,7 @@ BITRATES_KBPS = {  # of Layer III, by index 1 to 14
 RATES_HZ = (44100, 48000, 32000)  # of MPEG 1; halved for MPEG 2, and again for 2.5
 SAME_IN_ALL_FRAMES = 0xFFFE0C00  # sync, version, layer, sample rate
 TAG_NAMES = (b"Xing", b"Info")
+LAVF_CRC_BYTES = 190  # that libavformat's CRC covers, its own field as 0; LAME's covers what stands before it
 ENCODERS = (b"LAME", b"Lavc", b"Lavf")  # that write an extended tag
 
 
@@ -49,7 +50,9 @@ def stream_of(data: bytes) -> tuple[int, int]:
     """Where the frames begin and end: between the ID3v2 tag, and APEv2 and ID3v1 tags."""
     start, end = 0, len(data)
     while data[start : start + 3] == b"ID3":
-        a, b, c, d = data[start + 6 : start + 10].ljust(4, b"\0")  # seven bits each
+        a, b, c, d = data[start + 6 : start + 10].ljust(4, b"\xff")  # seven bits each
+        if max(a, b, c, d) > 127:
+            break
         start += (a << 21 | b << 14 | c << 7 | d) + (20 if data[start + 5 : start + 6] > b"\x0f" else 10)
     if data[-128:-125] == b"TAG":
         end -= 128
@@ -87,7 +90,9 @@ def samples_in(first: bytes, frame: Frame, num_frames: int, num_bytes: int) -> i
     total = (num_frames - 1) * frame.num_samples
     if first[place : place + 4] not in ENCODERS:
         return total
-    if crc16(first[: place + 34]) != int.from_bytes(first[place + 34 : place + 36], "big"):
+    before, stored = first[: place + 34], first[place + 34 : place + 36]
+    lavf = (before + bytes(2) + first[place + 36 :]).ljust(LAVF_CRC_BYTES, b"\0")[:LAVF_CRC_BYTES]
+    if int.from_bytes(stored, "big") not in (crc16(before), crc16(lavf)):
         raise ValueError("has a damaged tag in its first frame")
     delays = int.from_bytes(first[place + 21 : place + 24], "big")
     return total - (delays >> 12) - (delays & 0xFFF)
@@ -106,6 +111,8 @@ def _look(path: str, _size: int, _mtime_ns: int) -> tuple[str, int, int]:
         if not size or (header ^ first) & SAME_IN_ALL_FRAMES or place + size > end:
             return f"is not one unbroken row of MP3 frames (byte {place:,} of {len(data):,})", 0, 0
         place, num_frames = place + size, num_frames + 1
+    if not num_frames:
+        return "holds no MP3 frame", 0, 0
     frame = Frame(first)
     try:
         num_samples = samples_in(data[start : start + frame.size], frame, num_frames, end - start)

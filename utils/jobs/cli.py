@@ -71,16 +71,23 @@ def _interrupt(signal_number: int, _frame: object) -> None:
     raise Interrupted(f"stopped by {signal.Signals(signal_number).name}; run the same command again to go on")
 
 
+def _machine_fault(error: BaseException | None) -> OSError | None:
+    """The machine's fault that an error is, or that it was raised for."""
+    while error and not (isinstance(error, OSError) and error.errno in MACHINE_FAULTS):
+        error = error.__context__
+    return error
+
+
 def _status_of(error: BaseException) -> int:
     """Reports an error as its kind requires, and returns the exit status."""
+    if fault := _machine_fault(error):
+        log.info(f"error: {fault.filename or 'output'}: {fault.strerror}")
+        return MachineError.status
     if isinstance(error, RetortError):
         log.info(f"error: {error}")
         return error.status
     if isinstance(error, MemoryError):
         log.info("error: out of memory; use fewer processes (--nj) or smaller batches (max_frames)")
-        return MachineError.status
-    if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
-        log.info(f"error: {error.filename or 'output'}: {error.strerror}")
         return MachineError.status
     log.info(f"error: this is a bug in Retort\n{''.join(traceback.format_exception(error)).rstrip()}")
     return 1

@@ -3,15 +3,36 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from utils.jobs.errors import RetortError
 
 MANY_FILES = 100
+T = TypeVar("T")
 
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def insist(path: Path, read: Callable[[], T]) -> T:
+    """What `read()` returns. When it refuses the file, the file is read through, and then tried once more.
+
+    Libraries do not tell an I/O error, which may pass, from a damaged file.
+
+    Raises: OSError when the file cannot be read through; what `read` raises.
+    """
+    try:
+        return read()
+    except RetortError:
+        if not path.is_file():
+            raise
+    sha256(path)
+    return read()
 
 
 def sha256_text(text: str) -> str:

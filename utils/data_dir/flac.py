@@ -1,0 +1,75 @@
+"""FLAC streams: whether the last frame ends where the header says, at the rate that the frames say.
+
+Source: RFC 9639, sections 8.2 and 9.1.
+"""
+
+from pathlib import Path
+
+RATES_HZ = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)  # by code; 0: the header's
+BLOCK_SIZES = {1: 192, **{code: 576 << code - 2 for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
+TAIL = 1 << 17  # bytes, in which the last frame begins
+
+
+class FrameHeader:
+    """The header of a frame. `is_valid` tells whether there is one: its CRC-8 is right."""
+
+    def __init__(self, data: bytes, stream_rate_hz: int, block_size: int):
+        self.is_valid = False
+        if len(data) < 6 or data[0] != 0xFF or data[1] & 0xFE != 0xF8:
+            return
+        number, place = _coded_number(data, 4)
+        size_code, rate_code = data[2] >> 4, data[2] & 15
+        extra = {6: 1, 7: 2}.get(size_code, 0)
+        size = int.from_bytes(data[place : place + extra], "big") + 1 if extra else BLOCK_SIZES.get(size_code, 0)
+        place += extra
+        extra = {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+        rate = int.from_bytes(data[place : place + extra], "big") * {12: 1000, 14: 10}.get(rate_code, 1)
+        self.rate_hz = rate if extra else stream_rate_hz if rate_code in (0, 15) else RATES_HZ[rate_code]
+        place += extra
+        self.end = (number if data[1] & 1 else number * block_size) + size
+        self.is_valid = bool(size) and len(data) > place and crc8(data[:place]) == data[place]
+
+
+def _coded_number(data: bytes, place: int) -> tuple[int, int]:
+    """(number, place behind it) of a number coded as UTF-8 codes characters."""
+    first = data[place]
+    ones = 8 - (~first & 0xFF).bit_length()
+    number = first & (0x7F >> ones)
+    for byte in data[place + 1 : place + max(ones, 1)]:
+        number = number << 6 | byte & 0x3F
+    return number, place + max(ones, 1)
+
+
+def crc8(data: bytes) -> int:
+    """CRC-8 with the polynomial x^8 + x^2 + x + 1."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x07 if crc & 0x80 else 0)) & 0xFF
+    return crc
+
+
+def fault_of(path: str, num_samples: int, rate_hz: int) -> str:
+    """What contradicts the header of a FLAC file; empty when nothing does.
+
+    Args:
+        path: The file.
+        num_samples: As the header says.
+        rate_hz: As the header says.
+    """
+    with open(path, "rb") as f:
+        head = f.read(4 + 4 + 34)
+        if head[:4] != b"fLaC":  # behind an ID3 tag, or in Ogg: the decoder's business
+            return ""
+        block_size = int.from_bytes(head[8:10], "big")
+        f.seek(max(Path(path).stat().st_size - TAIL, 0))
+        tail = f.read()
+    place = len(tail)
+    while (place := tail.rfind(b"\xff", 0, place)) >= 0:
+        header = FrameHeader(tail[place : place + 16], rate_hz, block_size)
+        if header.is_valid and header.rate_hz != rate_hz:
+            return f"is of {header.rate_hz} Hz, its header says {rate_hz} Hz"
+        if header.is_valid:
+            return "" if header.end == num_samples else f"holds {header.end:,} samples, its header says {num_samples:,}"
+    return ""
