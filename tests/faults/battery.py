@@ -152,11 +152,15 @@ def rows_of(work: Path, name: str) -> list[Row]:
 TITLE = """# The fault battery
 
 Made by `tests/faults/run.sh --out FILE`. A control is the same trial on a build that is broken on purpose, and has to
-fail. Flipped bits keep a file's size and times, as a rotting disk does: models, checkpoints and soft labels are
-refused when they are used; features, which are Kaldi's archives, by `--verify`. A file that was written to has other
-times, and is noticed at once. The calls that fail are open, read, write, close, fsync, truncate, rename, remove, mkdir of
-a command's own process, on the recipe and the corpus, with `--nj 1`; mapped reads (weights, soft labels) are not among
-them. ENOSPC and kill meet each step twice: when nothing is made yet, and when it is made again over old outputs.
+fail.
+
+Flipped bits keep a file's size and times, as a rotting disk does: models, checkpoints and soft labels are refused when
+they are used; features, which are Kaldi's archives, by `--verify`. A file that was written to has other times, and is
+noticed at once.
+
+The calls that fail are open, read, write, close, fsync, truncate, rename, remove and mkdir of a command's own process,
+on the recipe and the corpus, with `--nj 1`; mapped reads (weights, soft labels) are not among them. ENOSPC and kill
+meet each step twice: when nothing is made yet, and when it is made again over old outputs.
 """
 
 
