@@ -14,7 +14,7 @@ from utils.data_dir.audio import read_audio
 from utils.data_dir.data_dir import Utterance
 from utils.jobs.errors import DataError
 
-FULL_SCALE = 0.999
+FULL_SCALE = 0.98  # which mu-law and A-law end at
 CLIPPED_SHARE = 0.001  # of the samples, at full scale
 
 

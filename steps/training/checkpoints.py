@@ -50,8 +50,8 @@ class Checkpoints:
             return load_tensors(files[-1])
         except StaleError as e:
             text = str(e).split("; run ")[0]
-            other = f"delete it to go on from {files[-2].name}, or" if len(files) > 1 else ""
-            raise StaleError(f"{text}; {other} train anew with --force") from None
+            other = f"delete it to go on from {files[-2].name}, or " if len(files) > 1 else ""
+            raise StaleError(f"{text}; {other}train anew with --force") from None
 
     def belong_to(self, identity: dict) -> bool:
         """Whether the newest state was saved by the run of this identity. Raises: StaleError as `latest` does."""

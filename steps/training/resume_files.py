@@ -10,5 +10,5 @@ def resume_file(folder: Path, update: int) -> Path:
 
 def resume_files(folder: Path) -> dict[int, Path]:
     """The states that are there, by update, the oldest first."""
-    found = {int(path.stem.split("-")[1]): path for path in folder.glob("resume-*.safetensors")}
-    return dict(sorted(found.items()))
+    numbered = {path.stem.removeprefix("resume-"): path for path in folder.glob("resume-*.safetensors")}
+    return dict(sorted((int(number), path) for number, path in numbered.items() if number.isdecimal()))

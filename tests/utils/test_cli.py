@@ -43,6 +43,14 @@ def test_each_kind_of_error_is_one_line_and_a_status(tmp_path, body, status, sai
     assert said in error_of(run_body(tmp_path, body), status)
 
 
+def test_a_refusal_for_a_fault_of_the_machine_is_the_machines(tmp_path):
+    body = """try:
+        raise OSError(errno.EIO, 'Input/output error', 'f')
+    except OSError:
+        raise errors.DataError('make f anew') from None"""
+    assert error_of(run_body(tmp_path, body), 5) == "f: Input/output error"
+
+
 def test_a_bug_shows_its_traceback_and_ends_with_1(tmp_path):
     result = run_body(tmp_path, "1 / 0")
     assert_status(result, 1)
