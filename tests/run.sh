@@ -22,6 +22,10 @@ cd "$root"
 retort_requirements=tests/requirements.txt
 source utils/path.sh
 
+if ! command -v cc gcc clang >/dev/null; then # the faults of the disk are made in C
+  python3 -m pip install --quiet --disable-pip-version-check ziglang
+fi
+
 has_target=false # whether an argument names tests
 for argument in "$@"; do
   if [[ -e ${argument%%::*} ]]; then has_target=true; fi
