@@ -1,6 +1,5 @@
 """A data directory under examination: its tables with their lines, its recordings, and the faults of its formats."""
 
-import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from utils.data_dir.audio import AudioInfo, audio_info, check_mono
 from utils.data_dir.data_dir import FEATS_TABLES, SPK_TABLES, UTT_TABLES
 from utils.data_dir.tables import Fault, Table, fix_command, scan_table
+from utils.data_dir.values import to_segment, to_speed
 from utils.jobs.errors import DataError
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
@@ -45,9 +45,8 @@ class Checked:
             for place, rec_id, _ in self.rows("wav.scp"):
                 yield place, rec_id, rec_id, 0.0, None
         for place, utt_id, value in self.rows("segments"):
-            if is_segment(value):
-                rec_id, start_s, end_s = value.split(" ")
-                yield place, utt_id, rec_id, float(start_s), float(end_s)
+            if segment := to_segment(value):
+                yield place, utt_id, *segment
 
     def utterances_of(self, rec_id: str) -> tuple[str, ...]:
         """The utterances that lie in a recording."""
@@ -57,7 +56,7 @@ class Checked:
 
     def speed(self, utt_id: str) -> float:
         """The factor of utt2speed; 1 where it is not there or wrong."""
-        return to_number(self.tables.get("utt2speed", {}).get(utt_id, "1")) or 1.0
+        return to_speed(self.tables.get("utt2speed", {}).get(utt_id, "1")) or 1.0
 
     @cached_property
     def audio(self) -> dict[str, AudioInfo | DataError]:
@@ -84,22 +83,6 @@ class Checked:
 def unusable(checked: Checked, place: str, utt_id: str, text: str, advice: str = "correct it") -> Fault:
     """A fault of one utterance, which can be corrected by hand or dropped."""
     return Fault(place, text, f"{advice}, or {fix_command(checked.path, '--drop-unusable')}", (utt_id,))
-
-
-def is_segment(value: str) -> bool:
-    """Whether a value of segments is `<recording> <start s> <end s>`."""
-    fields = value.split(" ")
-    times = [to_number(text, zero=True) for text in fields[1:]]
-    return len(fields) == 3 and None not in times and times[0] < times[1]
-
-
-def to_number(text: str, zero: bool = False) -> float | None:
-    """A finite number above 0, or at least 0; None for anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if (0 <= value if zero else 0 < value) and math.isfinite(value) else None
 
 
 def scan(path: Path, has_text: bool = True, has_feats: bool = True) -> tuple[dict[str, Table], list[Fault]]:

@@ -1,17 +1,18 @@
 """A data directory in memory: which utterances it holds, where their audio is, what is said."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.data_dir.tables import read_table, write_table
-from utils.jobs.errors import DataError
+from utils.data_dir.tables import fix_command, read_table, write_table
+from utils.data_dir.values import SPEED_RANGE, to_segment, to_speed
+from utils.jobs.errors import DataError, UsageError
 
 # Tables keyed by utterance, and by recording or speaker, that the tools keep consistent.
 UTT_TABLES = ("text", "utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "feats.scp", "segments")
 SPK_TABLES = ("spk2gender",)
 FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
 OPTIONAL = ("utt2speed", "utt2uniq", *FEATS_TABLES)  # may lack utterances
+NEEDED = ("wav.scp", "utt2spk")
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,29 @@ class DataDir:
 
     @classmethod
     def read(cls, path: Path, *names: str) -> "DataDir":
-        """Reads all known tables that exist, or only `names`, which must exist."""
+        """Reads all known tables that exist, or only `names`, which must exist.
+
+        Raises: DataError for a malformed table, and without `names` for one that is needed and missing, for an empty
+        one, and for an utterance without a speaker or without audio.
+        """
         if not path.is_dir():
             raise DataError(f"{path}: not a data directory; run stage 1")
-        known = names or [n for n in ("wav.scp", *UTT_TABLES, *SPK_TABLES) if (path / n).is_file()]
-        return cls(path, {name: read_table(path / name, has_value=name != "text") for name in known})
+        known = names or dict.fromkeys((*NEEDED, *(n for n in (*UTT_TABLES, *SPK_TABLES) if (path / n).exists())))
+        found = cls(path, {name: read_table(path / name, has_value=name != "text") for name in known})
+        if not names:
+            found._check()
+        return found
+
+    def _check(self) -> None:
+        for name, rows in self.tables.items():
+            if not rows:
+                raise DataError(f"{self.path / name}: empty; write it anew, or delete it where it is not needed")
+        home = "segments" if "segments" in self.tables else "wav.scp"
+        for name, other in ((home, "utt2spk"), ("utt2spk", home)):
+            for utt_id in self.tables[name]:
+                if utt_id not in self.tables[other]:
+                    text = f"utterance '{utt_id}' is not in {other}; {fix_command(self.path)}"
+                    raise DataError(f"{self.path / name}:{self.tables[name].line_of[utt_id]}: {text}")
 
     @property
     def utt2spk(self) -> dict[str, str]:
@@ -54,32 +73,29 @@ class DataDir:
         return list(self.tables.get("segments") or self.tables.get("utt2spk") or self.tables["wav.scp"])
 
     def utterances(self) -> list[Utterance]:
-        """Where each utterance's samples are. Raises: DataError when an utterance names no recording."""
+        """Where each utterance's samples are. Raises: DataError for an unknown recording or an impossible speed."""
         speeds, recordings = self.tables.get("utt2speed", {}), self.tables["wav.scp"]
         found = []
         for utt_id in self.utt_ids:
             rec_id, start_s, end_s = self._place(utt_id)
             if rec_id not in recordings:
                 raise DataError(f"{self.path}/wav.scp: no recording '{rec_id}' for utterance '{utt_id}'")
-            try:
-                speed = float(speeds.get(utt_id, 1.0))
-            except ValueError:
-                text = f"utterance '{utt_id}': '{speeds[utt_id]}' is not a factor"
-                raise DataError(f"{self.path}/utt2speed: {text}") from None
+            speed = to_speed(speeds.get(utt_id, "1"))
+            if speed is None:
+                text = f"utterance '{utt_id}': '{speeds[utt_id]}' is not {SPEED_RANGE}"
+                raise DataError(f"{self.path}/utt2speed: {text}")
             found.append(Utterance(utt_id, rec_id, recordings[rec_id], start_s, end_s, speed))
         return found
 
     def _place(self, utt_id: str) -> tuple[str, float, float | None]:
-        if "segments" in self.tables:
-            try:
-                rec_id, start_s, end_s = self.tables["segments"][utt_id].split(" ")
-                if not 0 <= float(start_s) < float(end_s) < math.inf:
-                    raise ValueError
-            except (ValueError, KeyError):
-                text = f"'{self.tables['segments'].get(utt_id)}' is not '<recording> <start s> <end s>'"
-                raise DataError(f"{self.path}/segments: utterance '{utt_id}': {text}") from None
-            return rec_id, float(start_s), float(end_s)
-        return utt_id, 0.0, None
+        if "segments" not in self.tables:
+            return utt_id, 0.0, None
+        value = self.tables["segments"][utt_id]
+        place = to_segment(value)
+        if place is None:
+            text = f"utterance '{utt_id}': '{value}' is not '<recording> <start s> <end s>'"
+            raise DataError(f"{self.path}/segments: {text}")
+        return place
 
     def select(self, utt_ids: set[str]) -> "DataDir":
         """The same directory with only these utterances, and only the recordings and speakers they need."""
@@ -102,7 +118,10 @@ class DataDir:
 
         A table that may lack utterances, and has none, is left out.
         """
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(f"{path}: a file has this name, or one above it") from None
         for name in ("wav.scp", *UTT_TABLES, *SPK_TABLES):
             rows = self.tables.get(name)
             if rows or (rows is not None and name not in OPTIONAL):

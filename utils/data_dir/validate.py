@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from utils.data_dir.audio import TOLERANCE_S, AudioInfo
-from utils.data_dir.checked import REQUIRED, Checked, is_segment, scan, to_number, unusable
+from utils.data_dir.checked import REQUIRED, Checked, scan, unusable
 from utils.data_dir.data_dir import OPTIONAL, UTT_TABLES, spk2utt
 from utils.data_dir.repeated_audio import repeated_audio
 from utils.data_dir.tables import Fault, Table, fix_command
+from utils.data_dir.values import SPEED_RANGE, to_number, to_segment, to_speed
 from utils.jobs.errors import DataError
 
 ONE_WORD = ("utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "spk2gender")
@@ -31,16 +32,17 @@ def columns(checked: Checked) -> Iterator[Fault]:
                 fault = unusable(checked, place, key, text)
                 yield fault if name != "spk2gender" else Fault(place, text, "correct it")
     for place, utt_id, value in checked.rows("segments"):
-        if not is_segment(value):
+        if to_segment(value) is None:
             text = f"utterance '{utt_id}': '{value}' is not '<recording> <start s> <end s>'"
             yield unusable(checked, place, utt_id, text)
 
 
 def values(checked: Checked) -> Iterator[Fault]:
     """Numbers and codes that are none."""
-    for name, kind in (("utt2speed", "a factor above 0"), ("utt2dur", "a number of seconds above 0")):
+    kinds = (("utt2speed", to_speed, SPEED_RANGE), ("utt2dur", to_number, "a number of seconds above 0"))
+    for name, parse, kind in kinds:
         for place, utt_id, value in checked.rows(name):
-            if to_number(value) is None:
+            if parse(value) is None:
                 yield unusable(checked, place, utt_id, f"utterance '{utt_id}': '{value}' is not {kind}")
     for place, utt_id, value in checked.rows("utt2num_frames"):
         if not (value.isascii() and value.isdigit()):
