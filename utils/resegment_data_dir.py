@@ -3,14 +3,16 @@
     python3 -m utils.resegment_data_dir --text text_of_parts data/long parts data/short
 
 Each line of the list is `<new id> <utterance> <start s> <end s>`, in seconds from the utterance's start. Speakers are
-kept; transcripts belong to whole utterances, so that those of the parts must be given, or are left out.
+kept, and a new id begins with its speaker; transcripts belong to whole utterances, so that those of the parts must be
+given, or are left out.
 """
 
 from pathlib import Path
 
-from utils.data_dir.checked import is_segment
-from utils.data_dir.data_dir import SPK_TABLES, DataDir
-from utils.data_dir.tables import read_table
+from utils.data_dir.audio import TOLERANCE_S, audio_info
+from utils.data_dir.data_dir import SPK_TABLES, DataDir, Utterance
+from utils.data_dir.tables import Table, read_table
+from utils.data_dir.values import to_segment
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, UsageError
@@ -21,28 +23,52 @@ def seconds(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def resegment(source: DataDir, parts: dict[str, str], place: Path) -> DataDir:
-    """The parts as utterances. Raises: DataError for a part that is malformed, unknown, or outside its utterance."""
+def place_of(part: str, utterances: dict[str, Utterance], ends_s: dict[str, float]) -> tuple[str, str]:
+    """(utterance, value of segments) of a part `<utterance> <start s> <end s>`.
+
+    Args:
+        part: The part.
+        utterances: Those that it may lie in.
+        ends_s: Where recordings end that were looked at already, by path.
+
+    Raises: DataError for a part that is malformed, unknown, or outside its utterance.
+    """
+    times = to_segment(part)
+    if times is None:
+        raise DataError(f"'{part}' is not '<utterance> <start s> <end s>'")
+    utt_id, start_s, end_s = times
+    old = utterances.get(utt_id)
+    if old is None:
+        raise DataError(f"no utterance '{utt_id}' in the directory")
+    if old.speed != 1:
+        raise DataError(f"utterance '{utt_id}' is perturbed in speed; resegment it before that")
+    last_s = old.end_s
+    if last_s is None:
+        if old.path not in ends_s:
+            ends_s[old.path] = audio_info(old.path, old.rec_id).duration_s
+        last_s = ends_s[old.path]
+    if old.start_s + end_s > last_s + TOLERANCE_S:
+        raise DataError(f"ends at {end_s:g} s, utterance '{utt_id}' at {last_s - old.start_s:g} s")
+    value = f"{old.rec_id} {seconds(old.start_s + start_s)} {seconds(min(old.start_s + end_s, last_s))}"
+    if to_segment(value) is None:
+        raise DataError(f"'{part}' holds less than a microsecond of its utterance")
+    return utt_id, value
+
+
+def resegment(source: DataDir, parts: Table, file: Path) -> DataDir:
+    """The parts as utterances. Raises: DataError for a part that cannot be, with its line in `file`."""
     utterances = {u.utt_id: u for u in source.utterances()}
     tables: dict[str, dict[str, str]] = {"segments": {}, "utt2spk": {}}
-    for new_id, value in parts.items():
-        if not is_segment(value):
-            raise DataError(f"{place}: '{new_id} {value}' is not '<new id> <utterance> <start s> <end s>'")
-        utt_id, start_s, end_s = value.split(" ")
-        old = utterances.get(utt_id)
-        if old is None:
-            raise DataError(f"{place}: '{new_id}': no utterance '{utt_id}' in {source.path}")
-        if old.speed != 1:
-            raise DataError(
-                f"{place}: '{new_id}': utterance '{utt_id}' is perturbed in speed; resegment it before that"
-            )
-        start, end = old.start_s + float(start_s), old.start_s + float(end_s)
-        if old.end_s is not None and end > old.end_s + 0.005:
-            raise DataError(
-                f"{place}: '{new_id}' ends at {end_s} s, utterance '{utt_id}' at {old.end_s - old.start_s:g} s"
-            )
-        tables["segments"][new_id] = f"{old.rec_id} {seconds(start)} {seconds(end)}"
-        tables["utt2spk"][new_id] = source.utt2spk[utt_id]
+    ends_s: dict[str, float] = {}
+    for new_id, part in parts.items():
+        try:
+            utt_id, tables["segments"][new_id] = place_of(part, utterances, ends_s)
+            speaker = source.utt2spk[utt_id]
+            if not new_id.startswith(speaker):
+                raise DataError(f"the id does not begin with the speaker '{speaker}' of utterance '{utt_id}'")
+        except DataError as e:
+            raise DataError(f"{file}:{parts.line_of[new_id]}: '{new_id}': {e}") from None
+        tables["utt2spk"][new_id] = speaker
     kept = {name: source.tables[name] for name in ("wav.scp", *SPK_TABLES) if name in source.tables}
     return DataDir(source.path, kept | tables).select(set(tables["segments"]))
 
@@ -58,7 +84,10 @@ def main(argv: list[str]) -> None:
     if args.source.resolve() == args.target.resolve():
         raise UsageError("source and target are the same folder")
     source = DataDir.read(args.source)
-    part = resegment(source, read_table(args.parts), args.parts)
+    parts = read_table(args.parts)
+    if not parts:
+        raise DataError(f"{args.parts}: empty; write a line `<new id> <utterance> <start s> <end s>` for each part")
+    part = resegment(source, parts, args.parts)
     if args.text:
         text = read_table(args.text, has_value=False)
         missing = sorted(part.tables["segments"].keys() ^ text.keys())

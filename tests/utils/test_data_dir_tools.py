@@ -59,7 +59,7 @@ def test_a_perturbed_directory_is_valid_and_keeps_every_table(kind, request, tmp
 
 
 def test_speeds_multiply(segmented, tmp_path):
-    run_tool("perturb", "--speeds", "0.5", "--", segmented, tmp_path / "sp", cwd=tmp_path)
+    run_tool("perturb", "--speeds", "0.5", segmented, tmp_path / "sp", cwd=tmp_path)
     assert read_table(tmp_path / "sp" / "utt2speed")["sp0.5-a-2"] == "0.55"
 
 
@@ -71,16 +71,21 @@ def test_features_are_left_out_of_a_perturbed_directory(plain, tmp_path):
 
 def test_a_perturbed_utterance_has_features_of_another_length(plain, tmp_path):
     (tmp_path / "conf.toml").write_text("[features]\nsample_rate_hz = 8000\nnum_mel_bins = 40\n")
-    run_tool("perturb", "--speeds", "0.5", "1", "--", plain, tmp_path / "sp", cwd=tmp_path)
+    run_tool("perturb", "--speeds", "0.5,1", plain, tmp_path / "sp", cwd=tmp_path)
     assert_status(command("steps.make_feats", "--nj", 1, tmp_path / "sp", cwd=tmp_path), 0)
     frames = read_table(tmp_path / "sp" / "utt2num_frames")
     assert (frames["sp0.5-a-0"], frames["a-0"]) == ("100", "50")
     assert find_faults(tmp_path / "sp", has_text=True) == []
 
 
-@pytest.mark.parametrize("factors", [["0"], ["-1"], ["fast"], ["nan"], ["1", "1.0"]])
+@pytest.mark.parametrize("factors", ["0", "-1", "fast", "nan", "1,1.0", "1,,2", "11", "1_1", "\u0661"])
 def test_perturb_refuses(plain, tmp_path, factors):
-    error_of(command("utils.perturb_data_dir", "--speeds", *factors, "--", plain, tmp_path / "sp", cwd=tmp_path), 2)
+    error_of(command("utils.perturb_data_dir", f"--speeds={factors}", plain, tmp_path / "sp", cwd=tmp_path), 2)
+
+
+def test_speeds_stay_in_range(segmented, tmp_path):
+    result = command("utils.perturb_data_dir", "--speeds", "10", segmented, tmp_path / "sp", cwd=tmp_path)
+    assert "utterance 'a-2': 1.1 times 10 is not a factor from 0.1 to 10" in error_of(result, 3)
 
 
 def test_parts_lie_where_their_utterance_lies(segmented, tmp_path):
@@ -125,18 +130,41 @@ def test_a_directory_without_speakers_is_one_line(plain, tmp_path, tool):
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ("b-1x b-1 0 0.6", "'b-1x' ends at 0.6 s, utterance 'b-1' at 0.5 s"),
+        ("b-1x b-1 0 0.6", "'b-1x': ends at 0.6 s, utterance 'b-1' at 0.5 s"),
         ("b-1x q-1 0 0.2", "no utterance 'q-1'"),
-        ("b-1x b-1 0.2 0.1", "is not '<new id> <utterance> <start s> <end s>'"),
-        ("b-1x b-1 0", "is not '<new id> <utterance> <start s> <end s>'"),
+        ("b-1x b-1 0.2 0.1", "is not '<utterance> <start s> <end s>'"),
+        ("b-1x b-1 0", "is not '<utterance> <start s> <end s>'"),
+        ("b-1x b-1 0 \u0661", "is not '<utterance> <start s> <end s>'"),
+        ("b-1x b-1 0 0.0000001", "'b-1 0 0.0000001' holds less than a microsecond"),
+        ("x-1 b-1 0 0.2", "'x-1': the id does not begin with the speaker 'b' of utterance 'b-1'"),
         ("a-2x a-2 0 0.1", "utterance 'a-2' is perturbed in speed"),
     ],
 )
 def test_parts_that_cannot_be_are_refused(segmented, tmp_path, part, said):
     (tmp_path / "parts").write_text(f"{part}\n")
     result = command("utils.resegment_data_dir", segmented, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
-    assert said in error_of(result, 3)
+    assert said in (message := error_of(result, 3))
+    assert message.startswith(f"{tmp_path}/parts:1: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_part_behind_the_end_of_a_whole_recording_is_refused(plain, tmp_path):
+    (tmp_path / "parts").write_text("a-0x a-0 0 99\n")
+    result = command("utils.resegment_data_dir", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert "parts:1: 'a-0x': ends at 99 s, utterance 'a-0' at 0.5 s" in error_of(result, 3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_that_ends_a_little_late_ends_with_its_recording(plain, tmp_path):
+    (tmp_path / "parts").write_text("a-0x a-0 0.2 0.505\n")
+    run_tool("resegment", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert (tmp_path / "out" / "segments").read_text() == "a-0x a-0 0.2 0.5\n"
+
+
+def test_a_list_of_no_parts_is_refused(plain, tmp_path):
+    (tmp_path / "parts").write_text("")
+    result = command("utils.resegment_data_dir", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
+    assert "parts: empty" in error_of(result, 3)
 
 
 def test_a_description_counts_what_is_there(segmented, tmp_path):
