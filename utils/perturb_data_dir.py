@@ -1,6 +1,6 @@
 """A data directory -> one that holds each utterance at several speeds.
 
-    python3 -m utils.perturb_data_dir --speeds 0.9 1.0 1.1 data/train data/train_sp
+    python3 -m utils.perturb_data_dir --speeds 0.9,1,1.1 data/train data/train_sp
 
 No audio is copied: `utt2speed` says how fast an utterance is, and steps.make_feats makes it so. At another speed than
 1 an utterance and its speaker have ids of their own (`sp0.9-<id>`), and `utt2uniq` names the utterance it was.
@@ -10,20 +10,32 @@ import argparse
 from pathlib import Path
 
 from utils.data_dir.data_dir import FEATS_TABLES, DataDir
+from utils.data_dir.values import SPEED_RANGE, to_speed
 from utils.jobs import log
-from utils.jobs.cli import Parser, run
-from utils.jobs.errors import UsageError
+from utils.jobs.cli import Parser, names, run
+from utils.jobs.errors import DataError, UsageError
 
 
-def speed(text: str) -> str:
-    """A factor between 0.1 and 10, for argparse."""
-    try:
-        is_valid = 0.1 <= float(text) <= 10
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a factor from 0.1 to 10")
-    return f"{float(text):g}"
+def speeds(text: str) -> list[str]:
+    """Factors with commas between them, for argparse."""
+    factors = []
+    for part in names(text):
+        factor = to_speed(part)
+        if factor is None:
+            raise argparse.ArgumentTypeError(f"'{part}' is not {SPEED_RANGE}")
+        factors.append(f"{factor:g}")
+    if len(set(factors)) < len(factors):
+        raise argparse.ArgumentTypeError(f"'{text}' names a factor twice")
+    return factors
+
+
+def product(source: DataDir, utt_id: str, before: float, factor: str) -> str:
+    """The speed of an utterance at one more factor. Raises: DataError when it is out of range."""
+    speed = f"{before * float(factor):g}"
+    if to_speed(speed) is None:
+        text = f"utterance '{utt_id}': {before:g} times {factor} is not {SPEED_RANGE}"
+        raise DataError(f"{source.path}/utt2speed: {text}")
+    return speed
 
 
 def at_speed(source: DataDir, factor: str) -> DataDir:
@@ -32,8 +44,8 @@ def at_speed(source: DataDir, factor: str) -> DataDir:
     tables = {
         name: rows for name, rows in source.tables.items() if name not in FEATS_TABLES
     }  # not true at another speed
-    speeds, origins = source.tables.get("utt2speed", {}), source.tables.get("utt2uniq", {})
-    tables["utt2speed"] = {u: f"{float(factor) * float(speeds.get(u, 1)):g}" for u in source.utt_ids}
+    origins = source.tables.get("utt2uniq", {})
+    tables["utt2speed"] = {u.utt_id: product(source, u.utt_id, u.speed, factor) for u in source.utterances()}
     tables["utt2uniq"] = {u: origins.get(u, u) for u in source.utt_ids}
     keeps_keys = ("wav.scp",) if "segments" in tables else ()
     renamed = {
@@ -55,14 +67,12 @@ def perturb(source: DataDir, factors: list[str]) -> DataDir:
 def main(argv: list[str]) -> None:
     """Writes a data directory at several speeds."""
     parser = Parser(__doc__)
-    parser.add_argument("--speeds", type=speed, nargs="+", default=["0.9", "1", "1.1"], metavar="FACTOR")
+    parser.add_argument("--speeds", type=speeds, default=["0.9", "1", "1.1"], metavar="FACTOR,FACTOR")
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     args = parser.parse_args(argv)
     if args.source.resolve() == args.target.resolve():
         raise UsageError("source and target are the same folder")
-    if len(set(args.speeds)) < len(args.speeds):
-        raise UsageError("--speeds: the same factor twice")
     source = DataDir.read(args.source)
     whole = perturb(source, args.speeds)
     whole.write(args.target)

@@ -1,7 +1,7 @@
 """A data directory -> one with fewer utterances.
 
 python3 -m utils.subset_data_dir --first 100 data/train data/train_100
-python3 -m utils.subset_data_dir --speakers lucas theo data/train data/train_two
+python3 -m utils.subset_data_dir --speakers lucas,theo data/train data/train_two
 python3 -m utils.subset_data_dir --utt-list ids.txt data/train data/train_listed
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_lines
 from utils.jobs import log
-from utils.jobs.cli import Parser, positive, run
+from utils.jobs.cli import Parser, names, positive, run
 from utils.jobs.errors import DataError, UsageError
 
 
@@ -20,6 +20,8 @@ def chosen(source: DataDir, args: object) -> set[str]:
     if args.first:
         return set(utt_ids[: args.first])
     wanted = set(args.speakers or [line.split(" ", 1)[0] for line in read_lines(args.utt_list)])
+    if not wanted:
+        raise DataError(f"{args.utt_list}: empty; write an utterance id on each line")
     present = set(utt2spk.values()) if args.speakers else set(utt_ids)
     unknown = sorted(wanted - present)
     if unknown:
@@ -32,7 +34,7 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--first", type=positive, help="this many utterances, in sorted order")
-    how.add_argument("--speakers", nargs="+", help="all utterances of these speakers")
+    how.add_argument("--speakers", type=names, metavar="SPEAKER,SPEAKER", help="all utterances of these speakers")
     how.add_argument("--utt-list", type=Path, help="a file with one utterance id at the start of each line")
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)

@@ -75,7 +75,7 @@ def test_fix_keeps_a_table_for_some_of_the_utterances(data_dir):
     ("options", "kept"),
     [
         (("--first", 2), "a-1 one\na-2 two\n"),
-        (("--speakers", "b", "--"), "b-1 three two\n"),
+        (("--speakers", "b"), "b-1 three two\n"),
         (("--utt-list", "list"), "a-2 two\n"),
     ],
 )
@@ -90,8 +90,10 @@ def test_subset_keeps_the_chosen_utterances(data_dir, tmp_path, options, kept):
 @pytest.mark.parametrize(
     ("options", "target", "status", "said"),
     [
-        (("--speakers", "q", "--"), "part", 3, "has no 'q' (1 of 1 names are unknown)"),
+        (("--speakers", "q"), "part", 3, "has no 'q' (1 of 1 names are unknown)"),
         (("--utt-list", "none"), "part", 3, "none: missing"),
+        (("--utt-list", "/dev/null"), "part", 3, "/dev/null: empty"),
+        (("--speakers", "a,,b"), "part", 2, "'a,,b' is not a list such as a,b"),
         (("--first", 0), "part", 2, "'0' is not a number above 0"),
         ((), "part", 2, "one of the arguments --first --speakers --utt-list is required"),
         (("--first", 1), "train", 2, "source and target are the same folder"),

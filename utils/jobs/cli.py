@@ -61,6 +61,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def names(text: str) -> list[str]:
+    """Names with commas between them, for argparse: an option of several words would swallow what follows it."""
+    found = text.split(",")
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list such as a,b")
+    return found
+
+
 def _prog() -> str:
     return Path(sys.argv[0]).stem
 
