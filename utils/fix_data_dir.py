@@ -7,8 +7,8 @@
 Repairs order, line ends, spaces, UTF-16, characters that cannot be seen, Unicode forms, repeated lines and spk2utt,
 and drops utterances that are not in every file. Two lines that say different things of one utterance are left for a
 person to choose, or to --keep first. With --drop-unusable it also drops the utterances that the validator refuses:
-audio that cannot be read or comes twice, segments outside their recording, empty transcripts and the like. What is
-dropped is listed.
+audio that cannot be read or comes twice, segments outside their recording, empty transcripts and the like, and lines
+without a value. What is dropped is listed.
 """
 
 import codecs
@@ -16,8 +16,8 @@ import shutil
 import unicodedata
 from pathlib import Path
 
-from utils.data_dir.data_dir import SPK_TABLES, UTT_TABLES, DataDir
-from utils.data_dir.tables import PATH_TABLES, is_invisible, read_text_file
+from utils.data_dir.data_dir import DataDir, table_names
+from utils.data_dir.tables import PATH_TABLES, is_seen, read_text_file, repaired
 from utils.data_dir.validate import find_faults
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -26,29 +26,25 @@ from utils.jobs.errors import DataError
 MAX_ROUNDS = 5  # dropping one utterance can make another's fault seen
 
 
-def visible(text: str) -> str:
-    """The text without the characters that cannot be seen, spaces excepted."""
-    return "".join(c for c in text if c.isspace() or not is_invisible(c))
-
-
 def read_text_of_any_kind(path: Path) -> str:
     """The content of a text file in UTF-8, or in UTF-16 with its mark."""
-    data = path.read_bytes()
+    data = path.read_bytes() if path.is_file() else b""
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return data.decode("utf-16", errors="replace")
     return read_text_file(path)
 
 
-def read_leniently(path: Path, keeps_first: bool) -> dict[str, str]:
+def read_leniently(path: Path, keeps_first: bool, drops_empty: bool) -> dict[str, str]:
     """The rows of a table whose lines are out of order, repeated or badly spaced."""
     rows: dict[str, str] = {}
     for number, line in enumerate(read_text_of_any_kind(path).replace("\r", "\n").split("\n"), start=1):
-        key, value = (*line.split(None, 1), "", "")[:2]
-        key = visible(key)
-        value = value.strip() if path.name in PATH_TABLES else " ".join(visible(value).split())
-        if path.name == "text":
-            value = unicodedata.normalize("NFC", value)
+        key, value = repaired(line, path.name in PATH_TABLES)
         if not key:
+            continue
+        if path.name == "text":
+            value = unicodedata.normalize("NFC", value) if is_seen(value) else ""
+        elif drops_empty and not value:
+            log.info(f"{path}:{number}: dropped '{key}', which has no value")
             continue
         if rows.setdefault(key, value) != value:
             if not keeps_first:
@@ -108,10 +104,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     data_dir = args.data_dir
-    names = [n for n in ("wav.scp", *UTT_TABLES, *SPK_TABLES) if (data_dir / n).is_file()]
+    names = table_names(data_dir)
     if "wav.scp" not in names or "utt2spk" not in names:
         raise DataError(f"{data_dir}: wav.scp and utt2spk must be there")
-    whole = DataDir(data_dir, {name: read_leniently(data_dir / name, args.keep == "first") for name in names})
+    keeps_first, drops_empty = args.keep == "first", args.drop_unusable
+    whole = DataDir(data_dir, {name: read_leniently(data_dir / name, keeps_first, drops_empty) for name in names})
     part = make_consistent(whole)
     kept = back_up(data_dir, [*names, *(["spk2utt"] if (data_dir / "spk2utt").is_file() else [])])
     try:

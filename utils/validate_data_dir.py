@@ -11,7 +11,7 @@ changed since.
 import os
 from pathlib import Path
 
-from utils.data_dir.data_dir import FEATS_TABLES, recording_files
+from utils.data_dir.data_dir import FEATS_TABLES, recording_files, table_names
 from utils.data_dir.tables import read_table
 from utils.data_dir.validate import find_faults
 from utils.jobs import log
@@ -19,7 +19,7 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError
 from utils.jobs.job import Job
 
-FORMAT = 2
+FORMAT = 3
 MAX_SHOWN = 20
 OF_AUDIO = ("wav.scp", "segments", "utt2speed")
 
@@ -75,8 +75,9 @@ def main(argv: list[str]) -> None:
         return
     manifest = args.data_dir / "validate.manifest.json"
     names = ("no_text", "no_feats", "allow_empty_text", "any_rate")
-    feats = () if args.no_feats else FEATS_TABLES
-    inputs = list(inputs_of(args.data_dir, (*OF_AUDIO, "utt2spk", "spk2utt", "text", "utt2uniq", "spk2gender", *feats)))
+    unused = FEATS_TABLES if args.no_feats else ()
+    tables = [name for name in (*table_names(args.data_dir), "spk2utt") if name not in unused]
+    inputs = list(inputs_of(args.data_dir, tuple(dict.fromkeys(("wav.scp", *tables)))))
     inputs += [path for folder in args.apart_from for path in inputs_of(folder, OF_AUDIO)]
     settings = {name: getattr(args, name) for name in names}
     job = Job("validate_data_dir", FORMAT, manifest, tuple(dict.fromkeys(inputs)), settings)

@@ -78,6 +78,12 @@ def whole(name: str, do: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes(do((folder / name).read_bytes()))
 
 
+def rename(old: str, new: str) -> Callable[[Path], None]:
+    """`old` becomes `new` in all tables of ids."""
+    names = ("wav.scp", "segments", "text", "utt2spk", "spk2utt")
+    return lambda folder: [whole(n, lambda x: x.replace(old.encode(), new.encode()))(folder) for n in names]
+
+
 def audio(do: Callable[[Path], object]) -> Callable[[Path], None]:
     """A change of the recording r1."""
     return lambda folder: do(folder / "wav" / "r1.wav")
@@ -137,6 +143,11 @@ FAULTS = {
         "the id 'a/../../x' would climb",
         None,
     ),
+    "id of two dots": Fault(rename("a-1", ".."), "text:1: the id '..' would climb", DROP, 3),
+    "recording that climbs": Fault(rename("r1 ", "../r1 "), "wav.scp:1: the id '../r1' would climb", None),
+    "upper case": Fault(
+        rename("b-1", "B-1"), "utt2spk:3: utterance 'B-1' does not begin with its speaker 'b'", DROP, 3
+    ),
     # characters
     "CR in text": Fault(whole("text", lambda x: x.replace(b"\n", b"\r\n")), "text:1: column 8 holds U+000D"),
     "CR in wav.scp": Fault(whole("wav.scp", lambda x: x.replace(b"\n", b"\r\n")), "wav.scp:1: column"),
@@ -162,12 +173,27 @@ FAULTS = {
     "tab after the id": Fault(edit("text", "a-2 two", "a-2\ttwo"), "text:2: column 4 holds U+0009"),
     "double space": Fault(edit("text", "three two", "three  two"), "text:3: not of the form"),
     "space at the end": Fault(edit("text", "three two", "three two "), "text:3: not of the form"),
+    **{
+        f"U+{number:04X} in text": Fault(
+            edit("text", "three two", f"three{chr(number)} two"), f"text:3: column 10 holds U+{number:04X}"
+        )
+        for number in (0x180E, 0x61C, 0x2062, 0xE0041, 0x3164, 0x2800, 0xFFFE)
+    },
+    "blank letter for a space": Fault(edit("text", "three two", "three\u3164two"), "text:3: column 10 holds U+3164"),
+    "mark in an id": Fault(edit("text", "a-1", "a\u2062-1"), "text:1: column 2 holds U+2062"),
+    "transcript of a joiner": Fault(
+        edit("text", "a-2 two", "a-2 \u200d"), "text:2: utterance 'a-2' has a transcript that cannot be seen", DROP, 3
+    ),
+    "id of a joiner": Fault(edit("text", "a-1", "\u200d"), "text:1: the id '\\u200d' cannot be seen", (), 3),
     "accents apart": Fault(edit("text", "café", "cafe\u0301"), "text:4: utterance 'b-2': letters and accents"),
     # lines and files
     "blank line": Fault(edit("text", "a-2", "\na-2"), "text:2: a blank line"),
     "no final newline": Fault(whole("text", lambda x: x[:-1]), "text:4: no newline at the end"),
     "empty text": Fault(add("text", ""), "text: empty", None),
     "empty segments": Fault(add("segments", ""), "segments: empty", None),
+    "segments of blank lines": Fault(add("segments", "\n\n"), "segments: empty", None),
+    "spk2utt of blank lines": Fault(add("spk2utt", "\n"), "spk2utt: empty"),
+    "empty utt2speed": Fault(add("utt2speed", ""), "utt2speed: empty"),
     "no text": Fault(lambda d: (d / "text").unlink(), "text: missing", None),
     "no wav.scp": Fault(lambda d: (d / "wav.scp").unlink(), "wav.scp: missing", None),
     "no utt2spk": Fault(lambda d: (d / "utt2spk").unlink(), "utt2spk: missing", None),
@@ -196,7 +222,8 @@ FAULTS = {
         3,
     ),
     # columns and values
-    "no speaker": Fault(edit("utt2spk", "a-2 a\n", "a-2\n"), "utt2spk:2: 'a-2' has no value", None),
+    "no speaker": Fault(edit("utt2spk", "a-2 a\n", "a-2\n"), "utt2spk:2: 'a-2' has no value", DROP, 3),
+    "speed without a value": Fault(edit("utt2speed", "a-2 1.1", "a-2 "), "utt2speed:1: 'a-2' has no value", DROP),
     "two speakers": Fault(
         lambda d: [edit("utt2spk", "a-2 a\n", "a-2 a b\n")(d), add("spk2utt", "a a-1\na b a-2\nb b-1 b-2\n")(d)],
         "utt2spk:2: 'a-2' has 2 values, not one",
@@ -221,6 +248,12 @@ FAULTS = {
     ),
     "speed of no number": Fault(edit("utt2speed", "1.1", "fast"), "utt2speed:1: utterance 'a-2': 'fast'", DROP, 3),
     "speed of 0": Fault(edit("utt2speed", "1.1", "0"), "utt2speed:1: utterance 'a-2': '0'", DROP, 3),
+    "speed of 1e9": Fault(edit("utt2speed", "1.1", "1e9"), "utt2speed:1: utterance 'a-2': '1e9'", DROP, 3),
+    "speed of 0.0001": Fault(edit("utt2speed", "1.1", "0.0001"), "'0.0001' is not a factor from 0.1 to 10", DROP, 3),
+    "speed with a line below": Fault(edit("utt2speed", "1.1", "1_1"), "utt2speed:1: utterance 'a-2': '1_1'", DROP, 3),
+    "Arabic digits": Fault(edit("segments", "r2 0 0.5", "r2 0 \u0661"), "segments:3: utterance 'b-1'", DROP, 3),
+    "language of nobody": Fault(add("utt2lang", "a-1 pt\nq-1 pt\n"), "utt2lang:2: utterance 'q-1' is not in utt2spk"),
+    "age of nobody": Fault(add("spk2age", "a 30\nq 30\n"), "spk2age:2: speaker 'q' is not in utt2spk"),
     "unknown gender": Fault(edit("spk2gender", "b m", "b x"), "spk2gender:2: speaker 'b': 'x'", None),
     "wrong duration": Fault(add("utt2dur", "a-1 0.5\na-2 0.6\n"), "utt2dur:2: utterance 'a-2' takes 0.45 s", DROP, 3),
     "duration of no number": Fault(add("utt2dur", "a-1 long\n"), "utt2dur:1: utterance 'a-1': 'long'", DROP, 3),
@@ -242,6 +275,7 @@ FAULTS = {
     ),
     # audio
     "pipe": Fault(edit("wav.scp", ".wav\n", ".wav |\n"), "wav.scp:1: recording 'r1' is a pipe", DROP, 2),
+    "pipe and spaces": Fault(edit("wav.scp", ".wav\n", ".wav |  \n"), "wav.scp:1: recording 'r1' is a pipe", DROP, 2),
     "relative path": Fault(
         whole("wav.scp", lambda x: b"r1 r1.wav\n" + x.split(b"\n", 1)[1]), "the relative path", DROP, 2
     ),
@@ -269,6 +303,14 @@ def write_odd_rate(folder: Path) -> Path:
     return folder
 
 
+def write_with(folder: Path, more: dict[str, str]) -> Path:
+    """The valid directory with more tables."""
+    write_valid(folder)
+    for name, content in more.items():
+        add(name, content)(folder)
+    return folder
+
+
 ODD = {
     "quotes in a path": lambda d: write_data_dir(d / "a b'\"($x)", {"a-1": "one"}),
     "accents in a path": lambda d: write_data_dir(d / "é日本", {"a-1": "one"}),
@@ -281,6 +323,11 @@ ODD = {
     "Thai": lambda d: write_data_dir(d / "x", {"a-1": "ภาษาไทย"}),
     "Korean": lambda d: write_data_dir(d / "x", {"a-1": "한국어"}),
     "an emoji": lambda d: write_data_dir(d / "x", {"a-1": "ok 😀"}),
+    "an emoji of several": lambda d: write_data_dir(d / "x", {"a-1": "ok 👩\u200d❤️\u200d👩"}),
+    "an end of a verse": lambda d: write_data_dir(d / "x", {"a-1": "بسم \u06dd١"}),
+    "an id with a joiner": lambda d: write_data_dir(d / "x", {"می\u200cخ-1": "one"}),
+    "a space that does not break at the end of a path": lambda d: write_data_dir(d / "x\u00a0", {"a-1": "one"}),
+    "tables of one's own": lambda d: write_with(d / "x", {"utt2lang": "a-1 pt\n", "spk2age": "b 30\n"}),
     "quotes in a transcript": lambda d: write_data_dir(d / "x", {"a-1": 'it\'s "so" $x `y`'}),
     "noise tags": lambda d: write_data_dir(d / "x", {"a-1": "[noise] <laughter> one"}),
     "digits and signs": lambda d: write_data_dir(d / "x", {"a-1": "50 % = 1/2 # no comment"}),

@@ -4,7 +4,12 @@ import pytest
 
 from tests.faults.directories import FAULTS, ODD, write_odd_rate, write_valid
 from tests.faults.validation import CURABLE, cure, faults_of, is_told, unnoticed_checks
-from tests.support import command, error_of, write_data_dir
+from tests.support import command, error_of, execute, write_data_dir
+
+FOR_A_PERSON = (
+    *("recording that climbs", "empty segments", "segments of blank lines", "empty text", "no text", "Latin-1"),
+    *("no wav.scp", "no utt2spk", "a folder for text", "unknown gender", "features that are not there"),
+)
 
 
 @pytest.fixture
@@ -24,6 +29,20 @@ def test_a_fault_is_told_with_its_place(folder, name):
 @pytest.mark.parametrize("name", CURABLE)
 def test_the_command_that_is_proposed_cures_the_fault(folder, name):
     assert cure(folder, name) == ""
+
+
+@pytest.mark.parametrize("name", FOR_A_PERSON)
+def test_no_command_is_proposed_where_none_helps(folder, name):
+    FAULTS[name].change(folder)
+    assert [text for text in faults_of(folder) if "fix_data_dir" in text] == []
+
+
+def test_the_command_for_latin_1_writes_the_file(folder):
+    before = (folder / "text").read_bytes()
+    FAULTS["Latin-1"].change(folder)
+    (fault,) = faults_of(folder)
+    assert execute(["bash", "-c", fault.split("run: ")[1]], folder).returncode == 0
+    assert (folder / "text").read_bytes() == before and faults_of(folder) == []
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from utils.data_dir.audio import AudioInfo, audio_info, check_mono
-from utils.data_dir.data_dir import FEATS_TABLES, SPK_TABLES, UTT_TABLES
-from utils.data_dir.tables import Fault, Table, fix_command, scan_table
+from utils.data_dir.data_dir import COMPLETE, FEATS_TABLES, table_names
+from utils.data_dir.tables import BLANK_LINE, Fault, Table, fix_command, scan_table
 from utils.data_dir.values import to_segment, to_speed
 from utils.jobs.errors import DataError
 
@@ -88,20 +88,23 @@ def unusable(checked: Checked, place: str, utt_id: str, text: str, advice: str =
 def scan(path: Path, has_text: bool = True, has_feats: bool = True) -> tuple[dict[str, Table], list[Fault]]:
     """The tables of a directory, and the faults of their format."""
     tables, faults = {}, []
-    for name in ("spk2utt", "wav.scp", *UTT_TABLES, *SPK_TABLES):
+    names = [*(["spk2utt"] if (path / "spk2utt").exists() else []), *table_names(path)]
+    for name in names:
         file = path / name
-        if (name in FEATS_TABLES and not has_feats) or not file.exists():
+        if name in FEATS_TABLES and not has_feats:
             continue
         try:
             tables[name], found = scan_table(file, has_value=name != "text")
         except DataError as e:
             faults.append(Fault(*str(e).split(": ", 1)))
             continue
+        if not tables[name] and all(fault.text == BLANK_LINE for fault in found):
+            remedy = "write it anew, or delete it where it is not needed" if name in COMPLETE else fix_command(path)
+            found = [Fault(str(file), "empty", remedy)]
+            del tables[name]
         faults += found
-        if not tables[name] and not found:
-            faults.append(Fault(str(file), "empty", "write it anew, or delete it where it is not needed"))
     for name in (*REQUIRED, "text") if has_text else REQUIRED:
-        if not (path / name).exists():
+        if name not in names:
             remedy = fix_command(path) if name == "spk2utt" else ""
             faults.append(Fault(str(path / name), "missing", remedy))
     return tables, faults

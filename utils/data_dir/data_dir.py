@@ -1,18 +1,48 @@
 """A data directory in memory: which utterances it holds, where their audio is, what is said."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.data_dir.tables import fix_command, read_table, write_table
 from utils.data_dir.values import SPEED_RANGE, to_segment, to_speed
+from utils.jobs import log
 from utils.jobs.errors import DataError, UsageError
 
 # Tables keyed by utterance, and by recording or speaker, that the tools keep consistent.
 UTT_TABLES = ("text", "utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "feats.scp", "segments")
 SPK_TABLES = ("spk2gender",)
 FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
-OPTIONAL = ("utt2speed", "utt2uniq", *FEATS_TABLES)  # may lack utterances
 NEEDED = ("wav.scp", "utt2spk")
+COMPLETE = ("wav.scp", "segments", "utt2spk", "text")  # may not lack utterances
+FURTHER = re.compile(r"(utt|spk)2\w+", re.ASCII)  # tables that are told by their prefix, such as utt2lang and spk2age
+OF_STAGES = re.compile(r"cmvn|(.*\.)?manifest\.json|\..*|spk2utt")
+
+
+def is_of_utterances(name: str) -> bool:
+    """Whether a table is keyed by utterance."""
+    return name in UTT_TABLES or name.startswith("utt2")
+
+
+def is_of_speakers(name: str) -> bool:
+    """Whether a table is keyed by speaker; spk2utt follows from utt2spk, and is none of them."""
+    return name.startswith("spk2") and name != "spk2utt"
+
+
+def table_names(path: Path) -> list[str]:
+    """The tables that a folder has and the tools keep consistent: the known ones, and those told by their prefix."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    known = [n for n in ("wav.scp", *UTT_TABLES, *SPK_TABLES) if path / n in files]
+    more = [f.name for f in files if FURTHER.fullmatch(f.name) and f.name not in (*known, "spk2utt") and f.is_file()]
+    return known + more
+
+
+def warn_of_files_left(path: Path) -> None:
+    """Names the files of a data directory that the tools do not know, and leave behind."""
+    known = table_names(path)
+    left = [f.name for f in sorted(path.iterdir()) if f.is_file() and not OF_STAGES.fullmatch(f.name)]
+    if left := [name for name in left if name not in known]:
+        log.warn(f"{path}: left behind, because their keys are not known: {', '.join(left)}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +73,7 @@ class DataDir:
         """
         if not path.is_dir():
             raise DataError(f"{path}: not a data directory; run stage 1")
-        known = names or dict.fromkeys((*NEEDED, *(n for n in (*UTT_TABLES, *SPK_TABLES) if (path / n).exists())))
+        known = names or dict.fromkeys((*NEEDED, *table_names(path)))
         found = cls(path, {name: read_table(path / name, has_value=name != "text") for name in known})
         if not names:
             found._check()
@@ -101,7 +131,7 @@ class DataDir:
         """The same directory with only these utterances, and only the recordings and speakers they need."""
         tables = {}
         for name, rows in self.tables.items():
-            if name in UTT_TABLES:
+            if is_of_utterances(name):
                 tables[name] = {key: value for key, value in rows.items() if key in utt_ids}
         places = tables.get("segments")
         recordings = utt_ids if places is None else {place.split(" ")[0] for place in places.values()}
@@ -109,7 +139,7 @@ class DataDir:
         for name, rows in self.tables.items():
             if name == "wav.scp":
                 tables[name] = {key: value for key, value in rows.items() if key in recordings}
-            if name in SPK_TABLES:
+            if is_of_speakers(name):
                 tables[name] = {key: value for key, value in rows.items() if key in speakers}
         return DataDir(self.path, tables)
 
@@ -117,14 +147,20 @@ class DataDir:
         """Writes all tables, and spk2utt made from utt2spk; takes away those that a directory there had besides.
 
         A table that may lack utterances, and has none, is left out.
+
+        Raises: UsageError where a file has the name of the folder, DataError where a folder has that of a table.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UsageError(f"{path}: a file has this name, or one above it") from None
-        for name in ("wav.scp", *UTT_TABLES, *SPK_TABLES):
+        names = dict.fromkeys((*self.tables, *table_names(path)))
+        for name in (*names, "spk2utt"):
+            if (path / name).is_dir():
+                raise DataError(f"{path / name}: not a file; take the folder away")
+        for name in names:
             rows = self.tables.get(name)
-            if rows or (rows is not None and name not in OPTIONAL):
+            if rows or (rows is not None and name in COMPLETE):
                 write_table(path / name, rows)
             else:
                 (path / name).unlink(missing_ok=True)

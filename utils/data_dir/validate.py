@@ -8,13 +8,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from utils.data_dir.audio import TOLERANCE_S, AudioInfo
 from utils.data_dir.checked import REQUIRED, Checked, scan, unusable
-from utils.data_dir.data_dir import OPTIONAL, UTT_TABLES, spk2utt
+from utils.data_dir.data_dir import COMPLETE, is_of_speakers, is_of_utterances, spk2utt
 from utils.data_dir.repeated_audio import repeated_audio
-from utils.data_dir.tables import Fault, Table, fix_command
+from utils.data_dir.tables import Fault, Table, fix_command, is_seen
 from utils.data_dir.values import SPEED_RANGE, to_number, to_segment, to_speed
 from utils.jobs.errors import DataError
 
@@ -53,23 +54,24 @@ def values(checked: Checked) -> Iterator[Fault]:
 
 
 def same_utterances(checked: Checked) -> Iterator[Fault]:
-    """Utterances that are in one table only. Those of features and speed may lack some."""
+    """Utterances and speakers that are in one table only. Most tables may lack some that utt2spk has."""
     reference, repair = checked.tables["utt2spk"], fix_command(checked.path)
     home = "segments" if "segments" in checked.tables else "wav.scp"
-    for name in dict.fromkeys((home, *UTT_TABLES)):
-        if name not in checked.tables or name == "utt2spk":
+    for name in checked.tables:
+        if name == "utt2spk" or not (name == home or is_of_utterances(name)):
             continue
         for place, utt_id, _ in checked.rows(name):
             if utt_id not in reference:
                 yield Fault(place, f"utterance '{utt_id}' is not in utt2spk", repair, (utt_id,))
-        if name not in OPTIONAL:
+        if name in COMPLETE:
             for place, utt_id, _ in checked.rows("utt2spk"):
                 if utt_id not in checked.tables[name]:
                     yield Fault(place, f"utterance '{utt_id}' is not in {name}", repair, (utt_id,))
     known = set(reference.values())
-    for place, speaker, _ in checked.rows("spk2gender"):
-        if speaker not in known:
-            yield Fault(place, f"speaker '{speaker}' is not in utt2spk", repair)
+    for name in filter(is_of_speakers, checked.tables):
+        for place, speaker, _ in checked.rows(name):
+            if speaker not in known:
+                yield Fault(place, f"speaker '{speaker}' is not in utt2spk", repair)
 
 
 def speakers(checked: Checked) -> Iterator[Fault]:
@@ -121,6 +123,9 @@ def transcripts(checked: Checked) -> Iterator[Fault]:
         if not text and not checked.allows_empty_text:
             advice = "write one, or allow it with --allow-empty-text"
             yield unusable(checked, place, utt_id, f"utterance '{utt_id}' has an empty transcript", advice)
+        if text and not is_seen(text):
+            fault = f"utterance '{utt_id}' has a transcript that cannot be seen: {ascii(text[:20])}"
+            yield unusable(checked, place, utt_id, fault)
         if unicodedata.normalize("NFC", text) != text:
             fault = f"utterance '{utt_id}': letters and accents are written apart (not Unicode's form NFC)"
             yield Fault(place, fault, fix_command(checked.path))
@@ -219,6 +224,15 @@ CHECKS = (
 )
 
 
+def in_one_command(path: Path, faults: list[Fault]) -> list[Fault]:
+    """The faults, whose commands have all options that one of them needs: one run repairs the directory."""
+    needed = [o for o in ("--keep first", "--drop-unusable") if any(fix_command(path, o) in f.remedy for f in faults)]
+    whole = fix_command(path, *needed)
+    for options in ([], ["--keep first"], ["--drop-unusable"]):
+        faults = [replace(fault, remedy=fault.remedy.replace(fix_command(path, *options), whole)) for fault in faults]
+    return faults
+
+
 def find_faults(path: Path, has_text: bool = False, has_feats: bool = True, **more: object) -> list[Fault]:
     """All faults of the data directory `path`.
 
@@ -231,7 +245,8 @@ def find_faults(path: Path, has_text: bool = False, has_feats: bool = True, **mo
     if not path.is_dir():
         return [Fault(str(path), "not a data directory")]
     tables, faults = scan(path, has_text, has_feats)
-    if all(name in tables for name in REQUIRED):
+    home = () if not (path / "segments").exists() else ("segments",)
+    if all(name in tables for name in (*REQUIRED, *home)):
         checked = Checked(path, tables, **more)
         faults += [fault for check in CHECKS for fault in check(checked)]
-    return faults
+    return in_one_command(path, faults)
