@@ -9,7 +9,7 @@ No audio is copied: `utt2speed` says how fast an utterance is, and steps.make_fe
 import argparse
 from pathlib import Path
 
-from utils.data_dir.data_dir import FEATS_TABLES, DataDir
+from utils.data_dir.data_dir import FEATS_TABLES, DataDir, warn_of_files_left
 from utils.data_dir.values import SPEED_RANGE, to_speed
 from utils.jobs import log
 from utils.jobs.cli import Parser, names, run
@@ -74,6 +74,7 @@ def main(argv: list[str]) -> None:
     if args.source.resolve() == args.target.resolve():
         raise UsageError("source and target are the same folder")
     source = DataDir.read(args.source)
+    warn_of_files_left(args.source)
     whole = perturb(source, args.speeds)
     whole.write(args.target)
     log.info(f"{args.target}: {len(whole.utt_ids):,} utterances, {len(source.utt_ids):,} at {len(args.speeds)} speeds")

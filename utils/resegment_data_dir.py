@@ -10,7 +10,7 @@ given, or are left out.
 from pathlib import Path
 
 from utils.data_dir.audio import TOLERANCE_S, audio_info
-from utils.data_dir.data_dir import SPK_TABLES, DataDir, Utterance
+from utils.data_dir.data_dir import DataDir, Utterance, is_of_speakers, warn_of_files_left
 from utils.data_dir.tables import Table, read_table
 from utils.data_dir.values import to_segment
 from utils.jobs import log
@@ -69,7 +69,7 @@ def resegment(source: DataDir, parts: Table, file: Path) -> DataDir:
         except DataError as e:
             raise DataError(f"{file}:{parts.line_of[new_id]}: '{new_id}': {e}") from None
         tables["utt2spk"][new_id] = speaker
-    kept = {name: source.tables[name] for name in ("wav.scp", *SPK_TABLES) if name in source.tables}
+    kept = {name: rows for name, rows in source.tables.items() if name == "wav.scp" or is_of_speakers(name)}
     return DataDir(source.path, kept | tables).select(set(tables["segments"]))
 
 
@@ -84,6 +84,7 @@ def main(argv: list[str]) -> None:
     if args.source.resolve() == args.target.resolve():
         raise UsageError("source and target are the same folder")
     source = DataDir.read(args.source)
+    warn_of_files_left(args.source)
     parts = read_table(args.parts)
     if not parts:
         raise DataError(f"{args.parts}: empty; write a line `<new id> <utterance> <start s> <end s>` for each part")
@@ -96,6 +97,8 @@ def main(argv: list[str]) -> None:
                 f"{args.text}: does not agree with {args.parts} about '{missing[0]}' and {len(missing) - 1} more"
             )
         part.tables["text"] = text
+    if left := sorted(source.tables.keys() - part.tables.keys()):
+        log.info(f"{args.source}: left out, because they tell of whole utterances: {', '.join(left)}")
     part.write(args.target)
     log.info(f"{args.target}: {len(part.utt_ids):,} utterances from {len(source.utt_ids):,}")
 

@@ -5,7 +5,7 @@ python3 -m utils.split_data_dir --every 5 data/all data/train data/test
 
 from pathlib import Path
 
-from utils.data_dir.data_dir import DataDir
+from utils.data_dir.data_dir import DataDir, warn_of_files_left
 from utils.jobs import log
 from utils.jobs.cli import Parser, positive, run
 from utils.jobs.errors import DataError, UsageError
@@ -33,6 +33,7 @@ def main(argv: list[str]) -> None:
     if len({path.resolve() for path in (args.source, args.rest, args.part)}) < 3:
         raise UsageError("source and parts must be different folders")
     source = DataDir.read(args.source)
+    warn_of_files_left(args.source)
     for path, part in zip((args.rest, args.part), split(source, args.every), strict=True):
         part.write(path)
         speakers = len(set(part.tables["utt2spk"].values()))

@@ -7,7 +7,7 @@ python3 -m utils.subset_data_dir --utt-list ids.txt data/train data/train_listed
 
 from pathlib import Path
 
-from utils.data_dir.data_dir import DataDir
+from utils.data_dir.data_dir import DataDir, warn_of_files_left
 from utils.data_dir.tables import read_lines
 from utils.jobs import log
 from utils.jobs.cli import Parser, names, positive, run
@@ -42,6 +42,7 @@ def main(argv: list[str]) -> None:
     if args.source.resolve() == args.target.resolve():
         raise UsageError("source and target are the same folder")
     source = DataDir.read(args.source)
+    warn_of_files_left(args.source)
     part = source.select(chosen(source, args))
     part.write(args.target)
     log.info(f"{args.target}: {len(part.utt_ids):,} of {len(source.utt_ids):,} utterances")

@@ -174,3 +174,118 @@ def test_a_description_counts_what_is_there(segmented, tmp_path):
     assert "5 words, 4 different, 0 transcripts empty" in said
     assert "  é  U+00E9         1  latin small letter e with acute" in said
     assert sum(int(line.split()[4]) for line in said.splitlines() if line.endswith("#")) == 4
+
+
+def test_a_directory_and_its_perturbed_copy_can_be_combined(segmented, tmp_path):
+    (segmented / "utt2speed").unlink()
+    run_tool("perturb", segmented, tmp_path / "sp", cwd=tmp_path)
+    assert_status(command("utils.combine_data_dirs", segmented, tmp_path / "sp", tmp_path / "all", cwd=tmp_path), 0)
+    assert find_faults(tmp_path / "all", has_text=True) == []
+    speeds, origins = (read_table(tmp_path / "all" / name) for name in ("utt2speed", "utt2uniq"))
+    assert (speeds["a-1"], speeds["sp0.9-a-1"]) == ("1", "0.9")
+    assert (origins["a-1"], origins["sp0.9-a-1"]) == ("a-1", "a-1")
+
+
+@pytest.fixture
+def more(plain):
+    """A directory with tables that only their prefix tells, and others."""
+    (plain / "utt2lang").write_text("".join(f"{u} {u[0]}x\n" for u in read_table(plain / "utt2spk")))
+    (plain / "spk2age").write_text("a 30\nb 31\n")
+    for name in ("reco2dur", "vad.scp", "cmvn", "validate.manifest.json", "utt2spk.bak"):
+        (plain / name).write_text("a-0 1\n")
+    return plain
+
+
+@pytest.mark.parametrize("tool", ["subset", "split", "combine", "perturb"])
+def test_tables_of_ones_own_are_kept_and_the_other_files_named(more, tmp_path, tool):
+    arguments = {
+        "subset": ("--speakers", "b,c", more),
+        "split": ("--every", 2, more, tmp_path / "rest"),
+        "combine": (more,),
+        "perturb": ("--speeds", "0.9", more),
+    }[tool]
+    module = "utils.combine_data_dirs" if tool == "combine" else f"utils.{tool}_data_dir"
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "utt2old").write_text("a-0 1\n")
+    result = command(module, *arguments, tmp_path / "out", cwd=tmp_path)
+    assert_status(result, 0)
+    assert "warning: " in result.stderr and "are not known: reco2dur, utt2spk.bak, vad.scp\n" in result.stderr
+    prefix = "sp0.9-" if tool == "perturb" else ""
+    assert read_table(tmp_path / "out" / "utt2lang")[f"{prefix}b-1"] == "bx"
+    assert read_table(tmp_path / "out" / "spk2age")[f"{prefix}b"] == "31"
+    assert find_faults(tmp_path / "out", has_text=True) == []
+    assert not (tmp_path / "out" / "utt2old").exists()
+
+
+def test_fix_keeps_tables_of_ones_own_consistent(more, tmp_path):
+    (more / "utt2lang").write_text("q-0 x\na-0 pt\r\n")
+    run_tool("fix", more, cwd=tmp_path)
+    assert (more / "utt2lang").read_text() == "a-0 pt\n" and find_faults(more) == []
+
+
+def test_resegment_says_which_tables_it_leaves_out(more, tmp_path):
+    (tmp_path / "parts").write_text("a-0x a-0 0 0.2\n")
+    said = run_tool("resegment", more, tmp_path / "parts", tmp_path / "out", cwd=tmp_path).stderr
+    assert "because they tell of whole utterances: text, utt2lang" in said
+    assert (tmp_path / "out" / "spk2age").read_text() == "a 30\n"
+
+
+TOOLS = {
+    "describe": ("describe_data_dir", "DIR"),
+    "subset": ("subset_data_dir", "--first", "1", "DIR", "out"),
+    "perturb": ("perturb_data_dir", "DIR", "out"),
+    "resegment": ("resegment_data_dir", "DIR", "parts", "out"),
+    "split": ("split_data_dir", "--every", "2", "DIR", "rest", "out"),
+    "combine": ("combine_data_dirs", "DIR", "other", "out"),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("wav.scp", None, "wav.scp: missing"),
+        ("utt2spk", None, "utt2spk: missing"),
+        ("utt2spk", "", "utt2spk: empty"),
+        ("text", "", "text: empty"),
+        ("utt2spk", "a-1 a\n", "segments:2: utterance 'a-2' is not in utt2spk; run: python3 -m utils.fix_data_dir"),
+    ],
+)
+def test_a_directory_that_no_tool_can_use_is_one_line(segmented, tmp_path, tool, name, content, said):
+    segmented.rename(tmp_path / "DIR")
+    write_data_dir(tmp_path / "other", {"c-1": "one"})
+    (tmp_path / "parts").write_text("a-1x a-1 0 0.2\n")
+    (tmp_path / "DIR" / name).unlink()
+    if content is not None:
+        (tmp_path / "DIR" / name).write_text(content)
+    module, *arguments = TOOLS[tool]
+    assert f"DIR/{said}" in error_of(command(f"utils.{module}", *arguments, cwd=tmp_path), 3)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("tool", ["describe", "perturb", "resegment"])
+@pytest.mark.parametrize("speed", ["0", "nan", "-1", "fast", "1e9"])
+def test_an_impossible_speed_is_one_line(segmented, tmp_path, tool, speed):
+    segmented.rename(tmp_path / "DIR")
+    (tmp_path / "DIR" / "wav.scp").write_text((tmp_path / "DIR" / "wav.scp").read_text().replace("train", "DIR"))
+    (tmp_path / "DIR" / "utt2speed").write_text(f"a-2 {speed}\n")
+    (tmp_path / "parts").write_text("a-1x a-1 0 0.2\n")
+    module, *arguments = TOOLS[tool]
+    said = error_of(command(f"utils.{module}", *arguments, cwd=tmp_path), 3)
+    assert f"DIR/utt2speed: utterance 'a-2': '{speed}' is not a factor from 0.1 to 10" in said
+
+
+@pytest.mark.parametrize(("name", "status"), [("text", 3), ("spk2utt", 3), ("utt2lang", 0)])
+def test_fix_says_that_a_table_is_a_folder(segmented, tmp_path, name, status):
+    (segmented / name).unlink(missing_ok=True)
+    (segmented / name).mkdir()
+    result = command("utils.fix_data_dir", segmented, cwd=tmp_path)
+    assert_status(result, status)
+    assert status == 0 or f"{segmented}/{name}: not a file" in error_of(result, 3)
+
+
+@pytest.mark.parametrize("target", ["file", "file/below"])
+def test_a_target_that_cannot_be_a_folder_is_wrong_usage(plain, tmp_path, target):
+    (tmp_path / "file").write_text("")
+    result = command("utils.subset_data_dir", "--first", 1, plain, tmp_path / target, cwd=tmp_path)
+    assert f"{target}: a file has this name" in error_of(result, 2)
