@@ -1,10 +1,12 @@
 """Data directories with one fault: each is refused with its place and its cure; odd but valid ones pass."""
 
 import pytest
+import soundfile
 
 from tests.faults.directories import FAULTS, ODD, write_odd_rate, write_valid
 from tests.faults.validation import CURABLE, cure, faults_of, is_told, unnoticed_checks
 from tests.support import command, error_of, execute, write_data_dir
+from utils.data_dir import repeated_audio
 
 FOR_A_PERSON = (
     *("recording that climbs", "empty segments", "segments of blank lines", "empty text", "no text", "Latin-1"),
@@ -81,6 +83,48 @@ def test_the_same_audio_is_told_where_one_set_has_segments(tmp_path):
     (two / "wav" / "b-1.wav").write_bytes((one / "wav" / "a-1.wav").read_bytes())
     (two / "segments").write_text("b-1 b-1 0 0.5\n")
     assert any("the same audio" in fault for fault in faults_of(two, apart_from=[one]))
+
+
+SAME_SAMPLES = {
+    "FLAC": lambda path, samples: soundfile.write(path, samples, 8000, format="FLAC"),
+    "24 bits": lambda path, samples: soundfile.write(path, samples, 8000, format="WAV", subtype="PCM_24"),
+    "float": lambda path, samples: soundfile.write(path, samples, 8000, format="WAV", subtype="FLOAT"),
+    "AIFF": lambda path, samples: soundfile.write(path, samples, 8000, format="AIFF"),
+    "another chunk": lambda path, samples: path.write_bytes(with_chunk(path.read_bytes())),
+}
+
+
+def with_chunk(data: bytes) -> bytes:
+    """A WAV file with a note at its end."""
+    data += b"LIST\x04\0\0\0INFO"
+    return data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:]
+
+
+@pytest.mark.parametrize("kind", SAME_SAMPLES)
+def test_the_same_samples_are_told_in_another_file_format(tmp_path, kind):
+    one, two = (write_data_dir(tmp_path / name, {f"{name}-1": "one"}) for name in ("train", "test"))
+    first, second = one / "wav" / "train-1.wav", two / "wav" / "test-1.wav"
+    second.write_bytes(first.read_bytes())
+    SAME_SAMPLES[kind](second, soundfile.read(first)[0])
+    assert second.read_bytes() != first.read_bytes()
+    (fault,) = faults_of(two, apart_from=[one])
+    assert "wav.scp:1: utterance 'test-1' is the same audio as 'train-1'" in fault
+
+
+def test_recordings_that_agree_in_the_middle_only_are_not_the_same(folder):
+    samples, rate = soundfile.read(folder / "wav" / "r1.wav")
+    samples[0] = 0.5
+    soundfile.write(folder / "wav" / "r2.wav", samples, rate)
+    assert faults_of(folder) == []
+
+
+def test_only_recordings_that_agree_in_the_middle_are_decoded_whole(folder, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(repeated_audio, "digest_of_all", lambda file: decoded.append(file) or file)
+    assert faults_of(folder) == [] and decoded == []
+    FAULTS["repeated audio"].change(folder)
+    faults_of(folder)
+    assert len(decoded) == 2
 
 
 def test_a_set_to_be_apart_from_must_be_there(folder):

@@ -1,47 +1,84 @@
 """The same audio under two ids, or in two data directories."""
 
-import os
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
+from utils.data_dir.audio import AudioInfo
 from utils.data_dir.checked import Checked, scan, unusable
 from utils.data_dir.tables import Fault
-from utils.jobs.files import sha256
+
+PIECE = 1024  # samples; hardly two recordings agree in so many, unless they are silent there
+BLOCK = 2**20  # samples that are decoded at a time
 
 
 def repeated_audio(checked: Checked) -> Iterator[Fault]:
     """The same samples, segment and speed under two ids, or in another directory."""
     others = [Checked(path, scan(path)[0]) for path in checked.apart_from]
-    digests = Digests([row[2] for one in (checked, *others) for row in one.rows("wav.scp")])
+    keys = same_recordings([checked, *others])
     needs_ends = any("segments" in one.tables for one in (checked, *others))
     seen: dict[tuple, str] = {}
     for other in others:
-        seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, digests, needs_ends)}
-    for place, utt_id, key in pieces(checked, digests, needs_ends):
+        seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
+    for place, utt_id, key in pieces(checked, keys, needs_ends):
         if key in seen:
             text = f"utterance '{utt_id}' is the same audio as {seen[key]}"
             yield unusable(checked, place, utt_id, text, "remove one of them")
         seen.setdefault(key, f"'{utt_id}'")
 
 
-class Digests:
-    """What tells the contents of files apart. Only files of one size are read."""
+def same_recordings(directories: list[Checked]) -> dict[str, tuple]:
+    """A key for each file that can be read, the same for files of the same samples.
 
-    def __init__(self, files: list[str]):
-        self.sizes = {file: Path(file).stat().st_size for file in set(files) if os.path.isfile(file)}
-        self.shared = {size for size, count in Counter(self.sizes.values()).items() if count > 1 and size}
+    Files of one rate and length are told apart by a piece of their middle, and decoded whole where that agrees too.
+    """
+    keys = {}
+    for one in directories:
+        for _, rec_id, file in one.rows("wav.scp"):
+            info = one.audio.get(rec_id)
+            if isinstance(info, AudioInfo):
+                keys[file] = (info.sample_rate_hz, info.num_samples)
+    for digest in (digest_of_middle, digest_of_all):
+        counts = Counter(keys.values())
+        alike = [file for file, key in keys.items() if counts[key] > 1]
+        with ThreadPoolExecutor(4) as pool:
+            for file, found in zip(alike, pool.map(digest, alike), strict=True):
+                keys[file] = (*keys[file], found) if found else (file,)
+    return keys
 
-    def of(self, file: str) -> str | None:
-        """The same text for files of the same content; None for what is no file."""
-        if file not in self.sizes:
-            return None
-        return sha256(Path(file)) if self.sizes[file] in self.shared else file
+
+def digest_of_middle(file: str) -> str:
+    """The SHA-256 of some samples in the middle of a recording; empty where they cannot be read."""
+    return digest(file, PIECE)
 
 
-def pieces(checked: Checked, digests: Digests, needs_ends: bool) -> Iterator[tuple[str, str, tuple]]:
+def digest_of_all(file: str) -> str:
+    """The SHA-256 of all samples of a recording; empty where they cannot be read."""
+    return digest(file, 0)
+
+
+def digest(file: str, num_samples: int) -> str:
+    """The SHA-256 of so many samples in the middle of a recording as float32, or of all for 0."""
+    import soundfile
+
+    found = hashlib.sha256()
+    try:
+        with soundfile.SoundFile(file) as f:
+            if num_samples:
+                f.seek(max(0, f.frames - num_samples) // 2)
+                found.update(f.read(num_samples, dtype="float32").tobytes())
+            else:
+                for block in f.blocks(BLOCK, dtype="float32"):
+                    found.update(block.tobytes())
+    except (RuntimeError, OSError):  # soundfile's LibsndfileError is a RuntimeError
+        return ""  # which another check reports
+    return found.hexdigest()
+
+
+def pieces(checked: Checked, keys: dict[str, tuple], needs_ends: bool) -> Iterator[tuple[str, str, tuple]]:
     """(place, utterance, what it hears to a hundredth of a second) of each utterance whose audio is there."""
-    of_recording = {rec_id: digests.of(file) for _, rec_id, file in checked.rows("wav.scp")}
+    of_recording = {rec_id: keys.get(file) for _, rec_id, file in checked.rows("wav.scp")}
     for place, utt_id, rec_id, start_s, end_s in checked.segments():
         if of_recording.get(rec_id) is not None:
             if needs_ends:
