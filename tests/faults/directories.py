@@ -14,6 +14,8 @@ import numpy as np
 import soundfile
 
 from tests.support import write_data_dir, write_wav
+from utils.data_dir.archive import write_archive
+from utils.data_dir.tables import write_table
 
 RATE = 8000
 TABLES = {
@@ -114,12 +116,17 @@ def repeat_recording(folder: Path) -> None:
     shutil.copy(folder / "wav" / "r1.wav", folder / "wav" / "r2.wav")
 
 
-def drop_segments(folder: Path) -> None:
-    """Utterances that are whole recordings."""
-    (folder / "segments").unlink()
-    (folder / "utt2speed").unlink()
-    for name in ("text", "utt2spk"):
-        edit(name, "a-2", "a-9")(folder)
+def feats(odd: dict[str, tuple[int, ...]]) -> Callable[[Path], None]:
+    """Features of 49 frames of 4, but for the utterances of another shape."""
+
+    def change(folder: Path) -> None:
+        shapes = dict.fromkeys(("a-1", "a-2", "b-1", "b-2"), (49, 4)) | odd
+        arrays = [(utt_id, np.ones(shape, "float32")) for utt_id, shape in shapes.items()]
+        places = write_archive(folder / "feats.ark", folder / "feats.ark", arrays, compress=False)
+        write_table(folder / "feats.scp", places)
+        write_table(folder / "utt2num_frames", dict.fromkeys(shapes, "49"))
+
+    return change
 
 
 FAULTS = {
@@ -263,6 +270,21 @@ FAULTS = {
     "features that are not there": Fault(
         add("feats.scp", "a-1 none.ark:5\n"), "feats.scp:1: none.ark:5: features of", None
     ),
+    "features of two sizes": Fault(
+        feats({"b-1": (49, 8)}), "feats.scp:3: utterance 'b-1' has 8 features a frame, others 4", None
+    ),
+    "features that are no matrix": Fault(
+        feats({"b-1": (49,)}), "feats.scp:3: utterance 'b-1': not a matrix of frames and features", None
+    ),
+    "features of another length": Fault(
+        feats({"b-1": (48, 4)}), "feats.scp:3: utterance 'b-1' has 48 frames, utt2num_frames says 49", None
+    ),
+    "frames without features": Fault(
+        lambda d: [feats({})(d), edit("feats.scp", "a-2 ", "b-0 ")(d)],
+        "utt2num_frames:2: utterance 'a-2' is not in feats.scp",
+        None,
+    ),
+    "features from a pipe": Fault(add("feats.scp", "a-1 cat x |\n"), "features of 'a-1' come from a pipe", None),
     # transcripts
     "empty transcript": Fault(
         edit("text", "a-2 two", "a-2"), "text:2: utterance 'a-2' has an empty transcript", DROP, 3
@@ -338,6 +360,7 @@ ODD = {
     "one utterance": lambda d: write_data_dir(d / "x", {"a-1": "one"}),
     "a long transcript": lambda d: write_data_dir(d / "x", {"a-1": "word " * 4999 + "word"}),
     "segments": lambda d: write_valid(d / "x"),
+    "features": lambda d: [folder := write_valid(d / "x"), feats({})(folder)][0],
     "the same word twice": lambda d: write_data_dir(d / "x", {"a-1": "one one", "a-2": "one one"}),
     "a speaker each": lambda d: write_data_dir(d / "x", {"a-a": "one", "b-b": "two"}),
 }
