@@ -26,4 +26,5 @@ esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 retort_requirements=$root/tests/requirements.txt
 source "$root/utils/path.sh"
-exec python3 -W ignore::UserWarning -m tests.faults.battery "$@"
+# not as a module: each forked process would import it anew
+exec python3 -W ignore::UserWarning -c 'import sys; from tests.faults.battery import main; sys.exit(main())' "$@"
