@@ -35,6 +35,7 @@ def run_body(tmp_path, body, *args):
         ("raise MemoryError", 5, "out of memory"),
         ("raise OSError(errno.ENOSPC, 'No space left on device', 'f')", 5, "f: No space left on device"),
         ("raise OSError(errno.EFBIG, 'File too large')", 5, "output: File too large"),
+        ("open('/' + 'x' * 300)", 3, "File name too long; correct the path"),
         ("open('/dev/full', 'w').write('x' * 100000)", 5, "No space left on device"),
         ("Parser('doc').parse_args(['--no'])", 2, "unrecognized arguments: --no; see --help"),
     ],

@@ -70,6 +70,8 @@ class Checked:
                 return rec_id, info
             except DataError as e:
                 return rec_id, e
+            except OSError as e:  # such as a path that is too long
+                return rec_id, DataError(f"{file[:60]}…: recording '{rec_id}' is not readable ({e.strerror})")
 
         with ThreadPoolExecutor(4) as pool:
             return dict(pool.map(look, (row for row in self.rows("wav.scp") if not row[2].endswith("|"))))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.jobs import log
-from utils.jobs.errors import Interrupted, MachineError, RetortError, UsageError
+from utils.jobs.errors import DataError, Interrupted, MachineError, RetortError, UsageError
 from utils.jobs.watch import die_with_driver
 
 MACHINE_FAULTS = {
@@ -25,6 +25,7 @@ MACHINE_FAULTS = {
     errno.EMFILE,
     errno.ENOMEM,
 }
+PATH_FAULTS = {errno.ENAMETOOLONG, errno.ELOOP}
 
 
 class Parser(argparse.ArgumentParser):
@@ -97,6 +98,9 @@ def _status_of(error: BaseException) -> int:
     if isinstance(error, MemoryError):
         log.info("error: out of memory; use fewer processes (--nj) or smaller batches (max_frames)")
         return MachineError.status
+    if isinstance(error, OSError) and error.errno in PATH_FAULTS:
+        log.info(f"error: {str(error.filename)[:60]}…: {error.strerror}; correct the path")
+        return DataError.status
     log.info(f"error: this is a bug in Retort\n{''.join(traceback.format_exception(error)).rstrip()}")
     return 1
 
