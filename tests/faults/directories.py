@@ -262,6 +262,8 @@ FAULTS = {
     "language of nobody": Fault(add("utt2lang", "a-1 pt\nq-1 pt\n"), "utt2lang:2: utterance 'q-1' is not in utt2spk"),
     "age of nobody": Fault(add("spk2age", "a 30\nq 30\n"), "spk2age:2: speaker 'q' is not in utt2spk"),
     "unknown gender": Fault(edit("spk2gender", "b m", "b x"), "spk2gender:2: speaker 'b': 'x'", None),
+    "two genders": Fault(edit("spk2gender", "b m", "b m f"), "spk2gender:2: 'b' has 2 values, not one", None),
+    "duration of 0": Fault(add("utt2dur", "a-1 0\n"), "utt2dur:1: utterance 'a-1': '0' is not", DROP, 3),
     "wrong duration": Fault(add("utt2dur", "a-1 0.5\na-2 0.6\n"), "utt2dur:2: utterance 'a-2' takes 0.45 s", DROP, 3),
     "duration of no number": Fault(add("utt2dur", "a-1 long\n"), "utt2dur:1: utterance 'a-1': 'long'", DROP, 3),
     "frames of no number": Fault(
@@ -302,6 +304,9 @@ FAULTS = {
         whole("wav.scp", lambda x: b"r1 r1.wav\n" + x.split(b"\n", 1)[1]), "the relative path", DROP, 2
     ),
     "audio missing": Fault(audio(Path.unlink), "recording 'r1' is missing", DROP, 2),
+    "audio of a long name": Fault(
+        edit("wav.scp", "r1.wav", "x" * 300), "recording 'r1' is not readable (File name too long)", DROP, 2
+    ),
     "audio is a folder": Fault(audio(to_folder), "recording 'r1' is not a file", DROP, 2),
     "audio of 0 bytes": Fault(audio(lambda p: p.write_bytes(b"")), "recording 'r1' is empty", DROP, 2),
     "audio is HTML": Fault(audio(lambda p: p.write_text("<html>" * 99)), "recording 'r1' is not readable", DROP, 2),
@@ -322,6 +327,14 @@ def write_odd_rate(folder: Path) -> Path:
     """Whole recordings, one of them of another rate."""
     write_data_dir(folder, {"a-1": "one", "a-2": "two", "b-1": "three"})
     write_wav(folder / "wav" / "a-2.wav", 0.5, 16000)
+    return folder
+
+
+def write_renamed(folder: Path, name: str) -> Path:
+    """One recording in a file of this name."""
+    write_data_dir(folder, {"a-1": "one"})
+    (folder / "wav" / "a-1.wav").rename(folder / "wav" / name)
+    edit("wav.scp", "a-1.wav", name)(folder)
     return folder
 
 
@@ -348,8 +361,9 @@ ODD = {
     "an emoji of several": lambda d: write_data_dir(d / "x", {"a-1": "ok 👩\u200d❤️\u200d👩"}),
     "an end of a verse": lambda d: write_data_dir(d / "x", {"a-1": "بسم \u06dd١"}),
     "an id with a joiner": lambda d: write_data_dir(d / "x", {"می\u200cخ-1": "one"}),
-    "a space that does not break at the end of a path": lambda d: write_data_dir(d / "x\u00a0", {"a-1": "one"}),
+    "a space that does not break at the end of a path": lambda d: write_renamed(d / "x", "a-1.wav\u00a0"),
     "tables of one's own": lambda d: write_with(d / "x", {"utt2lang": "a-1 pt\n", "spk2age": "b 30\n"}),
+    "right durations": lambda d: write_with(d / "x", {"utt2dur": "a-1 0.5\na-2 0.454545\n"}),
     "quotes in a transcript": lambda d: write_data_dir(d / "x", {"a-1": 'it\'s "so" $x `y`'}),
     "noise tags": lambda d: write_data_dir(d / "x", {"a-1": "[noise] <laughter> one"}),
     "digits and signs": lambda d: write_data_dir(d / "x", {"a-1": "50 % = 1/2 # no comment"}),

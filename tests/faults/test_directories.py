@@ -3,7 +3,7 @@
 import pytest
 import soundfile
 
-from tests.faults.directories import FAULTS, ODD, write_odd_rate, write_valid
+from tests.faults.directories import FAULTS, ODD, edit, write_odd_rate, write_valid
 from tests.faults.validation import CURABLE, cure, faults_of, is_told, unnoticed_checks
 from tests.support import command, error_of, execute, write_data_dir
 from utils.data_dir import repeated_audio
@@ -61,6 +61,22 @@ def test_a_recording_of_another_rate_is_told_unless_allowed(tmp_path):
     (fault,) = faults_of(folder)
     assert "wav.scp:2" in fault and "'a-2' has 16000 Hz, most others 8000 Hz" in fault
     assert faults_of(folder, allows_any_rate=True) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "kept"),
+    [
+        (edit("wav.scp", "a-2 ", "a-3 "), "utt2spk:2: utterance 'a-2' is not in wav.scp", "a-1"),
+        (edit("wav.scp", "a-2.wav", "a-2.wav |"), "wav.scp:2: recording 'a-2' is a pipe", "a-1"),
+        (lambda d: (d / "wav" / "a-2.wav").unlink(), "recording 'a-2' is missing", "a-1"),
+    ],
+)
+def test_a_fault_of_a_whole_recording_is_told_and_cured(tmp_path, change, said, kept):
+    folder = write_data_dir(tmp_path / "train", {"a-1": "one", "a-2": "two"})
+    change(folder)
+    assert any(said in fault for fault in faults_of(folder))
+    assert command("utils.fix_data_dir", "--drop-unusable", folder, cwd=folder).returncode == 0
+    assert (folder / "spk2utt").read_text() == f"a {kept}\n" and faults_of(folder) == []
 
 
 def test_an_empty_transcript_may_be_allowed(folder):
