@@ -89,7 +89,8 @@ def _machine_fault(error: BaseException | None) -> OSError | None:
 
 def _status_of(error: BaseException) -> int:
     """Reports an error as its kind requires, and returns the exit status."""
-    if fault := _machine_fault(error):
+    fault = _machine_fault(error)
+    if fault and not isinstance(error, MachineError | Interrupted):
         log.info(f"error: {fault.filename or 'output'}: {fault.strerror}")
         return MachineError.status
     if isinstance(error, RetortError):
