@@ -269,6 +269,7 @@ FAULTS = {
     "frames of no number": Fault(
         add("utt2num_frames", "a-1 many\n"), "utt2num_frames:1: utterance 'a-1': 'many' is not a number", None
     ),
+    "frames in Arabic digits": Fault(add("utt2num_frames", "a-1 \u0664\n"), "'\u0664' is not a number of frames", None),
     "features that are not there": Fault(
         add("feats.scp", "a-1 none.ark:5\n"), "feats.scp:1: none.ark:5: features of", None
     ),
