@@ -56,11 +56,15 @@ def at_speed(source: DataDir, factor: str) -> DataDir:
 
 
 def perturb(source: DataDir, factors: list[str]) -> DataDir:
-    """The directory at all speeds."""
+    """The directory at all speeds. Raises: DataError when two utterances would have one id."""
     whole: dict[str, dict[str, str]] = {}
     for factor in factors:
         for name, rows in at_speed(source, factor).tables.items():
-            whole.setdefault(name, {}).update(rows)
+            table = whole.setdefault(name, {})
+            if twice := sorted(table.keys() & rows.keys()) if name == "utt2spk" else []:
+                told = f"utterance '{twice[0]}' would come twice; perturb the directory that is not perturbed yet"
+                raise DataError(f"{source.path}: {told}")
+            table.update(rows)
     return DataDir(source.path, whole)
 
 

@@ -289,3 +289,9 @@ def test_a_target_that_cannot_be_a_folder_is_wrong_usage(plain, tmp_path, target
     (tmp_path / "file").write_text("")
     result = command("utils.subset_data_dir", "--first", 1, plain, tmp_path / target, cwd=tmp_path)
     assert f"{target}: a file has this name" in error_of(result, 2)
+
+
+def test_a_perturbed_directory_is_not_perturbed_into_itself(plain, tmp_path):
+    run_tool("perturb", "--speeds", "0.9,1", plain, tmp_path / "sp", cwd=tmp_path)
+    said = error_of(command("utils.perturb_data_dir", "--speeds", "0.9,1", tmp_path / "sp", "twice", cwd=tmp_path), 3)
+    assert "utterance 'sp0.9-a-0' would come twice" in said and not (tmp_path / "twice").exists()
