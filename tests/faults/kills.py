@@ -7,6 +7,7 @@ comes to its end. Then weights, hypotheses and scores must be those of the run t
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -164,20 +165,32 @@ def chain(folder: Path, seed: int, number: int) -> dict:
         shutil.rmtree(recipe, ignore_errors=True)
         kills = kill_through(copy_demo(recipe), aims(number), seed)
         found = hashes(recipe)
-        problem = ", ".join(sorted(name for name in straight if found.get(name) != straight[name])[:5])
+        problem = ", ".join(sorted(name for name in straight if found.get(name) != straight[name])[:5]) or anew(recipe)
         kept.write_text(json.dumps({"problem": problem, "kills": [asdict(kill) for kill in kills]}, indent=1))
     return json.loads(kept.read_text())
 
 
-def went_back(kills: list[dict]) -> list[str]:
-    """For each kill the training that had come less far than at an earlier kill, or nothing."""
-    furthest: dict[str, int] = {}
-    found = []
-    for kill in kills:
-        behind = [name for name, update in kill["unfinished"].items() if update < furthest.get(name, 0)]
-        furthest |= kill["unfinished"]
-        found.append(f"{behind[0]} began anew" if behind else "")
-    return found
+def began_anew(log: str) -> str:
+    """Where a training's log tells that it began anew after it was killed, or went back; or nothing."""
+    last, is_pending = 0, False
+    for line in log.splitlines():
+        if " command: " in line:
+            is_pending = last > 0
+        elif found := re.search(r": goes on after update (\d+) of ", line):
+            if int(found[1]) < last:
+                return f"went back from update {last} to {found[1]}"
+            is_pending = False
+        elif found := re.search(r": epoch \d+, update (\d+): ", line):
+            if is_pending:
+                return f"began anew after update {last}"
+            last = int(found[1])
+    return ""
+
+
+def anew(recipe: Path) -> str:
+    """The first training of a recipe that began anew or went back, or nothing."""
+    logs = sorted((recipe / "exp").glob("*/seed*/train.log"))
+    return next((f"{log.parent}: {told}" for log in logs if (told := began_anew(log.read_text()))), "")
 
 
 def control(folder: Path, method: str) -> bool:
@@ -189,4 +202,4 @@ def control(folder: Path, method: str) -> bool:
     assert all(kill.unfinished for kill in kills) and kills
     model = "exp/teacher/seed0/model.safetensors"
     is_same = sha256(recipe / model) == expected(folder)[model]
-    return is_same and not any(went_back([asdict(kill) for kill in kills]))
+    return is_same and not anew(recipe)
