@@ -171,19 +171,22 @@ def chain(folder: Path, seed: int, number: int) -> dict:
 
 
 def began_anew(log: str) -> str:
-    """Where a training's log tells that it began anew after it was killed, or went back; or nothing."""
-    last, is_pending = 0, False
+    """Where a training's log tells that it began anew after it was killed, or went back; or nothing.
+
+    The state after a look at dev is saved once its line is written, so that the last line does not count.
+    """
+    saved, looked, is_pending = 0, 0, False
     for line in log.splitlines():
         if " command: " in line:
-            is_pending = last > 0
+            is_pending = saved > 0
         elif found := re.search(r": goes on after update (\d+) of ", line):
-            if int(found[1]) < last:
-                return f"went back from update {last} to {found[1]}"
-            is_pending = False
+            if int(found[1]) < saved:
+                return f"went back from update {saved} to {found[1]}"
+            saved, is_pending = int(found[1]), False
         elif found := re.search(r": epoch \d+, update (\d+): ", line):
             if is_pending:
-                return f"began anew after update {last}"
-            last = int(found[1])
+                return f"began anew after update {saved}"
+            saved, looked = max(saved, looked), int(found[1])
     return ""
 
 
