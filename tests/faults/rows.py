@@ -37,6 +37,16 @@ def noticed(problems: list[str]) -> str:
     return f"fails in {len(problems) - problems.count('')} of {len(problems)}"
 
 
+def merged(rows: list[Row]) -> list[Row]:
+    """Rows of one name as one."""
+    found: dict[str, Row] = {}
+    for one in rows:
+        other = found.get(one.name, Row(one.name, 0, 0))
+        trials, passed = other.trials + one.trials, other.passed + one.passed
+        found[one.name] = Row(one.name, trials, passed, other.control or one.control, other.note or one.note)
+    return list(found.values())
+
+
 def to_markdown(rows: list[Row]) -> str:
     """The table, in columns that a terminal shows as well."""
     lines = [HEAD, *((r.name, f"{r.trials:,}", f"{r.passed:,}", r.control, r.note) for r in rows)]
