@@ -28,6 +28,7 @@ from utils.jobs.log import commit
 
 FLIPS, KILLS_IN_SAVING, CONTROLS_IN_SAVING = 300, 1000, 100
 CHAINS, KILLS_IN_A_RUN = (0, 1), 50
+KILLS = f"kill -9 all through {len(CHAINS)} runs of the demo: weights, hypotheses, scores as without, no training anew"
 AUDIO_FILES = 120  # of each of five formats
 
 
@@ -105,14 +106,18 @@ def failing_calls(folder: Path, kind: str, name: str) -> list[Row]:
 def killed_runs(folder: Path) -> list[Row]:
     """Kills all through the demo."""
     done = [kills.chain(folder, seed, KILLS_IN_A_RUN) for seed in CHAINS]
-    controls = [kills.control(folder, method) for method in ("restore_noise", "restore_position", "resume")]
     found = [kill for one in done for kill in one["kills"]]
     problems = [one["problem"] for one in done for _ in one["kills"]]
     between = sum(bool(kill["unfinished"]) for kill in found)
     alone = sum(kill["was_driver_only"] for kill in found)
     note = f"{between} between first and last checkpoint, {alone} of the driver alone; compared at the end of each run"
-    name = f"kill -9 all through {len(done)} runs of the demo: weights, hypotheses, scores as without, no training anew"
-    return [row(name, problems, f"{controls.count(False)} of {len(controls)} are noticed", note)]
+    return [row(KILLS, problems, note=note)]
+
+
+def controls_of_kills(folder: Path) -> list[Row]:
+    """Trainings that go on without the state of their noise, without their place in the epoch, or not at all."""
+    found = [kills.control(folder, method) for method in ("restore_noise", "restore_position", "resume")]
+    return [Row(KILLS, 0, 0, f"{sum(found)} of {len(found)} are noticed")]
 
 
 def bookkeeping(folder: Path) -> list[Row]:
@@ -133,6 +138,7 @@ EXPERIMENTS = {
         for kind in IO_FAULTS
         for name in SWEPT
     },
+    "controls": controls_of_kills,
     "kills": killed_runs,
     "cost": bookkeeping,
 }

@@ -5,7 +5,7 @@
 #   tests/faults/run.sh --out tests/faults/RESULTS.md   all
 #   tests/faults/run.sh --only saving audio             some of these experiments
 #
-# Experiments: directories audio flips saving enospc eio kill kills cost; enospc, eio and kill are one a step of the
+# Experiments: directories audio flips saving enospc eio kill controls kills cost; enospc, eio and kill are one a step of the
 # recipe (eio-tokens), which several batteries with one --work may share.
 #
 # Options:
