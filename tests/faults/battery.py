@@ -190,6 +190,8 @@ def main() -> int:
     commits = ", ".join(sorted({one["commit"] for one in made}))
     machine = f"{os.cpu_count()} cores of {platform.machine()}, commit {commits}, {sum(m['seconds'] for m in made):,} s"
     rows = merged(rows)
+    left_out = [name for name in EXPERIMENTS if name not in chosen]
+    machine += f"\n\nLeft out: {', '.join(left_out)}." if left_out else ""
     text = f"{to_markdown(rows)}\n{machine}\n"
     print(f"\n{text}", end="", flush=True)
     if args.out:
