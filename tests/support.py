@@ -101,6 +101,13 @@ def change_keeping_size_and_time(path: Path, data: bytes) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def to_table(lines: list[tuple[str, ...]]) -> str:
+    """Lines of cells, the head first, as a Markdown table in columns that a terminal shows as well."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines = [lines[0], tuple("-" * width for width in widths), *lines[1:]]
+    return "".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |\n" for line in lines)
+
+
 def flipped(data: bytes, bit: int) -> bytes:
     """The same bytes but for one bit."""
     changed = bytearray(data)

@@ -89,10 +89,7 @@ def training_examples(
     _refuse(list(unknown.values()), total, settings.max_unk, "train.max_unk")
     short = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items() if why != "empty transcript"]
     _refuse(short, total, settings.max_too_short, "train.max_too_short")
-    for utt_id, why in dropped.items():
-        log.info(f"dropped '{utt_id}': {why}")
-    if dropped:
-        log.warn(f"{data_dir}: {len(dropped)} of {total} utterances cannot be trained on; the log lists them")
+    _tell(data_dir, dropped, total, "cannot be trained on")
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
     return Examples(kept, dropped | too_long | dict.fromkeys(unknown, "unknown token"))
@@ -113,11 +110,16 @@ def drop_too_long(
     }
     told = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items()]
     _refuse(told, len(examples), settings.max_too_long, "train.max_too_long")
+    _tell(data_dir, dropped, len(examples), "are too long")
+    return [example for example in examples if example.utt_id not in dropped], dropped
+
+
+def _tell(data_dir: Path, dropped: dict[str, str], total: int, fault: str) -> None:
+    """Lists dropped utterances with the reason, and warns of their number."""
     for utt_id, why in dropped.items():
         log.info(f"dropped '{utt_id}': {why}")
     if dropped:
-        log.warn(f"{data_dir}: {len(dropped)} of {len(examples)} utterances are too long; the log lists them")
-    return [example for example in examples if example.utt_id not in dropped], dropped
+        log.warn(f"{data_dir}: {len(dropped)} of {total} utterances {fault}; the log lists them")
 
 
 def _refuse(faults: list[str], total: int, allowed: float, setting: str) -> None:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from bench.rows import Row
+from tests.support import to_table
 
 PARTS = ("features", "training", "soft_labels", "distilling", "decoding", "scoring", "startup")
 TITLE = """# Benchmarks
@@ -33,11 +34,8 @@ def figure(x: float) -> str:
 
 
 def to_markdown(rows: list[Row]) -> str:
-    """The table, in columns that a terminal shows as well."""
-    lines = [HEAD, *map(cells, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
-    lines.insert(1, tuple("-" * w for w in widths))
-    return "".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |\n" for line in lines)
+    """The table."""
+    return to_table([HEAD, *map(cells, rows)])
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 import sys
 from dataclasses import dataclass
 
+from tests.support import to_table
+
 HEAD = ("what", "trials", "as required", "control: a broken build", "")
 
 
@@ -48,8 +50,5 @@ def merged(rows: list[Row]) -> list[Row]:
 
 
 def to_markdown(rows: list[Row]) -> str:
-    """The table, in columns that a terminal shows as well."""
-    lines = [HEAD, *((r.name, f"{r.trials:,}", f"{r.passed:,}", r.control, r.note) for r in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
-    lines.insert(1, tuple("-" * w for w in widths))
-    return "".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |\n" for line in lines)
+    """The table."""
+    return to_table([HEAD, *((r.name, f"{r.trials:,}", f"{r.passed:,}", r.control, r.note) for r in rows)])
