@@ -103,10 +103,13 @@ if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-trai
 
 # Trains the runs that list_runs names $1.
 train() {
-  while read -r name seed; do
-    queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --gpus "$gpus" "${folders[@]}" \
-      "${conf[@]}" "${job[@]}"
-  done < <(list "$1")
+  mapfile -t runs < <(list "$1")
+  local nj_each=$((side_by_side > ${#runs[@]} ? side_by_side / ${#runs[@]} : 1)) # of a teacher, say, that trains alone
+  for run in "${runs[@]}"; do
+    read -r name seed <<<"$run"
+    queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
+      "${folders[@]}" "${conf[@]}" "${job[@]}"
+  done
   drain
 }
 if stage 5 teacher; then train teachers; fi

@@ -3,12 +3,15 @@
     python3 -m steps.make_tokens data/train data/lang
 
 tokens.txt holds `<blk> 0` and the characters or words of the training text in C order; lexicon.txt spells each
-word of it in tokens.
+word of it in tokens. Phones are those of data/local/dict/lexicon.txt, which a recipe writes.
 """
 
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from steps.config.load import load
+from steps.tokens.lexicon import Lexicon, read_lexicon, to_text
 from steps.tokens.token_table import BLANK, RESERVED, SPACE, TokenTable, split_text
 from utils.data_dir.tables import read_table
 from utils.jobs import log
@@ -18,31 +21,58 @@ from utils.jobs.files import to_json
 from utils.jobs.job import Job
 
 FORMAT = 1
+MAX_SHOWN = 10
+
+
+def check_reserved(units: Iterable[str], place: str) -> None:
+    """Raises DataError when one of the units is a symbol that models use themselves."""
+    for unit in units:
+        if unit in RESERVED:
+            raise DataError(f"{place} holds the reserved symbol '{unit}'")
 
 
 def collect_tokens(path: Path, unit: str) -> TokenTable:
     """The tokens of a `text` table. Raises: DataError when a word is a reserved symbol, or there is no text."""
     found = set()
     for number, (utt_id, text) in enumerate(read_table(path, has_value=False).items(), start=1):
-        reserved = set(text.split()) & set(RESERVED)
-        if reserved:
-            raise DataError(f"{path}:{number}: utterance '{utt_id}' holds the reserved symbol '{reserved.pop()}'")
+        check_reserved(text.split(), f"{path}:{number}: utterance '{utt_id}'")
         found |= set(split_text(text, unit))
     if not found:
         raise DataError(f"{path}: no transcript in it; tokens cannot be made")
     return TokenTable((BLANK, *sorted(found, key=str.encode)), unit)
 
 
-def write_lang(text: Path, stage: Path, unit: str) -> dict:
+def collect_phones(path: Path, lexicon: Lexicon) -> TokenTable:
+    """The phones of a lexicon. Warns of words of a `text` table that it lacks."""
+    for word, variants in lexicon.items():
+        check_reserved((word, *chain(*variants)), f"the lexicon: word '{word}'")
+    words = {word for text in read_table(path, has_value=False).values() for word in text.split()}
+    if not words:
+        raise DataError(f"{path}: no transcript in it; tokens cannot be made")
+    if missing := sorted(words - lexicon.keys(), key=str.encode):
+        log.warn(f"{path}: {len(missing)} words have no pronunciation: {', '.join(missing[:MAX_SHOWN])}")
+    phones = {phone for variants in lexicon.values() for phone in chain(*variants)}
+    return TokenTable((BLANK, *sorted(phones, key=str.encode)), "phone", lexicon)
+
+
+def spelled_words(text: Path, unit: str) -> Lexicon:
+    """The words of a `text` table in tokens."""
+    words = {w for line in read_table(text, has_value=False).values() for w in line.split()}
+    return {word: [tuple(split_text(word, unit))] for word in words}
+
+
+def write_lang(text: Path, stage: Path, unit: str, lexicon_file: Path) -> dict:
     """Writes the lang directory's files; returns counts."""
-    table = collect_tokens(text, unit)
-    words = sorted({w for line in read_table(text, has_value=False).values() for w in line.split()}, key=str.encode)
+    if unit == "phone":
+        lexicon = read_lexicon(lexicon_file)
+        table = collect_phones(text, lexicon)
+    else:
+        table, lexicon = collect_tokens(text, unit), spelled_words(text, unit)
     (stage / "tokens.txt").write_text(table.to_text(), encoding="utf-8")
-    spelled = [f"{word} {' '.join(split_text(word, unit))}\n" for word in words]
-    (stage / "lexicon.txt").write_text("".join(spelled), encoding="utf-8")
+    (stage / "lexicon.txt").write_text(to_text(lexicon), encoding="utf-8")
     (stage / "lang.json").write_text(to_json({"unit": unit, "blank": BLANK, "word_separator": SPACE}))
-    log.info(f"{len(table.tokens)} tokens (unit: {unit}), {len(words)} words")
-    return {"in": len(words), "out": len(words), "dropped": 0}
+    log.info(f"{len(table.tokens)} tokens (unit: {unit}), {len(lexicon)} words")
+    return {"in": len(lexicon), "out": len(lexicon), "dropped": 0}
 
 
 def main(argv: list[str]) -> None:
@@ -54,9 +84,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("lang_dir", type=Path)
     args = parser.parse_args(argv)
     unit = load(args.config, args.set).tokens.unit
-    text = args.train_dir / "text"
-    job = Job("make_tokens", FORMAT, args.lang_dir / "manifest.json", (text,), {"unit": unit}, editable=True)
-    job.run(args, lambda stage: write_lang(text, stage, unit))
+    text, lexicon = args.train_dir / "text", args.train_dir.parent / "local" / "dict" / "lexicon.txt"
+    inputs = (text, lexicon) if unit == "phone" else (text,)
+    job = Job("make_tokens", FORMAT, args.lang_dir / "manifest.json", inputs, {"unit": unit}, editable=True)
+    job.run(args, lambda stage: write_lang(text, stage, unit, lexicon))
 
 
 if __name__ == "__main__":

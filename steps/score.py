@@ -9,6 +9,7 @@ with --allow-missing a missing one counts as deletions.
 from pathlib import Path
 
 from steps.config.load import load
+from steps.tokens.lexicon import read_lexicon, spell
 from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -18,11 +19,14 @@ from utils.jobs.job import Job
 FORMAT = 1
 
 
-def score(data_dir: Path, decode_dir: Path, stage: Path, unit: str, allow_missing: bool) -> dict:
+def score(data_dir: Path, decode_dir: Path, stage: Path, unit: str, allow_missing: bool, lexicon: Path | None) -> dict:
     """Writes the figures of one decoded set; returns counts."""
     from steps.scoring.score_set import check_ids, score_set
 
     ref = read_table(data_dir / "text", has_value=False)
+    if lexicon:
+        words = read_lexicon(lexicon)
+        ref = {utt_id: spell(text, words) for utt_id, text in ref.items()}
     hyp = read_table(decode_dir / "text", has_value=False)
     missing = check_ids(ref, hyp, allow_missing)
     if missing:
@@ -45,14 +49,20 @@ def main(argv: list[str]) -> None:
     parser.add_config()
     parser.add_job()
     parser.add_argument("--allow-missing", action="store_true")
+    parser.add_argument("--lang-dir", type=Path, default=None, help="default: lang beside the data directory")
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("decode_dir", type=Path)
     args = parser.parse_args(argv)
-    unit = load(args.config, args.set).score.unit
-    inputs = (args.data_dir / "text", args.data_dir / "utt2spk", args.decode_dir / "text")
+    config = load(args.config, args.set)
+    unit = config.score.unit
+    inputs = [args.data_dir / "text", args.data_dir / "utt2spk", args.decode_dir / "text"]
+    lexicon = None
+    if config.tokens.unit == unit == "phone":  # the references are words
+        lexicon = (args.lang_dir or args.data_dir.parent / "lang") / "lexicon.txt"
+        inputs.append(lexicon)
     settings = {"unit": unit, "allow_missing": args.allow_missing}
-    job = Job("score", FORMAT, args.decode_dir / "score.manifest.json", inputs, settings)
-    job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, unit, args.allow_missing))
+    job = Job("score", FORMAT, args.decode_dir / "score.manifest.json", tuple(inputs), settings)
+    job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, unit, args.allow_missing, lexicon))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python3 -m steps.train --system student --seed 0
 
 Trains one system of conf.toml, or its twin (`student_plain`), with one seed. What was begun goes on where it
-stopped, bit by bit. With --processes N, or --gpus N, the train.ranks parts of each batch are shared by N processes.
+stopped, bit by bit. The train.ranks parts of each batch are shared by as many processes as --nj, or --gpus, allows;
+on a CPU two parts give the same bits in one process and in two.
 """
 
 from dataclasses import asdict
@@ -26,6 +27,9 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     """Everything that a training reads."""
     train, dev = data / config.data.train, data / config.data.dev
     inputs = [train / "text", dev / "text", lang / "tokens.txt", train / "cmvn"]
+    if system.train.labelled_every > 1:
+        inputs += [path for path in (train / "utt2spk", train / "utt2uniq") if path.is_file()]
+    inputs += [lang / "lexicon.txt"] if config.tokens.unit == "phone" else []
     sets = {*system.sets, config.data.train, config.data.dev}
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
     for term in system.distill:
@@ -54,6 +58,11 @@ def begun(out: Path) -> str:
     return f"interrupted after update {updates[-1]}" if updates else ""
 
 
+def processes_for(ranks: int, limit: int) -> int:
+    """How many processes share the parts of a batch evenly."""
+    return max(n for n in range(1, min(ranks, limit) + 1) if ranks % n == 0)
+
+
 def main(argv: list[str]) -> None:
     """Trains one system with one seed."""
     parser = Parser(__doc__)
@@ -62,16 +71,16 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--system", required=True, help="a table of conf.toml, or <table>_plain")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--gpus", type=int, default=0)
-    parser.add_argument("--processes", type=positive, default=None, help="default: one a GPU, else 1")
+    parser.add_argument("--nj", type=positive, default=1, help="at most so many processes")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--lang-dir", type=Path, default=None, help="default: <data-dir>/lang")
     parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
     args = parser.parse_args(argv)
     config = load(args.config, args.set)
     system = system_named(config, args.system)
-    processes = args.processes or max(1, args.gpus)
-    if system.train.ranks % processes:
-        raise UsageError(f"{args.system}.train.ranks = {system.train.ranks}: not a multiple of {processes} processes")
+    processes = processes_for(system.train.ranks, args.gpus or args.nj)
+    if args.gpus > processes:
+        raise UsageError(f"--gpus {args.gpus}: {args.system}.train.ranks = {system.train.ranks} is no multiple of it")
     lang = args.lang_dir or args.data_dir / "lang"
     inputs = inputs_of(config, system, args.data_dir, lang, args.exp_dir)
     settings = settings_of(config, system, args.seed)

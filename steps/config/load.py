@@ -53,6 +53,8 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
         if name.removesuffix("_plain") != name and built.get(name.removesuffix("_plain"), built[name]).distill:
             raise UsageError(f"{path}: [{name}] has the name of the twin of [{name.removesuffix('_plain')}]; rename it")
     check_filters(top["features"])
+    if top["tokens"].unit == "phone" and top["score"].unit != "phone":
+        raise UsageError(f"{path}: tokens.unit = 'phone' and score.unit = '{top['score'].unit}'; set it to 'phone' too")
     check_teachers(built)
     check_sets(built, top["data"])
     return Config(**top, corpus=raw.get("corpus", {}), systems=built)

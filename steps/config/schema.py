@@ -41,7 +41,7 @@ class FeaturesConfig:
 class TokensConfig:
     """[tokens]: the units that models emit."""
 
-    unit: Literal["char", "word"] = "char"
+    unit: Literal["char", "word", "phone"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class TrainConfig:
     average: PositiveInt = 3  # how many of the best checkpoints on dev are averaged
     checkpoint_updates: PositiveInt = 150  # between checkpoints for resuming
     valid_updates: NaturalInt = 0  # between looks at dev; 0: once an epoch
+    labelled_every: PositiveInt = 1  # n: only every n-th speaker's transcripts are used, the speakers sorted
     ranks: PositiveInt = 1  # parts that each batch's gradient is summed over, on as many processes or fewer
     bf16: bool = False
     max_too_short: Share = 0.0  # share of utterances with fewer frames than their tokens need

@@ -1,12 +1,13 @@
 """tokens.txt (`<token> <id>`), and text as token ids.
 
-Characters are joined into words at `<space>`; words stand for themselves.
+Characters are joined into words at `<space>`; words stand for themselves; phones are those of a lexicon.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from steps.tokens.lexicon import Lexicon, read_lexicon, spell, to_phones
 from utils.data_dir.tables import read_lines
 from utils.jobs.errors import DataError
 from utils.jobs.files import sha256_text
@@ -16,21 +17,24 @@ SPACE = "<space>"
 RESERVED = (BLANK, SPACE, "<unk>", "<s>", "</s>", "<pad>")
 
 
-def split_text(text: str, unit: str) -> list[str]:
-    """A transcript as a list of tokens. `unit` is char or word."""
+def split_text(text: str, unit: str, lexicon: Lexicon | None = None) -> list[str | None]:
+    """A transcript as a list of tokens. `unit` is char, word or phone; None stands for a word without phones."""
+    if unit == "phone":
+        return to_phones(text, lexicon or {})
     words = text.split()
     return words if unit == "word" else [SPACE if c == " " else c for c in " ".join(words)]
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """Tokens in the order of their ids, and the unit they are of."""
+    """Tokens in the order of their ids, and the unit they are of; for phones the lexicon that text is spelled with."""
 
     tokens: tuple[str, ...]
     unit: str
+    lexicon: Lexicon | None = field(default=None, compare=False)
 
     @classmethod
-    def read(cls, path: Path, unit: str) -> "TokenTable":
+    def read(cls, path: Path, unit: str, lexicon: Lexicon | None = None) -> "TokenTable":
         """Reads tokens.txt. Raises: DataError when ids are not 0, 1, … or the blank is not 0."""
         tokens = []
         for number, line in enumerate(read_lines(path)):
@@ -42,7 +46,7 @@ class TokenTable:
             tokens.append(token)
         if not tokens or tokens[0] != BLANK or len(set(tokens)) != len(tokens):
             raise DataError(f"{path}: {BLANK} must be 0, and no token come twice; run steps.make_tokens --force")
-        return cls(tuple(tokens), unit)
+        return cls(tuple(tokens), unit, lexicon)
 
     def to_text(self) -> str:
         """The content of tokens.txt."""
@@ -59,11 +63,21 @@ class TokenTable:
 
     def encode(self, text: str) -> list[int | None]:
         """Token ids of a transcript; None where a token is not in the table."""
-        return [self._ids.get(token) for token in split_text(text, self.unit)]
+        return [self._ids.get(token) for token in split_text(text, self.unit, self.lexicon)]
+
+    def spell(self, text: str) -> str:
+        """A transcript as it is scored: phones, or the words as they are."""
+        return spell(text, self.lexicon or {}) if self.unit == "phone" else text
 
     def decode(self, ids: list[int]) -> str:
         """The transcript that token ids stand for."""
         tokens = [self.tokens[i] for i in ids]
-        if self.unit == "word":
+        if self.unit != "char":
             return " ".join(tokens)
         return " ".join("".join(" " if token == SPACE else token for token in tokens).split())
+
+
+def read_lang(lang_dir: Path, unit: str) -> TokenTable:
+    """The tokens of a lang directory, and the lexicon where they are phones."""
+    lexicon = read_lexicon(lang_dir / "lexicon.txt") if unit == "phone" else None
+    return TokenTable.read(lang_dir / "tokens.txt", unit, lexicon)

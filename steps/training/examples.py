@@ -1,7 +1,7 @@
 """The utterances that a system is trained on, and those it cannot be trained on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steps.config.schema import TrainConfig
@@ -55,7 +55,7 @@ def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> t
             place = f"{data_dir}/text:{lines[utt_id]}"
             faults[utt_id] = f"{place}: utterance '{utt_id}' holds a token that is not in tokens.txt"
             tokens = None
-        examples.append(Example(utt_id, entry, int(num_frames[utt_id]), tokens, texts.get(utt_id, "")))
+        examples.append(Example(utt_id, entry, int(num_frames[utt_id]), tokens, table.spell(texts.get(utt_id, ""))))
     return examples, faults
 
 
@@ -93,6 +93,18 @@ def training_examples(
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
     return Examples(kept, dropped | too_long | dict.fromkeys(unknown, "unknown token"))
+
+
+def hide_transcripts(examples: list[Example], data_dir: Path, every: int) -> list[Example]:
+    """The same examples, of which only every n-th speaker's, from the first in C order, keep their transcripts.
+
+    A speaker at another speed is the same speaker.
+    """
+    utt2spk = read_table(data_dir / "utt2spk")
+    utt2uniq = read_table(data_dir / "utt2uniq") if (data_dir / "utt2uniq").is_file() else {}
+    speaker = {e.utt_id: utt2spk.get(utt2uniq.get(e.utt_id, e.utt_id), utt2spk[e.utt_id]) for e in examples}
+    heard = set(sorted(set(speaker.values()), key=str.encode)[::every])
+    return [e if speaker[e.utt_id] in heard else replace(e, tokens=None, text="") for e in examples]
 
 
 def drop_too_long(

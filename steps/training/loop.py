@@ -121,7 +121,7 @@ class Trainer:
         for power in (1, 2):
             batch = max(self.sampler.batches, key=partial(size_of, power=power))
             with room(batch):
-                self.backward(sum(self.sum_losses(batch, self.seed)[0].values()))
+                self.backward([sum(total for total, _ in part.values()) for part in self.parts(batch, self.seed)])
 
     def is_look_due(self) -> bool:
         """Whether dev must be looked at before the next update."""
@@ -149,14 +149,16 @@ class Trainer:
         noise = self.noise.getrandbits(62)
         weights = self.weights()
         with room(batch):
-            sums, counts = self.sum_losses(batch, noise)
-        *totals, stops = self.ranks.sum([*counts.values(), float(self.should_stop())])
+            parts = self.parts(batch, noise)
+        counts = [sum(part[name][1] for part in parts) for name in weights]
+        *totals, stops = self.ranks.sum([*counts, float(self.should_stop())])
         counts = dict(zip(weights, totals, strict=True))
+        scales = {name: weight / max(counts[name], 1.0) for name, weight in weights.items()}
         with room(batch):
-            self.backward(sum(weights[name] * sums[name] / max(counts[name], 1.0) for name in weights))
+            self.backward([sum(scales[name] * total for name, (total, _) in part.items()) for part in parts])
         self.ranks.sum_gradients(self.model)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
-        values = self.ranks.sum([float(total.detach()) for total in sums.values()])
+        values = self.ranks.sum([sum(float(part[name][0].detach()) for part in parts) for name in weights])
         self.progress.update += 1
         if not math.isfinite(norm) or not all(map(math.isfinite, values)):
             self.skip(batch)
@@ -168,20 +170,18 @@ class Trainer:
             entry[0], entry[1] = entry[0] + value, entry[1] + counts[name]
         return stops > 0
 
-    def sum_losses(self, batch: list[Example], noise: int) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-        """(sum, count) of each term over this process's parts of a batch."""
-        names, zero = self.weights(), torch.zeros((), device=self.ranks.device)
-        sums, counts = dict.fromkeys(names, zero), dict.fromkeys(names, 0.0)
+    def parts(self, batch: list[Example], noise: int) -> list[dict[str, tuple[torch.Tensor, float]]]:
+        """(sum, count) of each term on each of this process's parts of a batch."""
+        found = []
         for number, part in self.ranks.parts(batch, self.system.train.ranks):
             seed_noise(noise + number, self.ranks.device)
-            for name, (total, count) in self.losses(part).items():
-                sums[name], counts[name] = sums[name] + total, counts[name] + float(count)
-        return sums, counts
+            found.append({name: (total, float(count)) for name, (total, count) in self.losses(part).items()})
+        return found
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Computes the gradients of a loss."""
+    def backward(self, losses: list[torch.Tensor]) -> None:
+        """Sums the gradients of the parts' losses, one after the other as the ranks do."""
         self.optimizer.zero_grad(set_to_none=True)
-        if loss.requires_grad:  # not on a rank without utterances
+        for loss in losses:
             loss.backward()
 
     def weights(self) -> dict[str, float]:

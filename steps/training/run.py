@@ -14,11 +14,18 @@ from steps.features.settings import check_features
 from steps.nnet.model import CtcModel, ModelConfig, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import split_units
-from steps.tokens.token_table import TokenTable
+from steps.tokens.token_table import TokenTable, read_lang
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
 from steps.training.evaluate import DevLook
-from steps.training.examples import Example, Examples, drop_too_long, read_examples, training_examples
+from steps.training.examples import (
+    Example,
+    Examples,
+    drop_too_long,
+    hide_transcripts,
+    read_examples,
+    training_examples,
+)
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
@@ -137,12 +144,15 @@ def train(job: TrainJob) -> dict:
     config = load(Path(job.config_file), job.overrides)
     system = system_named(config, job.system)
     data_dir = Path(job.data_dir)
-    table = TokenTable.read(Path(job.lang_dir) / "tokens.txt", config.tokens.unit)
+    table = read_lang(Path(job.lang_dir), config.tokens.unit)
     student = model_config(config, system, job.seed, table)
     cmvn = data_dir / config.data.train / "cmvn"
     model = new_model(student, cmvn, job.seed).to(ranks.device)
     settings = system.train
     labelled = training_examples(data_dir / config.data.train, table, output_len_of(model), settings)
+    if settings.labelled_every > 1:
+        kept = hide_transcripts(labelled.kept, data_dir / config.data.train, settings.labelled_every)
+        labelled = replace(labelled, kept=kept)
     for name in {config.data.train, config.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
     found = {config.data.train: labelled} | unlabelled_examples(config, system, data_dir, table)
@@ -181,7 +191,7 @@ def train(job: TrainJob) -> dict:
     bar.close()
     if ranks.is_main:
         hours = partial(hours_of, frame_shift_ms=config.features.frame_shift_ms)
-        heard = (hours(labelled.kept), hours(examples[len(labelled.kept) :]))
+        heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
         student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
         write_model(Path(job.stage), weights, student, table, cmvn)
     counts = {"in": len(examples) + len(dropped), "out": len(examples), "dropped": len(dropped)}

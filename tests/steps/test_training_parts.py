@@ -8,7 +8,7 @@ from steps.config.schema import SpecAugmentConfig, TrainConfig
 from steps.tokens.token_table import TokenTable
 from steps.training.batching import BatchSampler, make_batches
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
-from steps.training.examples import Example, read_examples, training_examples
+from steps.training.examples import Example, hide_transcripts, read_examples, training_examples
 from steps.training.ranks import Ranks
 from steps.training.reports import to_events
 from steps.training.schedule import learning_rate
@@ -186,6 +186,25 @@ def test_utterances_that_are_too_long_are_dropped_as_far_as_allowed(data_dir):
     folder = data_dir("u-1 a\nu-2 b\n", {"u-1": 101, "u-2": 100})
     found = training_examples(folder, TABLE, quarter, TrainConfig(max_frames=100, max_too_long=0.5))
     assert [e.utt_id for e in found.kept] == ["u-2"] and list(found.dropped) == ["u-1"]
+
+
+def test_only_every_nth_speaker_keeps_transcripts(tmp_path):
+    found = [Example(f"{speaker}-1", "", 9, (1,), "a") for speaker in "cabd"]
+    (tmp_path / "utt2spk").write_text("".join(f"{s}-1 {s}\n" for s in "abcd"))
+    hidden = hide_transcripts(found, tmp_path, 3)
+    assert [(e.utt_id, e.tokens, e.text) for e in hidden] == [
+        ("c-1", None, ""),
+        ("a-1", (1,), "a"),
+        ("b-1", None, ""),
+        ("d-1", (1,), "a"),
+    ]
+
+
+def test_a_speaker_at_another_speed_keeps_transcripts_too(tmp_path):
+    found = [Example(utt_id, "", 9, (1,), "a") for utt_id in ("a-1", "b-1", "sp0.9-a-1", "sp0.9-b-1")]
+    (tmp_path / "utt2spk").write_text("a-1 a\nb-1 b\nsp0.9-a-1 sp0.9-a\nsp0.9-b-1 sp0.9-b\n")
+    (tmp_path / "utt2uniq").write_text("a-1 a-1\nb-1 b-1\nsp0.9-a-1 a-1\nsp0.9-b-1 b-1\n")
+    assert [e.utt_id for e in hide_transcripts(found, tmp_path, 2) if e.tokens] == ["a-1", "sp0.9-a-1"]
 
 
 def test_an_empty_transcript_is_dropped_and_counted(data_dir):

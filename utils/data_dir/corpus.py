@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.data_dir.data_dir import DataDir
+from utils.data_dir.perturb import perturb
 from utils.jobs import log
 from utils.jobs.cli import Parser
 from utils.jobs.errors import DataError
@@ -85,6 +86,7 @@ def prepare(
     files: list[Path],
     make_sets: Callable[[Path, Path], dict[str, list[CorpusUtterance]]],
     settings: dict,
+    speeds: dict[str, list[str]] | None = None,
 ) -> None:
     """Writes <data-dir>/<set> for each set, if anything changed: a file, a setting, or a script in local/.
 
@@ -94,7 +96,9 @@ def prepare(
         make_sets: Gets the folder to write new audio in, and the folder where that audio will lie in the end;
             returns the utterances of each set.
         settings: What else the result depends on.
+        speeds: For sets that are heard at several speeds, the factors, "1" for the speech as it is.
     """
+    speeds = speeds or {}
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: missing from the corpus")
@@ -109,13 +113,18 @@ def prepare(
                     raise DataError(f"{utterance.path}: utterance id '{utterance.utt_id}' is in {other} and in {name}")
             if not utterances:
                 raise DataError(f"{args.data_dir / name}: the corpus has no utterances for this set")
-            to_data_dir(stage / name, utterances).write(stage / name)
+            data = to_data_dir(stage / name, utterances)
+            if name in speeds:
+                data = perturb(data, speeds[name])
+            data.write(stage / name)
             speakers = len({u.speaker for u in utterances})
-            log.info(f"{args.data_dir / name}: {len(utterances):,} utterances, {speakers} speakers")
+            at_speeds = f", at {len(speeds[name])} speeds" if name in speeds else ""
+            log.info(f"{args.data_dir / name}: {len(utterances):,} utterances, {speakers} speakers{at_speeds}")
         total = sum(map(len, sets.values()))
         return {"in": total, "out": total, "dropped": 0}
 
     folder = {"data_dir": str(args.data_dir.resolve())}  # wav.scp holds absolute paths
     inputs = (*files, *sorted(Path("local").glob("*.py")))
-    job = Job("prepare_data", FORMAT, args.data_dir / "manifest.json", inputs, settings | folder, editable=True)
+    settings = settings | folder | ({"speeds": speeds} if speeds else {})
+    job = Job("prepare_data", FORMAT, args.data_dir / "manifest.json", inputs, settings, editable=True)
     job.run(args, build)

@@ -1,0 +1,116 @@
+"""<corpus>/{train,resource,WAVE} -> data/{train,dev,test}, data/local/dict/lexicon.txt
+
+Speakers are split by rule: of all, sorted, every fifth goes to test; of the rest every tenth to dev. Utterance ids
+become `<speaker>-<utterance>`. The lexicon loses its stress marks, and the pronunciation that the corpus chooses most
+often for a word stands first.
+"""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from steps.config.load import load
+from steps.tokens.lexicon import Lexicon, to_text
+from utils.data_dir.corpus import CorpusUtterance, corpus_parser, prepare
+from utils.data_dir.perturb import speeds
+from utils.data_dir.tables import read_lines
+from utils.jobs.cli import run
+from utils.jobs.errors import DataError, UsageError
+
+HALVES = ("train", "test")
+EXPECTED = "train/wav.scp, resource/lexicon.txt and WAVE/"
+
+
+def read_tabs(path: Path) -> dict[str, str]:
+    """A table of the corpus: key and value, with a tab between them."""
+    rows = [line.split(maxsplit=1) for line in read_lines(path)]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 2:
+            raise DataError(f"{path}:{number}: '{' '.join(row)}' is not '<key> <value>'")
+    return {key: value.strip() for key, value in rows}
+
+
+def find_corpus(folder: Path) -> Path:
+    """The corpus folder. Raises: DataError that says what was expected, and where it is nearby."""
+    if (folder / "train" / "wav.scp").is_file():
+        return folder
+    near = [path for path in (folder.parent, *sorted(folder.glob("*/"))) if (path / "train" / "wav.scp").is_file()]
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"
+    raise DataError(f"{folder}: expected {EXPECTED}, found {found}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def split_speakers(speakers: list[str]) -> dict[str, str]:
+    """The set of each speaker."""
+    ordered = sorted(speakers)
+    test = set(ordered[::5])
+    rest = [speaker for speaker in ordered if speaker not in test]
+    dev = set(rest[::10])
+    return {s: "test" if s in test else "dev" if s in dev else "train" for s in ordered}
+
+
+def without_stress(phones: str) -> tuple[str, ...]:
+    """ARPAbet phones as 39 classes: `AH0_I` is AH."""
+    return tuple(phone.partition("_")[0].rstrip("012") for phone in phones.split())
+
+
+def make_lexicon(lexicon_file: Path, chosen_file: Path, texts: dict[str, str]) -> Lexicon:
+    """Each word's variants, the one that the corpus chooses most often first."""
+    counts: dict[str, Counter] = defaultdict(Counter)
+    if chosen_file.is_file():
+        for key, phones in read_tabs(chosen_file).items():
+            utt_id, _, index = key.rpartition(".")
+            words = texts.get(utt_id, "").split()
+            if int(index) < len(words):
+                counts[words[int(index)]][without_stress(phones)] += 1
+    variants: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for line in read_lines(lexicon_file):
+        word, phones = line.split(maxsplit=1)
+        if without_stress(phones) not in variants[word]:
+            variants[word].append(without_stress(phones))
+    return {word: sorted(found, key=lambda phones: -counts[word][phones]) for word, found in variants.items()}
+
+
+def make_sets(corpus: Path, halves: list[str]) -> dict[str, list[CorpusUtterance]]:
+    """The utterances of each set."""
+    audio, texts, speakers = ({} for _ in range(3))
+    for half in halves:
+        for table, name in ((audio, "wav.scp"), (texts, "text"), (speakers, "utt2spk")):
+            table |= read_tabs(corpus / half / name)
+    set_of = split_speakers(list(set(speakers.values())))
+    sets: dict[str, list[CorpusUtterance]] = {"train": [], "dev": [], "test": []}
+    for utt_id, path in audio.items():
+        speaker = speakers[utt_id]
+        utterance = CorpusUtterance(f"{speaker}-{utt_id}", speaker, (corpus / path).resolve(), texts[utt_id])
+        sets[set_of[speaker]].append(utterance)
+    return sets
+
+
+def check(settings: dict) -> dict:
+    """The [corpus] table. Raises: UsageError for an unknown setting or a wrong value."""
+    if settings.keys() != {"halves", "speeds"}:
+        raise UsageError(f"[corpus] has the settings halves and speeds, not {', '.join(sorted(settings))}")
+    if not settings["halves"] or not set(settings["halves"]) <= set(HALVES):
+        raise UsageError(f"corpus.halves = {settings['halves']}: choose some of {', '.join(HALVES)}")
+    return {**settings, "speeds": speeds(settings["speeds"])}
+
+
+def main(argv: list[str]) -> None:
+    """Prepares the corpus."""
+    args = corpus_parser(__doc__).parse_args(argv)
+    settings = check({"halves": ["train"], "speeds": ["1"], **load(args.config, args.set).corpus})
+    corpus = find_corpus(args.corpus_dir)
+    lexicon = corpus / "resource" / "lexicon.txt"
+    chosen = corpus / "resource" / "text-phone"
+    tables = [corpus / half / name for half in settings["halves"] for name in ("wav.scp", "text", "utt2spk")]
+    files = [*tables, lexicon, *([chosen] if chosen.is_file() else [])]
+
+    def build(stage: Path, final: Path) -> dict[str, list[CorpusUtterance]]:
+        texts = {u: text for half in settings["halves"] for u, text in read_tabs(corpus / half / "text").items()}
+        (stage / "local" / "dict").mkdir(parents=True)
+        (stage / "local" / "dict" / "lexicon.txt").write_text(to_text(make_lexicon(lexicon, chosen, texts)))
+        return make_sets(corpus, settings["halves"])
+
+    prepare(args, files, build, {"halves": settings["halves"]}, {"train": settings["speeds"]})
+
+
+if __name__ == "__main__":
+    run(main)
