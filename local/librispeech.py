@@ -1,4 +1,4 @@
-"""LibriSpeech in its published layout: `<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac` and a transcript a chapter.
+"""LibriSpeech in its published layout: `<part>/<speaker>/<chapter>/` holds FLAC files and one transcript.
 
     root = find_root(Path("downloads"), ["dev-clean"])
     utterances = part_utterances(root / "dev-clean")
@@ -26,8 +26,9 @@ def find_root(folder: Path, parts: list[str]) -> Path:
     for root in (folder, folder / "LibriSpeech"):
         if all((root / part).is_dir() for part in parts):
             return root
-    known = [name for name in (*PARTS, *MINI_PARTS)]
-    near = [root for root in (folder.parent, folder, *sorted(folder.glob("*/"))) if any((root / p).is_dir() for p in known)]
+    known = (*PARTS, *MINI_PARTS)
+    around = (folder.parent, folder, *sorted(folder.glob("*/")))
+    near = [root for root in around if any((root / name).is_dir() for name in known)]
     wanted = ", ".join(f"{part}/" for part in parts)
     if not near:
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"

@@ -91,9 +91,7 @@ def test_a_folder_that_is_not_the_corpus_is_told_with_the_nearest(tmp_path):
     assert "expected train/wav.scp" in error_of(prepare(tmp_path, corpus), 3)
 
 
-@pytest.mark.parametrize(
-    ("setting", "said"), [("halves=[]", "choose some of"), ('speeds=["9x"]', "'9x' is not")]
-)
+@pytest.mark.parametrize(("setting", "said"), [("halves=[]", "choose some of"), ('speeds=["9x"]', "'9x' is not")])
 def test_a_wrong_setting_is_told(tmp_path, setting, said):
     corpus = write_published(tmp_path / "corpus")
     assert said in error_of(prepare(tmp_path, corpus, "--set", f"corpus.{setting}"), 2)

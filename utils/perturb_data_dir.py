@@ -18,7 +18,7 @@ from utils.jobs.errors import UsageError
 def main(argv: list[str]) -> None:
     """Writes a data directory at several speeds."""
     parser = Parser(__doc__)
-    parser.add_argument("--speeds", type=lambda text: speeds(names(text)), default=["0.9", "1", "1.1"], metavar="FACTOR,FACTOR")
+    parser.add_argument("--speeds", type=names, default=["0.9", "1", "1.1"], metavar="FACTOR,FACTOR")
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     args = parser.parse_args(argv)
@@ -26,9 +26,10 @@ def main(argv: list[str]) -> None:
         raise UsageError("source and target are the same folder")
     source = DataDir.read(args.source)
     warn_of_files_left(args.source)
-    whole = perturb(source, args.speeds)
+    factors = speeds(args.speeds)
+    whole = perturb(source, factors)
     whole.write(args.target)
-    log.info(f"{args.target}: {len(whole.utt_ids):,} utterances, {len(source.utt_ids):,} at {len(args.speeds)} speeds")
+    log.info(f"{args.target}: {len(whole.utt_ids):,} utterances, {len(source.utt_ids):,} at {len(factors)} speeds")
 
 
 if __name__ == "__main__":
