@@ -68,7 +68,7 @@ if $verify; then job+=(--verify); fi
 conf=("${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" "${conf[@]}" "$@"; }
 sets=$(list sets)
-train_set=$(awk '$2 == "train" { print $1 }' <<<"$sets")
+train_sets=$(awk '$2 == "train" { print $1 }' <<<"$sets")
 corpus=(--data-dir "$data_dir" ${corpus_dir:+--corpus-dir "$corpus_dir"})
 folders=(--data-dir "$data_dir" --exp-dir "$exp_dir")
 
@@ -93,11 +93,13 @@ if stage 2 features; then
   while read -r name _; do
     run "feats.$name" python3 -m steps.make_feats --nj "$nj" "${conf[@]}" "${job[@]}" "$data_dir/$name"
   done <<<"$sets"
-  run cmvn python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$train_set"
+  while read -r name; do
+    run "cmvn.$name" python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$name"
+  done <<<"$train_sets"
 fi
 
 if stage 3 tokens; then
-  run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/$train_set" "$data_dir/lang"
+  run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/${train_sets%%$'\n'*}" "$data_dir/lang"
 fi
 if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-training"; fi
 
@@ -123,22 +125,22 @@ fi
 
 if stage 7 students; then train students; fi
 
-mapfile -t eval_sets < <(awk '$2 == "dev" || $2 == "test" { print $1 }' <<<"$sets")
 if stage 8 decode; then
-  while read -r name seed; do
+  while read -r name seed eval_sets; do
+    read -ra data_dirs <<<"$eval_sets"
     queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" \
-      "$exp_dir/$name/seed$seed" "${eval_sets[@]/#/$data_dir/}"
-  done < <(list all)
+      "$exp_dir/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
+  done < <(list decodings)
   drain
 fi
 
 if stage 9 score; then
-  while read -r name seed; do
-    for name_of_set in "${eval_sets[@]}"; do
+  while read -r name seed eval_sets; do
+    for name_of_set in $eval_sets; do # split on purpose: names hold no space
       queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
         "$data_dir/$name_of_set" "$exp_dir/$name/seed$seed/decode_$name_of_set"
     done
-  done < <(list all)
+  done < <(list decodings)
   drain
   run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
 fi

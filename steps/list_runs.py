@@ -2,6 +2,7 @@
 
     python3 -m steps.list_runs --seeds "0 1 2" teachers
     python3 -m steps.list_runs soft_labels          (`<system> <seed> <set>`)
+    python3 -m steps.list_runs decodings            (`<system> <seed> <set> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
     python3 -m steps.list_runs resample             (`yes` where audio of any rate is converted, else `no`)
 
@@ -9,7 +10,7 @@ It also checks the whole configuration, so the driver calls it before anything e
 """
 
 from steps.compare import parse_seeds
-from steps.config.load import load, teacher_of
+from steps.config.load import all_sets, all_systems, load, soft_label_sets, teacher_of
 from steps.config.schema import Config
 from steps.scoring.collect import runs_of
 from utils.jobs.cli import Parser, run
@@ -23,9 +24,7 @@ def teachers(config: Config) -> set[str]:
 def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
     """The lines of one kind."""
     if what == "sets":
-        data = config.data
-        roles = [("train", [data.train]), ("dev", [data.dev]), ("test", data.test), ("unlabelled", data.unlabelled)]
-        return [f"{name} {role}" for role, names in roles for name in names]
+        return [f"{name} {role}" for name, role in all_sets(config).items()]
     if what == "resample":
         return ["yes" if config.features.resample else "no"]
     if what == "soft_labels":
@@ -35,13 +34,16 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
             for term in system.distill
             if term.source == "store"
             for name, seed in [teacher_of(term)]
-            for set_name in term.sets or [config.data.train]
+            for set_name in soft_label_sets(config, term)
         ]
         return list(dict.fromkeys(found))
     runs = runs_of(config, seeds)
-    chosen = [name for name in runs if what == "all" or (name in teachers(config)) == (what == "teachers")]
+    is_either = what in ("all", "decodings")
+    chosen = [name for name in runs if is_either or (name in teachers(config)) == (what == "teachers")]
+    data = {name: system.data for name, system in all_systems(config).items()}
+    sets = {name: f" {' '.join([data[name].dev, *data[name].test])}" if what == "decodings" else "" for name in runs}
     return [
-        f"{name} {seed}"
+        f"{name} {seed}{sets[name]}"
         for seed in sorted({s for n in chosen for s in runs[n]})
         for name in chosen
         if seed in runs[name]
@@ -53,7 +55,7 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_config()
     parser.add_argument("--seeds", default="0 1 2")
-    parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "all", "resample"])
+    parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "all", "decodings", "resample"])
     args = parser.parse_args(argv)
     for line in lines_of(load(args.config, args.set), parse_seeds(args.seeds), args.what):
         print(line)

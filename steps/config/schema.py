@@ -4,7 +4,7 @@ The settings of an encoder or of a loss are not listed here: they are the keywor
 function, read by `steps.config.signature`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from steps.config.types import Fraction, NaturalFloat, NaturalInt, PositiveFloat, PositiveInt, Share
@@ -12,7 +12,7 @@ from steps.config.types import Fraction, NaturalFloat, NaturalInt, PositiveFloat
 
 @dataclass(frozen=True)
 class DataConfig:
-    """[data]: the names of the sets, folders below the data directory."""
+    """[data], or [<system>.data] where one differs: the names of the sets, folders below the data directory."""
 
     train: str = "train"
     dev: str = "dev"
@@ -64,6 +64,8 @@ class TrainConfig:
     beta2: Fraction = 0.98
     clip_norm: PositiveFloat = 5.0
     ctc_weight: NaturalFloat = 1.0
+    inner_ctc_weight: NaturalFloat = 0.0  # of CTC on the middle layer through the same head, in training only
+    curriculum_epochs: NaturalInt = 0  # at the start, in which short utterances come before long ones
     average: PositiveInt = 3  # how many of the best checkpoints on dev are averaged
     checkpoint_updates: PositiveInt = 150  # between checkpoints for resuming
     valid_updates: NaturalInt = 0  # between looks at dev; 0: once an epoch
@@ -119,6 +121,15 @@ class SystemConfig:
     soft_labels: SoftLabelsConfig = SoftLabelsConfig()
     distill: tuple[DistillConfig, ...] = ()
     sets: list[str] = field(default_factory=list)  # that the terms name; the twin has them too, for the same batches
+    data: DataConfig = DataConfig()
+    seeds: NaturalInt = 0  # only the first n of --seeds; 0: all
+    controls: list[str] = field(default_factory=list)  # further systems that it is compared with, beside its twin
+
+    def training(self) -> dict:
+        """The settings that its weights depend on."""
+        found = {key: value for key, value in asdict(self).items() if key not in ("name", "seeds", "controls")}
+        del found["soft_labels"]
+        return found | {"data": {"train": self.data.train, "dev": self.data.dev}}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
 from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import TokenTable
-from utils.jobs.errors import DataError, StaleError, UsageError
+from utils.jobs.errors import DataError, StaleError, UsageError, UsageError
 from utils.jobs.files import sha256
 
 Augment = Callable[[Tensor, Tensor], Tensor]
@@ -62,8 +62,18 @@ class CtcModel(nn.Module):
         x = (feats - self.mean) * self.inverse_sd
         if augment:
             x = augment(x, feat_lens)
-        encoder_out, lengths = self.encoder(zero_padding(x, feat_lens), feat_lens)
-        return ModelOutput(encoder_out, lengths, {"ctc": self.ctc(encoder_out)})
+        encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens)
+        return ModelOutput(encoder_out, lengths, {"ctc": self.ctc(encoder_out)}, hidden)
+
+    def inner_output(self, output: ModelOutput) -> ModelOutput:
+        """What the head says of the states of the middle layer (Lee and Watanabe 2021, eq. 6).
+
+        Raises: UsageError when the encoder has a single layer.
+        """
+        if not output.hidden:
+            raise UsageError("train.inner_ctc_weight needs an encoder of at least two layers")
+        inner = output.hidden[len(output.hidden) // 2]
+        return ModelOutput(inner, output.lengths, {"ctc": self.ctc(inner)})
 
 
 @dataclass(frozen=True)

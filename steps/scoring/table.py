@@ -28,12 +28,13 @@ def system_rows(part: dict) -> list[list[str]]:
 
 def comparison_rows(part: dict) -> list[list[str]]:
     """A head and one row for each distilled system of a set."""
-    rows = [["distilled", "twin", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
+    rows = [["distilled", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
     for c in part["comparisons"]:
         closed = "no gap" if c["gap_closed"] is None and is_decidable(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
-        rows.append([c["distilled"], c["student"], c["teacher"], gain, closed, verdict(part, c)])
+        teacher = c["teacher"] + (f" on {c['teacher_set']}" if "teacher_set" in c else "")
+        rows.append([c["distilled"], c["student"], teacher, gain, closed, verdict(part, c)])
     return rows
 
 
