@@ -20,6 +20,7 @@
 #   --data-dir DIR         where data directories go, seen from the recipe (data)
 #   --exp-dir DIR          where models and results go, seen from the recipe (exp)
 #   --set TABLE.KEY=VALUE  overrides one setting of conf.toml; may be given again
+#   --tune SYSTEM          train and score what [SYSTEM.tune] says on dev, in place of the students; test is not read
 #   --publish              copy RESULTS.md beside the recipe's run.sh
 #   --why                  run nothing; say what is stale, and why
 #   --force                do the stages again even where nothing changed
@@ -39,9 +40,10 @@ gpus=0
 seeds="0 1 2"
 corpus_dir=
 data_dir=data exp_dir=exp
+tune=
 publish=false why=false force=false verify=false
 overrides=()
-option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force verify set"
+option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir tune publish why force verify set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
@@ -66,7 +68,7 @@ job=() # options of every job
 if $force; then job+=(--force); fi
 if $verify; then job+=(--verify); fi
 conf=("${overrides[@]}")
-list() { python3 -m steps.list_runs --seeds "$seeds" "${conf[@]}" "$@"; }
+list() { python3 -m steps.list_runs --seeds "$seeds" --tune "$tune" "${conf[@]}" "$@"; }
 sets=$(list sets)
 train_sets=$(awk '$2 == "train" { print $1 }' <<<"$sets")
 corpus=(--data-dir "$data_dir" ${corpus_dir:+--corpus-dir "$corpus_dir"})
@@ -108,9 +110,10 @@ train() {
   mapfile -t runs < <(list "$1")
   local nj_each=$((side_by_side > ${#runs[@]} ? side_by_side / ${#runs[@]} : 1)) # of a teacher, say, that trains alone
   for run in "${runs[@]}"; do
-    read -r name seed <<<"$run"
+    read -r name seed folder settings <<<"$run"
+    read -ra point <<<"$settings"
     queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
-      "${folders[@]}" "${conf[@]}" "${job[@]}"
+      "${folders[@]}" --out-dir "$exp_dir/$folder" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
   done
   drain
 }
@@ -126,25 +129,30 @@ fi
 if stage 7 students; then train students; fi
 
 if stage 8 decode; then
-  while read -r name seed eval_sets; do
+  while read -r name seed folder eval_sets; do
     read -ra data_dirs <<<"$eval_sets"
     queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" \
-      "$exp_dir/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
+      "$exp_dir/$folder/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
   done < <(list decodings)
   drain
 fi
 
 if stage 9 score; then
-  while read -r name seed eval_sets; do
+  while read -r name seed folder eval_sets; do
     for name_of_set in $eval_sets; do # split on purpose: names hold no space
       queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
-        "$data_dir/$name_of_set" "$exp_dir/$name/seed$seed/decode_$name_of_set"
+        "$data_dir/$name_of_set" "$exp_dir/$folder/$name/seed$seed/decode_$name_of_set"
     done
   done < <(list decodings)
   drain
-  run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+  if [[ -n $tune ]]; then
+    run "tune.$tune" python3 -m steps.tune --system "$tune" --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+  else
+    run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+  fi
 fi
 
+if [[ -n $tune ]]; then stop_stage=$((stop_stage < 9 ? stop_stage : 9)); fi
 if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 if stage 11 report; then
   if $publish; then job+=(--publish); fi
@@ -157,6 +165,10 @@ fi
 ((stages_run > 0)) || options_fail "no stage ran"
 if $why; then exit 0; fi
 if ((jobs_done == 0)); then say "nothing to do: everything is up to date"; fi
-if ((stop_stage >= 9)); then python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$exp_dir"; fi
+if [[ -n $tune ]]; then
+  ((stop_stage < 9)) || python3 -m steps.tune --show --system "$tune" "${conf[@]}" "$exp_dir"
+elif ((stop_stage >= 9)); then
+  python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$exp_dir"
+fi
 exit 0
 }

@@ -76,6 +76,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--lang-dir", type=Path, default=None, help="default: <data-dir>/lang")
     parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
+    parser.add_argument("--out-dir", type=Path, default=None, help="where the model goes, if not beside its teacher")
     args = parser.parse_args(argv)
     config = load(args.config, args.set)
     system = system_named(config, args.system)
@@ -85,7 +86,7 @@ def main(argv: list[str]) -> None:
     lang = args.lang_dir or args.data_dir / "lang"
     inputs = inputs_of(config, system, args.data_dir, lang, args.exp_dir)
     settings = settings_of(config, system, args.seed)
-    out = args.exp_dir / args.system / f"seed{args.seed}"
+    out = (args.out_dir or args.exp_dir) / args.system / f"seed{args.seed}"
     job = Job("train", FORMAT, out / "manifest.json", inputs, settings, log_file=out / "train.log", begun=begun(out))
     job.run(args, lambda stage: build(args, system, inputs, settings, out, stage, processes))
 
@@ -109,6 +110,7 @@ def build(args, system: SystemConfig, inputs, settings: dict, out: Path, stage: 
         args.seed,
         str(args.data_dir),
         str(args.exp_dir),
+        str(out),
         str(lang),
         str(stage),
         args.gpus,

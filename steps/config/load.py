@@ -28,6 +28,7 @@ from steps.nnet.registry import ENCODERS, encoder_file
 from utils.jobs.errors import UsageError
 
 LOSSES = Path(__file__).parents[1] / "losses"  # one file each
+OWN = ("seeds", "controls", "tune", "tune_plain")
 ROLES = ("train", "dev", "test", "unlabelled")
 FIELDS = {f.name: f for f in dataclasses.fields(SystemConfig)}
 TOP = {"data": DataConfig, "features": FeaturesConfig, "tokens": TokensConfig, "score": ScoreConfig}
@@ -121,7 +122,18 @@ def inherit(name: str, systems: dict) -> dict:
 
 def build_system(name: str, table: dict, data: dict) -> SystemConfig:
     """One system from its merged table, and [data] for what its own does not say."""
-    known = {"model", "train", "spec_augment", "soft_labels", "distill", "data", "seeds", "controls"}
+    known = {
+        "model",
+        "train",
+        "spec_augment",
+        "soft_labels",
+        "distill",
+        "data",
+        "seeds",
+        "controls",
+        "tune",
+        "tune_plain",
+    }
     for key in table.keys() - known:
         raise UsageError(f"[{name}] has no setting '{key}'{near(key, known)}")
     terms = table.get("distill", [])
@@ -137,7 +149,7 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
         distill,
         sorted({set_name for term in distill for set_name in term.sets}),
         build(DataConfig, data | table.get("data", {}), f"{name}.data"),
-        **{key: check(table[key], FIELDS[key].type, f"{name}.{key}") for key in ("seeds", "controls") if key in table},
+        **{key: check(table[key], FIELDS[key].type, f"{name}.{key}") for key in OWN if key in table},
     )
 
 
@@ -303,7 +315,7 @@ def twin_of(config: Config, system: SystemConfig) -> SystemConfig:
 
 def without_terms(system: SystemConfig, name: str) -> SystemConfig:
     """A twin of this name."""
-    return dataclasses.replace(system, name=name, distill=(), controls=[])
+    return dataclasses.replace(system, name=name, distill=(), controls=[], tune={}, tune_plain={})
 
 
 def all_systems(config: Config) -> dict[str, SystemConfig]:
@@ -323,6 +335,9 @@ def soft_label_sets(config: Config, term: DistillConfig) -> list[str]:
 def system_named(config: Config, name: str) -> SystemConfig:
     """A system or a twin. Raises: UsageError naming the systems that exist."""
     systems = all_systems(config)
+    origin = config.systems.get(name.removesuffix("_plain"))
+    if name not in systems and origin and origin.distill:  # its twin is called after another system
+        return without_terms(origin, name)
     if name not in systems:
         raise UsageError(f"no system '{name}'{near(name, systems)}")
     return systems[name]

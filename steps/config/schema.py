@@ -124,11 +124,13 @@ class SystemConfig:
     data: DataConfig = DataConfig()
     seeds: NaturalInt = 0  # only the first n of --seeds; 0: all
     controls: list[str] = field(default_factory=list)  # further systems that it is compared with, beside its twin
+    tune: dict = field(default_factory=dict)  # values to try on dev, by setting
+    tune_plain: dict = field(default_factory=dict)  # the same for its twin
 
     def training(self) -> dict:
         """The settings that its weights depend on."""
-        found = {key: value for key, value in asdict(self).items() if key not in ("name", "seeds", "controls")}
-        del found["soft_labels"]
+        others = ("name", "soft_labels", "seeds", "controls", "tune", "tune_plain")
+        found = {key: value for key, value in asdict(self).items() if key not in others}
         return found | {"data": {"train": self.data.train, "dev": self.data.dev}}
 
 

@@ -15,7 +15,7 @@ from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
 from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import TokenTable
-from utils.jobs.errors import DataError, StaleError, UsageError, UsageError
+from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.files import sha256
 
 Augment = Callable[[Tensor, Tensor], Tensor]

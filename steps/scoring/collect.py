@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
-
 from steps.config.load import all_systems, teacher_of, twin_of
 from steps.config.schema import Config, DataConfig, SystemConfig
 from steps.scoring.comparison import SystemScores, compare, describe, gather
@@ -155,5 +153,5 @@ def set_of_teacher(teacher: DataConfig, student: DataConfig, set_name: str) -> s
 
 def check_same(a: SystemScores, b: SystemScores, set_a: str, set_b: str) -> None:
     """Raises StaleError when two sets do not hold the same words of the same speakers."""
-    if a.speakers != b.speakers or not np.array_equal(a.ref_units, b.ref_units):
+    if a.speakers != b.speakers or a.ref_units.tolist() != b.ref_units.tolist():
         raise StaleError(f"'{set_a}' and '{set_b}' do not hold the same utterances, so that systems cannot be compared")

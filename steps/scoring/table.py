@@ -38,6 +38,16 @@ def comparison_rows(part: dict) -> list[list[str]]:
     return rows
 
 
+def tuning_rows(found: dict) -> list[list[str]]:
+    """A head and one row for each point that was tried of a system and of its twin."""
+    rows = [["system", "settings", "error %", "seeds"]]
+    for name, points in found["systems"].items():
+        for point in points:
+            settings = ", ".join(f"{key} = {value}" for key, value in point["settings"].items())
+            rows.append([name, settings, number(point["error_rate"]), str(len(point["seeds"]))])
+    return rows
+
+
 def percent(share: float | None) -> str:
     """A share in percent, or a dash."""
     return number(None if share is None else 100 * share, 1)

@@ -44,7 +44,8 @@ class TrainJob:
     system: str
     seed: int
     data_dir: str
-    exp_dir: str
+    exp_dir: str  # where teachers are
+    out_dir: str  # the model folder
     lang_dir: str
     stage: str  # where the finished model goes
     gpus: int
@@ -53,7 +54,7 @@ class TrainJob:
     @property
     def out(self) -> Path:
         """The model folder."""
-        return Path(self.exp_dir) / self.system / f"seed{self.seed}"
+        return Path(self.out_dir)
 
 
 def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTable) -> ModelConfig:

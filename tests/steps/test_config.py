@@ -1,14 +1,15 @@
 from dataclasses import asdict
+from functools import partial
 from typing import Literal
 
 import pytest
 
 from steps.compare import parse_seeds
-from steps.config.load import all_systems, load, system_named, teacher_of
+from steps.config.load import all_sets, all_systems, load, soft_label_sets, system_named, teacher_of
 from steps.config.signature import settings_of
 from steps.config.types import NaturalInt, PositiveFloat
-from steps.list_runs import lines_of
-from steps.scoring.collect import runs_of
+from steps.list_runs import lines_of, tuning_lines
+from steps.scoring.collect import pairs_of, runs_of
 from tests.support import ROOT
 from utils.jobs.errors import UsageError
 
@@ -215,8 +216,8 @@ def test_teachers_have_the_seeds_that_are_named(conf):
     ("what", "lines"),
     [
         ("sets", ["train train", "dev dev", "test test"]),
-        ("teachers", ["teacher 0"]),
-        ("students", ["student 0", "student_plain 0", "student 1", "student_plain 1"]),
+        ("teachers", ["teacher 0 ."]),
+        ("students", ["student 0 .", "student_plain 0 .", "student 1 .", "student_plain 1 ."]),
         ("soft_labels", ["teacher 0 train"]),
     ],
 )
@@ -285,3 +286,126 @@ def test_settings_are_read_from_the_source():
         "blank": (Literal["keep", "drop", "either"], "keep"),
         "delay_frames": (NaturalInt, 0),
     }
+
+
+PHONE = """
+[phone]
+base = "student"
+seeds = 2
+[phone.data]
+train = "train_phone"
+dev = "dev_phone"
+test = ["test_phone"]
+"""
+
+
+def test_a_system_may_hear_sets_of_its_own(conf):
+    config = conf(PHONE)
+    assert config.systems["student"].data == config.data
+    assert config.systems["phone"].data.train == "train_phone"
+    assert all_sets(config) == {
+        "train": "train",
+        "train_phone": "train",
+        "dev": "dev",
+        "dev_phone": "dev",
+        "test": "test",
+        "test_phone": "test",
+    }
+    assert lines_of(config, [0], "decodings")[1] == "student 0 . dev test"
+    assert "phone 0 . dev_phone test_phone" in lines_of(config, [0], "decodings")
+
+
+def test_a_teacher_speaks_of_the_set_that_it_was_trained_on(conf):
+    config = conf(PHONE)
+    assert soft_label_sets(config, config.systems["phone"].distill[0]) == ["train"]
+    assert lines_of(config, [0], "soft_labels") == ["teacher 0 train"]
+
+
+def test_a_live_teacher_of_another_set_is_refused(conf):
+    with pytest.raises(UsageError, match="was not trained on 'train_phone' but on 'train'"):
+        conf(PHONE + "[[phone.distill]]\nloss = 'frame_kl'\nsource = 'live'")
+
+
+def test_a_set_has_one_role_in_all_systems(conf):
+    with pytest.raises(UsageError, match=r"\[phone.data\] 'test' has two roles"):
+        conf(PHONE, 'phone.data.dev="test"')
+
+
+def test_only_so_many_seeds_of_a_system_are_trained(conf):
+    assert runs_of(conf(PHONE), [3, 4, 5])["phone"] == [3, 4]
+    assert runs_of(conf(PHONE), [3, 4, 5])["phone_plain"] == [3, 4]
+
+
+LONG = "[student_long]\nbase = 'student'\ndistill = []\ntrain.updates = 9\n"
+
+
+def test_a_distilled_system_is_compared_with_its_twin_and_its_controls(conf):
+    config = conf(LONG, 'student.controls=["student_long"]')
+    pairs = [("teacher", "student_plain", "student"), ("teacher", "student_long", "student")]
+    assert pairs_of(config) == pairs
+    assert sorted(all_systems(config)) == ["student", "student_long", "student_plain", "teacher"]
+
+
+def test_systems_that_differ_in_their_terms_alone_share_a_twin(conf):
+    config = conf("[other]\nbase = 'student'\n[[other.distill]]\nloss = 'frame_kl'\nweight = 0.9")
+    assert sorted(all_systems(config)) == ["other", "student", "student_plain", "teacher"]
+    assert pairs_of(config)[1] == ("teacher", "student_plain", "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('student.controls=["student_lang"]', "'student_lang' is no other system; valid: student_long, teacher"),
+        ('student.controls=["student"]', "'student' is no other system"),
+        ("student_long.seeds=1", "a control has those of the system compared with it"),
+    ],
+)
+def test_a_control_that_cannot_be_compared_with_is_refused(conf, text, said):
+    with pytest.raises(UsageError, match=said):
+        conf(LONG, 'student.controls=["student_long"]', text)
+
+
+GRID = """
+[student.tune]
+distill.0.weight = [0.3, 0.9]
+train.lr = [0.001, 0.002]
+[student.tune_plain]
+train.lr = [0.001, 0.002, 0.004, 0.008]
+"""
+
+
+def with_grid(conf, overrides):
+    return conf(GRID, *overrides)
+
+
+def test_a_grid_is_listed_with_as_many_points_for_the_twin(conf):
+    lines = tuning_lines(partial(with_grid, conf), [0, 1], "students", "student")
+    assert len(lines) == 16
+    assert lines[0] == (
+        "student 0 tune/distill.0.weight=0.3,train.lr=0.001 student.distill.0.weight=0.3 student.train.lr=0.001"
+    )
+    assert lines[-1] == "student_plain 1 tune/train.lr=0.008 student.train.lr=0.008"
+    assert (
+        tuning_lines(partial(with_grid, conf), [0], "decodings", "student")[-1]
+        == "student_plain 0 tune/train.lr=0.008 dev"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("student.tune_plain.train.lr=[0.1]", "4 combinations and .* 1: the twin is tuned with an equal budget"),
+        ("student.tune.train.lr=0.1", "write a list of values"),
+        ("student.tune.train.lr=[]", "write a list of values"),
+        ("student.tune_plain.train.lr=[1, 2, 3, 'x']", "student.train.lr = 'x'"),
+    ],
+)
+def test_a_grid_that_cannot_be_tried_is_refused(conf, text, said):
+    with pytest.raises(UsageError, match=said):
+        tuning_lines(lambda point: with_grid(conf, [text, *point]), [0], "students", "student")
+
+
+@pytest.mark.parametrize("name", ["teacher", "student_plain"])
+def test_a_system_without_grid_is_not_tuned(conf, name):
+    with pytest.raises(UsageError, match=r"has no \[\["):
+        tuning_lines(partial(with_grid, conf), [0], "students", name)
