@@ -82,11 +82,16 @@ if stage 1 data; then
   run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
   checks=(--incremental --no-feats --allow-empty-text) # training drops and counts what has no transcript
   if [[ $(list resample) == yes ]]; then checks+=(--any-rate); fi
+  earlier=() # `<role> <set>`: sets of one role may hold the same audio through other channels
   while read -r name role; do
     options=("${checks[@]}")
-    if [[ $role == unlabelled ]]; then options+=(--no-text); fi
+    if [[ $role == unlabelled ]]; then role=train; options+=(--no-text); fi
+    for other in "${earlier[@]}"; do
+      [[ ${other%% *} == "$role" ]] && how=--beside || how=--apart-from
+      options+=("$how" "$data_dir/${other#* }")
+    done
     queue "validate.$name" python3 -m utils.validate_data_dir "${options[@]}" "${job[@]}" "$data_dir/$name"
-    checks+=(--apart-from "$data_dir/$name")
+    earlier+=("$role $name")
   done <<<"$sets"
   drain
 fi

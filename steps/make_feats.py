@@ -3,14 +3,14 @@
     python3 -m steps.make_feats --nj 2 data/train
 
 The settings stand in [features] of conf.toml, and beside the features in feats/features.json. Speed comes from
-utt2speed, so that a perturbed utterance needs no copy of its audio.
+utt2speed, and what the speech goes through from utt2channel, so that neither needs a copy of the audio.
 """
 
 from dataclasses import asdict
 from pathlib import Path
 
 from steps.config.load import load
-from utils.data_dir.data_dir import DataDir, recording_files
+from utils.data_dir.data_dir import AUDIO_TABLES, DataDir, recording_files
 from utils.data_dir.tables import write_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -23,7 +23,7 @@ FORMAT = 1
 
 def inputs_of(data_dir: Path) -> tuple[Path, ...]:
     """The tables that place the audio, and the audio itself."""
-    tables = [data_dir / n for n in ("wav.scp", "segments", "utt2speed") if n == "wav.scp" or (data_dir / n).is_file()]
+    tables = [data_dir / n for n in AUDIO_TABLES if n == "wav.scp" or (data_dir / n).is_file()]
     return (*tables, *recording_files(data_dir))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from steps.config.schema import FeaturesConfig
+from steps.features.channel import resample, transmit
 from steps.features.fbank import fbank
 from utils.data_dir.archive import write_archive
 from utils.data_dir.audio import read_audio
@@ -39,7 +40,7 @@ class ShardResult:
 
 
 def read_samples(utterance: Utterance, settings: FeaturesConfig) -> np.ndarray:
-    """Samples at the configured rate, perturbed in speed: float32, shape (S,).
+    """Samples at the configured rate, at the utterance's speed and through its channel: float32, shape (S,).
 
     Raises: DataError when the rate differs and `resample` is off, or a sample is not finite.
     """
@@ -53,12 +54,8 @@ def read_samples(utterance: Utterance, settings: FeaturesConfig) -> np.ndarray:
             f"{utterance.path}: utterance '{utterance.utt_id}' has {rate} Hz, not {settings.sample_rate_hz}; "
             "set features.sample_rate_hz, or features.resample = true"
         )
-    source_rate = rate * utterance.speed
-    if source_rate == settings.sample_rate_hz:
-        return samples
-    import soxr
-
-    return soxr.resample(samples, source_rate, settings.sample_rate_hz)
+    samples = resample(samples, rate * utterance.speed, settings.sample_rate_hz)
+    return transmit(samples, settings.sample_rate_hz, utterance.channel, hash_of(utterance.utt_id))
 
 
 def make_shard(shard: Shard) -> ShardResult:
