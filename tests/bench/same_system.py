@@ -68,7 +68,7 @@ def main() -> None:
         f"{rates.mean():.2f} % error, sd {rates.std(ddof=1):.2f}, {updates:,} updates, {len(scores.speakers)} speakers"
     )
     head = EXPLANATION.format(runs=len(seeds), system=args.system.name, set=args.set)
-    text = f"{head}\n{to_table([HEAD, *(row(scores, size) for size in args.sizes)])}\n\n{facts}\n"
+    text = f"{head}\n{to_table([HEAD, *(row(scores, size) for size in args.sizes)])}\n\n{spread}; {updates:,} updates, {len(scores.speakers)} speakers\n"
     print(text, end="")
     if args.out:
         args.out.write_text(text, encoding="utf-8")
