@@ -64,11 +64,10 @@ def main() -> None:
     scores = gather(read_scores([args.system.parent], args.system.name, seeds, args.set))
     rates = scores.by_seed
     updates = read_json(args.system / f"seed{seeds[0]}" / "config.json")["train"]["train"]["updates"]
-    facts = (
-        f"{rates.mean():.2f} % error, sd {rates.std(ddof=1):.2f}, {updates:,} updates, {len(scores.speakers)} speakers"
-    )
+    spread = f"{rates.mean():.2f} % error, sd {rates.std(ddof=1):.2f}; {updates:,} updates"
     head = EXPLANATION.format(runs=len(seeds), system=args.system.name, set=args.set)
-    text = f"{head}\n{to_table([HEAD, *(row(scores, size) for size in args.sizes)])}\n\n{spread}; {updates:,} updates, {len(scores.speakers)} speakers\n"
+    table = to_table([HEAD, *(row(scores, size) for size in args.sizes)])
+    text = f"{head}\n{table}\n\n{spread}, {len(scores.speakers)} speakers\n"
     print(text, end="")
     if args.out:
         args.out.write_text(text, encoding="utf-8")
