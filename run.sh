@@ -35,7 +35,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$root/egs/demo
 stage=0 stop_stage=11
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # which would tell threads, not cores
 gpus=0
 seeds="0 1 2"
 corpus_dir=

@@ -59,5 +59,8 @@ class BatchSampler:
     def restore(self, state: dict) -> None:
         """Goes to a saved position."""
         self.epoch, self.index = state["epoch"], state["index"]
-        is_sorted = self.epoch < self.curriculum_epochs
-        self.batches = make_batches(self.examples, self.max_frames, self.seed, self.epoch, is_sorted)
+        self.batches = self.batches_of(self.epoch)
+
+    def batches_of(self, epoch: int) -> list[list[Example]]:
+        """All batches of an epoch."""
+        return make_batches(self.examples, self.max_frames, self.seed, epoch, epoch < self.curriculum_epochs)

@@ -102,12 +102,15 @@ def make_term(
     folder = exp_dir / name / f"seed{seed}"
     loss = getattr(import_module(f"steps.losses.{settings.loss}"), settings.loss)
     label = f"{settings.loss}_{name}" + (f"_seed{seed}" if seed else "")
+    temperature = settings.settings.get("temperature", 1.0)
+    if temperature != 1.0 and settings.settings.get("top_k"):
+        raise UsageError(f"{label}: temperature {temperature:g} needs all tokens; set top_k = 0")
     if settings.source == "live":
         teacher = load_model(folder, device)
         check_live(teacher, folder, student, model)
         return DistillTerm(label, settings, loss, utt_ids, None, teacher.model)
     store = SoftLabelStore(*(soft_label_folder(folder, set_name, settings.target) for set_name in sets))
-    layout, temperature = store.layout, settings.settings.get("temperature", 1.0)
+    layout = store.layout
     check_fit(folder, layout.tokens_sha256, layout.frame_shift_ms, layout.features, student, model)
     if temperature != 1.0 and not layout.is_dense:
         raise UsageError(

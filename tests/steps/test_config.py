@@ -65,7 +65,7 @@ def test_defaults_complete_what_a_recipe_leaves_out(conf):
 
 def test_the_settings_of_a_loss_are_completed(conf):
     term = conf().systems["student"].distill[0]
-    assert term.settings == {"temperature": 2.0, "blank": "keep", "delay_frames": 0}
+    assert term.settings == {"temperature": 2.0, "blank": "keep", "delay_frames": 0, "top_k": 0}
     assert isinstance(term.settings["temperature"], float)
 
 
@@ -285,6 +285,7 @@ def test_settings_are_read_from_the_source():
         "temperature": (PositiveFloat, 1.0),
         "blank": (Literal["keep", "drop", "either"], "keep"),
         "delay_frames": (NaturalInt, 0),
+        "top_k": (NaturalInt, 0),
     }
 
 

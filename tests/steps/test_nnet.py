@@ -238,3 +238,31 @@ def test_a_loss_never_divides():
     """One place normalises: the training loop."""
     for path in (ROOT / "steps" / "losses").glob("*.py"):
         assert ".mean(" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"encoder": "conformer", "dim": 16, "num_layers": 4},
+        {"encoder": "lstm", "dim": 8, "num_layers": 4, "bidirectional": True},
+    ],
+    ids=lambda s: s["encoder"],
+)
+def test_the_inner_output_is_that_of_the_head_on_the_middle_layer(settings):
+    torch.manual_seed(0)
+    model = CtcModel(settings, 20, 7, frame_shift_ms=10.0).eval()
+    shorter = CtcModel({**settings, "num_layers": 2}, 20, 7, frame_shift_ms=10.0).eval()
+    shorter.load_state_dict(model.state_dict(), strict=False)
+    feats, feat_lens = torch.randn(2, 30, 20), torch.tensor([30, 17])
+    output = model(feats, feat_lens)
+    assert len(output.hidden) == 3
+    inner = model.inner_output(output).logits["ctc"]
+    expected = shorter(feats, feat_lens).logits["ctc"]
+    for row, length in enumerate(output.lengths.tolist()):
+        assert torch.allclose(inner[row, :length], expected[row, :length], atol=1e-5)
+
+
+def test_an_encoder_of_one_layer_has_no_inner_output():
+    model = CtcModel({"encoder": "lstm", "dim": 8, "num_layers": 1}, 20, 7, frame_shift_ms=10.0)
+    with pytest.raises(UsageError, match="at least two layers"):
+        model.inner_output(model(torch.randn(1, 20, 20), torch.tensor([20])))

@@ -61,6 +61,13 @@ def test_a_restored_sampler_goes_on_with_the_same_batches():
     assert ids([other.next() for _ in range(9)]) == expected
 
 
+def test_a_curriculum_goes_from_short_utterances_to_long_ones():
+    sampler = BatchSampler(examples(60), 600, 0, curriculum_epochs=1)
+    longest = [max(e.num_frames for e in sampler.next()) for _ in range(len(sampler.batches))]
+    assert all(a <= 1.12 * b for a, b in zip(longest, longest[1:], strict=False))  # lengths are jittered by a tenth
+    assert ids([sampler.next() for _ in range(5)]) == ids(BatchSampler(examples(60), 600, 0).batches_of(1)[:5])
+
+
 def test_the_end_of_an_epoch_is_when_all_was_seen():
     sampler = BatchSampler(examples(30), 600, 0)
     seen = []
