@@ -32,6 +32,7 @@ def make_feats(data_dir: Path, stage: Path, settings: object, nj: int) -> dict:
     import torchaudio.compliance.kaldi  # noqa: F401  (before the workers fork)
 
     from steps.features.extract import make_shard, make_shards
+    from steps.features.settings import feature_dim
 
     utterances = DataDir.read(data_dir).utterances()
     (stage / "feats").mkdir()
@@ -47,7 +48,7 @@ def make_feats(data_dir: Path, stage: Path, settings: object, nj: int) -> dict:
     if odd:
         log.warn(f"{data_dir}: {len(odd)} of {len(utterances)} utterances are silent or clipped; the log lists them")
     hours = sum(s for r in results for s in r.duration_s.values()) / 3600
-    log.info(f"{data_dir}: {len(utterances):,} utterances, {hours:.2f} h, {settings.num_mel_bins} bins")
+    log.info(f"{data_dir}: {len(utterances):,} utterances, {hours:.2f} h, {feature_dim(settings)} features a frame")
     return {"in": len(utterances), "out": len(utterances), "dropped": 0, "odd": odd}
 
 

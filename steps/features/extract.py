@@ -9,7 +9,7 @@ import numpy as np
 
 from steps.config.schema import FeaturesConfig
 from steps.features.channel import resample, transmit
-from steps.features.fbank import fbank
+from steps.features.matrix import feature_matrix
 from utils.data_dir.archive import write_archive
 from utils.data_dir.audio import read_audio
 from utils.data_dir.data_dir import Utterance
@@ -73,7 +73,7 @@ def make_shard(shard: Shard) -> ShardResult:
             samples = read_samples(utterance, shard.settings)
             if oddity := oddity_of(samples):
                 found.odd[utt_id] = oddity
-            matrix = fbank(samples, shard.settings)
+            matrix = feature_matrix(samples, shard.settings)
             found.duration_s[utt_id] = len(samples) / shard.settings.sample_rate_hz
             found.num_frames[utt_id] = len(matrix)
             yield utt_id, matrix

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -166,6 +167,21 @@ def folder(tmp_path):
     (tmp_path / "tokens.txt").write_text(table.to_text())
     save_tensors(tmp_path / "model.safetensors", built.state_dict())
     return tmp_path, built
+
+
+@pytest.mark.parametrize(
+    ("features", "input_dim", "static_dim"),
+    [
+        ({"num_mel_bins": 40}, 40, 40),
+        ({"num_mel_bins": 40, "deltas": 2}, 120, 40),
+        ({"type": "mfcc", "num_ceps": 20, "deltas": 1}, 40, 20),
+    ],
+)
+def test_a_model_hears_as_many_features_as_the_settings_give(folder, features, input_dim, static_dim):
+    config = dataclasses.replace(load_model(folder[0]).config, features=features)
+    model = config.build()
+    assert (len(model.mean), model.static_dim) == (input_dim, static_dim)
+    assert model(torch.zeros(1, 20, input_dim), torch.tensor([20])).logits["ctc"].shape == (1, 5, 3)
 
 
 def test_a_model_is_loaded_as_it_was_saved(folder):
