@@ -56,6 +56,8 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
         if name.removesuffix("_plain") != name and built.get(name.removesuffix("_plain"), built[name]).distill:
             raise UsageError(f"{path}: [{name}] has the name of the twin of [{name.removesuffix('_plain')}]; rename it")
     check_filters(top["features"])
+    if top["features"].norm_vars and top["features"].cmvn == "global":
+        raise UsageError('features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"')
     if top["tokens"].unit == "phone" and top["score"].unit != "phone":
         raise UsageError(f"{path}: tokens.unit = 'phone' and score.unit = '{top['score'].unit}'; set it to 'phone' too")
     check_teachers(built)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from steps.config.schema import FeaturesConfig
+from steps.features.cmvn import apply_cmvn, stats_of
 from steps.features.deltas import add_deltas
 from steps.features.fbank import fbank
 from steps.features.mfcc import mfcc
@@ -13,7 +14,7 @@ KINDS = {"fbank": fbank, "mfcc": mfcc}
 
 
 def feature_matrix(samples: np.ndarray, settings: FeaturesConfig) -> np.ndarray:
-    """Features as Kaldi computes them on samples in [-1, 1], with deltas where they are asked for.
+    """Features as Kaldi computes them on samples in [-1, 1], normalised by utterance and with deltas where asked for.
 
     Args:
         samples: float32, shape (S,), range [-1, 1], at `settings.sample_rate_hz`.
@@ -22,7 +23,10 @@ def feature_matrix(samples: np.ndarray, settings: FeaturesConfig) -> np.ndarray:
     Returns: float32, shape (T, F). T is 0 for less than half a frame shift of audio, or than a window when edges are
         snipped.
     """
-    return add_deltas(static_features(samples, settings), settings.deltas)
+    feats = static_features(samples, settings)
+    if settings.cmvn == "utterance":
+        feats = apply_cmvn(feats, stats_of(feats), settings.norm_vars)
+    return add_deltas(feats, settings.deltas)
 
 
 def static_features(samples: np.ndarray, settings: FeaturesConfig) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A whole recogniser: normalisation, encoder, CTC head; and the folder it is kept in."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,6 +91,8 @@ class ModelConfig:
         features = FeaturesConfig(**self.features)
         model = CtcModel(self.model, feature_dim(features), self.num_tokens, features.frame_shift_ms, self.blank_id)
         model.static_dim = static_dim(features)
+        if features.cmvn != "global":
+            model.look_ahead_ms = math.inf
         return model
 
     def to_dict(self) -> dict:

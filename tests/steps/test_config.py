@@ -260,6 +260,15 @@ def test_cepstra_are_not_masked_by_frequency(conf):
         conf("", "features.type=mfcc", "student.spec_augment.num_freq_masks=1")
 
 
+def test_variances_are_normalised_by_speaker_or_utterance_only(conf):
+    for kind in ("speaker", "utterance"):
+        assert conf("", f"features.cmvn={kind}", "features.norm_vars=true").features.norm_vars
+    with pytest.raises(UsageError, match='features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"'):
+        conf("", "features.norm_vars=true")
+    with pytest.raises(UsageError, match="choose one of global, speaker, utterance"):
+        conf("", "features.cmvn=speakers")
+
+
 @pytest.mark.parametrize("text", ["features.deltas=3", "features.deltas=-1", "features.deltas=true"])
 def test_deltas_are_of_order_0_to_2(conf, text):
     with pytest.raises(UsageError, match="choose one of 0, 1, 2"):

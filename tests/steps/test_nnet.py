@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -182,6 +183,12 @@ def test_a_model_hears_as_many_features_as_the_settings_give(folder, features, i
     model = config.build()
     assert (len(model.mean), model.static_dim) == (input_dim, static_dim)
     assert model(torch.zeros(1, 20, input_dim), torch.tensor([20])).logits["ctc"].shape == (1, 5, 3)
+
+
+@pytest.mark.parametrize(("kind", "look_ahead_ms"), [("global", 30.0), ("speaker", math.inf), ("utterance", math.inf)])
+def test_a_model_whose_features_wait_for_the_end_looks_ahead_to_it(folder, kind, look_ahead_ms):
+    config = dataclasses.replace(load_model(folder[0]).config, features={"num_mel_bins": 40, "cmvn": kind})
+    assert config.build().look_ahead_ms == look_ahead_ms
 
 
 def test_a_model_is_loaded_as_it_was_saved(folder):
