@@ -51,11 +51,16 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
                 f"{path}: [{name}] is neither one of {', '.join([*TOP, 'corpus'])} nor a system with a model"
             )
     top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items()}
-    built = {name: build_system(name, inherit(name, systems), raw.get("data", {})) for name in systems}
+    merged = {name: inherit(name, systems) for name in systems}
+    built = {name: build_system(name, table, raw.get("data", {})) for name, table in merged.items()}
+    if top["features"].type == "mfcc":
+        built = {name: without_freq_masks(system, merged[name]) for name, system in built.items()}
     for name in built:
         if name.removesuffix("_plain") != name and built.get(name.removesuffix("_plain"), built[name]).distill:
             raise UsageError(f"{path}: [{name}] has the name of the twin of [{name.removesuffix('_plain')}]; rename it")
     check_filters(top["features"])
+    if top["features"].norm_vars and top["features"].cmvn == "global":
+        raise UsageError('features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"')
     if top["tokens"].unit == "phone" and top["score"].unit != "phone":
         raise UsageError(f"{path}: tokens.unit = 'phone' and score.unit = '{top['score'].unit}'; set it to 'phone' too")
     check_teachers(built)
@@ -153,6 +158,15 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
     )
 
 
+def without_freq_masks(system: SystemConfig, table: dict) -> SystemConfig:
+    """The system without masks over mel bins, for cepstra have none. Raises: UsageError where it asks for some."""
+    masks = system.spec_augment
+    if "num_freq_masks" in table.get("spec_augment", {}) and masks.num_freq_masks:
+        where = f"{system.name}.spec_augment.num_freq_masks = {masks.num_freq_masks}"
+        raise UsageError(f"{where}: cepstra have no frequencies to mask; leave it out, or set it to 0")
+    return dataclasses.replace(system, spec_augment=dataclasses.replace(masks, num_freq_masks=0))
+
+
 def build_model(table: object, where: str) -> dict:
     """The settings of an encoder, completed by its defaults."""
     if not isinstance(table, dict):
@@ -213,7 +227,7 @@ def build(cls: type, table: object, where: str) -> object:
 
 
 def check_filters(settings: FeaturesConfig) -> None:
-    """Raises UsageError when the mel filters do not lie below the Nyquist frequency, or hear nothing."""
+    """Raises UsageError when the mel filters do not lie below the Nyquist frequency, hear nothing, or are too few."""
     nyquist = settings.sample_rate_hz / 2
     high = settings.high_freq if settings.high_freq > 0 else nyquist + settings.high_freq
     if not settings.low_freq < high <= nyquist:
@@ -230,6 +244,9 @@ def check_filters(settings: FeaturesConfig) -> None:
     step = (high_mel - low_mel) / (settings.num_mel_bins + 1)
     edges = [700 * (math.exp((low_mel + i * step) / 1127) - 1) for i in range(settings.num_mel_bins + 2)]
     deaf = sum(math.floor(a / spacing) + 1 >= c / spacing for a, c in zip(edges, edges[2:], strict=False))
+    if settings.type == "mfcc" and settings.num_ceps > settings.num_mel_bins:
+        pair = f"features.num_ceps = {settings.num_ceps}: more than num_mel_bins = {settings.num_mel_bins}"
+        raise UsageError(f"{pair}; lower the one or raise the other")
     if deaf:
         raise UsageError(
             f"features.num_mel_bins = {settings.num_mel_bins}: {deaf} of them are too narrow to hear anything"

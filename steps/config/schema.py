@@ -22,10 +22,18 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class FeaturesConfig:
-    """[features]: log mel filterbank energies, as sherpa-onnx computes them at run time."""
+    """[features]: by default log mel filterbank energies, as sherpa-onnx computes them at run time."""
 
+    type: Literal["fbank", "mfcc"] = "fbank"
     sample_rate_hz: PositiveInt = 16000
     num_mel_bins: PositiveInt = 80
+    num_ceps: PositiveInt = 13  # of mfcc, C0 included
+    cepstral_lifter: NaturalFloat = 22.0  # of mfcc; 0: none
+    use_energy: bool = False  # of mfcc: the log energy in place of C0
+    deltas: Literal[0, 1, 2] = 0  # order of the deltas that follow the features, over 2 frames to each side
+    # "speaker" and "utterance": their mean is taken off beforehand, before deltas. Neither is streaming.
+    cmvn: Literal["global", "speaker", "utterance"] = "global"  # the model itself normalises by the training set
+    norm_vars: bool = False  # give each speaker or utterance the variance 1 too
     frame_length_ms: PositiveFloat = 25.0
     frame_shift_ms: PositiveFloat = 10.0
     low_freq: NaturalFloat = 20.0  # Hz

@@ -91,7 +91,7 @@ class ConformerEncoder(nn.Module):
     """Convolutional subsampling, then Conformer layers.
 
     Args:
-        input_dim: Mel bins, F.
+        input_dim: Features of a frame, F.
         dim: Width of the layers.
         num_layers: Conformer layers.
         num_heads: Attention heads; `dim` is a multiple of twice their number.

@@ -15,7 +15,7 @@ class LstmEncoder(nn.Module):
     """Frame stacking, then LSTM layers.
 
     Args:
-        input_dim: Mel bins, F.
+        input_dim: Features of a frame, F.
         dim: Width of each direction.
         num_layers: LSTM layers.
         bidirectional: Whether each layer reads both ways; then the look-ahead is the whole utterance.

@@ -246,6 +246,36 @@ def test_filters_that_cannot_be_made_are_refused(conf, text, said):
         conf("", "features.sample_rate_hz=8000", text)
 
 
+def test_more_cepstra_than_filters_are_refused(conf):
+    with pytest.raises(UsageError, match="num_ceps = 24: more than num_mel_bins = 23; lower the one or raise"):
+        conf("", "features.type=mfcc", "features.num_mel_bins=23", "features.num_ceps=24")
+    assert conf("", "features.num_mel_bins=23", "features.num_ceps=24").features.type == "fbank"
+
+
+def test_cepstra_are_not_masked_by_frequency(conf):
+    for kind, expected in (("fbank", 2), ("mfcc", 0)):
+        systems = conf("", f"features.type={kind}").systems
+        assert {s.spec_augment.num_freq_masks for s in systems.values()} == {expected}
+    assert conf("", "features.type=mfcc", "student.spec_augment.num_freq_masks=0").systems["student"]
+    with pytest.raises(UsageError, match="student.spec_augment.num_freq_masks = 1: cepstra have no frequencies"):
+        conf("", "features.type=mfcc", "student.spec_augment.num_freq_masks=1")
+
+
+def test_variances_are_normalised_by_speaker_or_utterance_only(conf):
+    for kind in ("speaker", "utterance"):
+        assert conf("", f"features.cmvn={kind}", "features.norm_vars=true").features.norm_vars
+    with pytest.raises(UsageError, match='features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"'):
+        conf("", "features.norm_vars=true")
+    with pytest.raises(UsageError, match="choose one of global, speaker, utterance"):
+        conf("", "features.cmvn=speakers")
+
+
+@pytest.mark.parametrize("text", ["features.deltas=3", "features.deltas=-1", "features.deltas=true"])
+def test_deltas_are_of_order_0_to_2(conf, text):
+    with pytest.raises(UsageError, match="choose one of 0, 1, 2"):
+        conf("", text)
+
+
 def test_no_filter_is_refused_that_hears_something(conf):
     for rate, size in ((8000, 256), (16000, 512)):
         for num_bins in range(20, 140, 3):

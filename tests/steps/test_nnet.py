@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -166,6 +168,27 @@ def folder(tmp_path):
     (tmp_path / "tokens.txt").write_text(table.to_text())
     save_tensors(tmp_path / "model.safetensors", built.state_dict())
     return tmp_path, built
+
+
+@pytest.mark.parametrize(
+    ("features", "input_dim", "static_dim"),
+    [
+        ({"num_mel_bins": 40}, 40, 40),
+        ({"num_mel_bins": 40, "deltas": 2}, 120, 40),
+        ({"type": "mfcc", "num_ceps": 20, "deltas": 1}, 40, 20),
+    ],
+)
+def test_a_model_hears_as_many_features_as_the_settings_give(folder, features, input_dim, static_dim):
+    config = dataclasses.replace(load_model(folder[0]).config, features=features)
+    model = config.build()
+    assert (len(model.mean), model.static_dim) == (input_dim, static_dim)
+    assert model(torch.zeros(1, 20, input_dim), torch.tensor([20])).logits["ctc"].shape == (1, 5, 3)
+
+
+@pytest.mark.parametrize(("kind", "look_ahead_ms"), [("global", 30.0), ("speaker", math.inf), ("utterance", math.inf)])
+def test_a_model_whose_features_wait_for_the_end_looks_ahead_to_it(folder, kind, look_ahead_ms):
+    config = dataclasses.replace(load_model(folder[0]).config, features={"num_mel_bins": 40, "cmvn": kind})
+    assert config.build().look_ahead_ms == look_ahead_ms
 
 
 def test_a_model_is_loaded_as_it_was_saved(folder):

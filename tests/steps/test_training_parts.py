@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import random
 
@@ -112,6 +113,18 @@ def test_masks_differ_between_utterances():
 
 def test_masks_depend_on_the_seed_alone():
     assert torch.equal(masked(1), masked(1)) and not torch.equal(masked(1), masked(2))
+
+
+def test_a_bin_is_masked_with_its_deltas():
+    settings = dataclasses.replace(SETTINGS, num_time_masks=0)
+    seen = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        out = SpecAugment(settings, num_bins=4)(torch.ones(3, 40, 12), torch.tensor([40, 20, 5]))
+        static, delta, delta_of_delta = out.split(4, dim=2)
+        assert torch.equal(static, delta) and torch.equal(static, delta_of_delta)
+        seen |= {int((row[0] == 0).sum()) for row in static}
+    assert {0, 3, 4} <= seen
 
 
 def test_without_masks_features_stay():
