@@ -55,6 +55,8 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
     check_filters(top["features"])
     if top["tokens"].unit == "phone" and top["score"].unit != "phone":
         raise UsageError(f"{path}: tokens.unit = 'phone' and score.unit = '{top['score'].unit}'; set it to 'phone' too")
+    if top["tokens"].unit == "bpe" and top["score"].unit == "phone":
+        raise UsageError(f"{path}: tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
     check_teachers(built)
     check_sets(built, top["data"])
     return Config(**top, corpus=raw.get("corpus", {}), systems=built)

@@ -4,10 +4,19 @@ The settings of an encoder or of a loss are not listed here: they are the keywor
 function, read by `steps.config.signature`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from steps.config.types import Fraction, NaturalFloat, NaturalInt, PositiveFloat, PositiveInt, Share
+from steps.config.types import (
+    Coverage,
+    Fraction,
+    NaturalFloat,
+    NaturalInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    VocabSize,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,13 @@ class FeaturesConfig:
 class TokensConfig:
     """[tokens]: the units that models emit."""
 
-    unit: Literal["char", "word", "phone"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
+    unit: Literal["char", "word", "phone", "bpe"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
+    vocab_size: VocabSize = 500  # of bpe: tokens in all, with the blank
+    character_coverage: Coverage = 1.0  # of bpe: share of all characters in the text; below 1 the rarest are unknown
+
+    def in_use(self) -> dict:
+        """The settings that matter for the unit."""
+        return asdict(self) if self.unit == "bpe" else {"unit": self.unit}
 
 
 @dataclass(frozen=True)
