@@ -126,7 +126,7 @@ if stage 7 students; then train students; fi
 mapfile -t eval_sets < <(awk '$2 == "dev" || $2 == "test" { print $1 }' <<<"$sets")
 if stage 8 decode; then
   while read -r name seed; do
-    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" \
+    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
       "$exp_dir/$name/seed$seed" "${eval_sets[@]/#/$data_dir/}"
   done < <(list all)
   drain

@@ -14,7 +14,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
 
-FORMAT = 2
+FORMAT = 3
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -27,10 +27,10 @@ def parse_seeds(text: str) -> list[int]:
 
 def print_tables(results: dict) -> None:
     """Shows the comparison of each set."""
-    from steps.scoring.table import comparison_rows, size_of, system_rows, to_text
+    from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_text
 
     for name, part in results["sets"].items():
-        print(f"\n{name}: {size_of(part)}\n\n{to_text(system_rows(part))}")
+        print(f"\n{name}: {size_of(part)}; {decoder_name(part)}\n\n{to_text(system_rows(part))}")
         if part["comparisons"]:
             print(f"\n{to_text(comparison_rows(part))}")
     print(flush=True)
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
     pairs = [(exp, name, seed) for exp in args.exp_dirs for name, seeds in runs.items() for seed in seeds]
     inputs = [score_file(*pair, set_name) for pair in pairs for set_name in sets]
     inputs += [exp / name / f"seed{seed}" / "config.json" for exp, name, seed in pairs]
-    settings = {"runs": runs, "sets": sets}
+    settings = {"runs": runs, "sets": sets, "decode": config.decode.in_use()}
     job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), settings, is_final=True)
     if not args.why:
         systems = all_systems(config)

@@ -60,6 +60,21 @@ class TokensConfig:
 
 
 @dataclass(frozen=True)
+class DecodeConfig:
+    """[decode]: how dev and test sets are decoded; a training looks at dev greedily in any case."""
+
+    decoder: Literal["greedy", "beam"] = "greedy"
+    beam_size: PositiveInt = 16  # of beam: hypotheses kept after each frame, those that end in a blank counted apart
+    beam_tokens: PositiveInt = 20  # of beam: tokens tried in each frame, the most probable
+    beam_threshold: PositiveFloat = 20.0  # of beam: nats below the best where hypotheses are dropped
+    nbest: PositiveInt = 1  # of beam: hypotheses written of each utterance, where so many are left
+
+    def in_use(self) -> dict:
+        """The settings that matter for the decoder."""
+        return asdict(self) if self.decoder == "beam" else {"decoder": self.decoder}
+
+
+@dataclass(frozen=True)
 class ScoreConfig:
     """[score]: the unit of the error rate."""
 
@@ -143,6 +158,7 @@ class Config:
     data: DataConfig
     features: FeaturesConfig
     tokens: TokensConfig
+    decode: DecodeConfig
     score: ScoreConfig
     corpus: dict
     systems: dict[str, SystemConfig]

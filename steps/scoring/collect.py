@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean
 
 from steps.config.load import all_systems, teacher_of, twin_of
-from steps.config.schema import Config, SystemConfig
+from steps.config.schema import Config, DecodeConfig, SystemConfig
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from utils.jobs.errors import DataError, StaleError
 from utils.jobs.job import flatten, show
@@ -50,6 +50,15 @@ def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
         raise StaleError(f"{folder}: trained with other settings ({pair}); run its stage again")
 
 
+def check_decoder(path: Path, score: dict, settings: DecodeConfig) -> None:
+    """Raises StaleError when a score is of hypotheses that were decoded otherwise than the configuration says."""
+    before, now = score.get("decode") or {}, settings.in_use()
+    keys = [key for key in now | before if before.get(key) != now.get(key)]
+    if keys:
+        pair = f"decode.{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
+        raise StaleError(f"{path}: of hypotheses decoded with other settings ({pair}); decode and score again")
+
+
 def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
     """What a system cost: weights, updates, hours and CPU time, averaged over runs."""
     folders = [exp / system / f"seed{seed}" for exp in exp_dirs for seed in seeds]
@@ -70,6 +79,10 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
         name: [[read_json(score_file(exp, name, seed, set_name)) for exp in exp_dirs] for seed in seeds]
         for name, seeds in runs.items()
     }
+    for system, found in files.items():
+        for seed, folds in zip(runs[system], found, strict=True):
+            for exp, fold in zip(exp_dirs, folds, strict=True):
+                check_decoder(score_file(exp, system, seed, set_name), fold, config.decode)
     scores = {name: gather(found) for name, found in files.items()}
     first = next(iter(files.values()))[0]
     systems = {}
@@ -80,6 +93,7 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
     return {
         "unit": first[0]["unit"],
         "normalisation": first[0]["normalisation"],
+        "decode": config.decode.in_use(),
         "utterances": sum(fold["utterances"] for fold in first),
         "ref_units": sum(fold["ref_units"] for fold in first),
         "speakers": len(next(iter(scores.values())).speakers),
