@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from steps.config.types import (
+    BeamSize,
     Coverage,
     Fraction,
     NaturalFloat,
@@ -64,8 +65,8 @@ class DecodeConfig:
     """[decode]: how dev and test sets are decoded; a training looks at dev greedily in any case."""
 
     decoder: Literal["greedy", "beam"] = "greedy"
-    beam_size: PositiveInt = 16  # of beam: hypotheses kept after each frame, those that end in a blank counted apart
-    beam_tokens: PositiveInt = 20  # of beam: tokens tried in each frame, the most probable
+    beam_size: BeamSize = 16  # of beam: hypotheses kept after each frame, those that end in a blank counted apart
+    beam_tokens: BeamSize = 20  # of beam: tokens tried in each frame, the most probable
     beam_threshold: PositiveFloat = 20.0  # of beam: nats below the best where hypotheses are dropped
     nbest: PositiveInt = 1  # of beam: hypotheses written of each utterance, where so many are left
 

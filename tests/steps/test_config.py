@@ -84,7 +84,7 @@ FAULTS = [
     ("[tokens]\nvocab_size = 65537", "tokens.vocab_size = 65537: must be from 3 to 65536"),
     ("[tokens]\ncharacter_coverage = 0.97", "tokens.character_coverage = 0.97: must be from 0.98 to 1"),
     ("[decode]\ndecoder = 'viterbi'", "decode.decoder = 'viterbi': choose one of greedy, beam"),
-    ("[decode]\nbeam_size = 0", "decode.beam_size = 0: must be at least 1"),
+    ("[decode]\nbeam_size = 0", "decode.beam_size = 0: must be from 1 to 1000000"),
     ("[decode]\nbeam_threshold = 0", "decode.beam_threshold = 0.0: must be above 0"),
     ("[decode]\ndecoder = 'beam'\nnbest = 17", "decode.nbest = 17 and decode.beam_size = 16; a beam holds no more"),
     ("[score]\nunit = 'bpe'", "score.unit = 'bpe': choose one of word, char, phone"),
