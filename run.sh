@@ -136,7 +136,7 @@ if stage 7 students; then train students; fi
 if stage 8 decode; then
   while read -r name seed folder eval_sets; do
     read -ra data_dirs <<<"$eval_sets"
-    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" \
+    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
       "$exp_dir/$folder/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
   done < <(list decodings)
   drain

@@ -27,10 +27,10 @@ def parse_seeds(text: str) -> list[int]:
 
 def print_tables(results: dict) -> None:
     """Shows the comparison of each set."""
-    from steps.scoring.table import comparison_rows, size_of, system_rows, to_text
+    from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_text
 
     for name, part in results["sets"].items():
-        print(f"\n{name}: {size_of(part)}\n\n{to_text(system_rows(part))}")
+        print(f"\n{name}: {size_of(part)}; {decoder_name(part)}\n\n{to_text(system_rows(part))}")
         if part["comparisons"]:
             print(f"\n{to_text(comparison_rows(part))}")
     print(flush=True)
@@ -64,7 +64,8 @@ def main(argv: list[str]) -> None:
         if name in by_set[set_name]
     ]
     inputs += [exp / name / f"seed{seed}" / "config.json" for exp, name, seed in pairs]
-    settings = {"runs": runs, "sets": by_set, "comparisons": [list(pair) for pair in pairs_of(config)]}
+    settings = {"runs": runs, "sets": by_set, "decode": config.decode.in_use()}
+    settings["comparisons"] = [list(pair) for pair in pairs_of(config)]
     job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), settings, is_final=True)
     if not args.why:
         for exp, name, seed in pairs:

@@ -3,7 +3,7 @@
     python3 -m steps.score data/test exp/student/seed0/decode_test
 
 The unit (word, char or phone) stands in [score] of conf.toml. A missing, extra or repeated hypothesis is an error;
-with --allow-missing a missing one counts as deletions.
+with --allow-missing a missing one counts as deletions. score.json says how the hypotheses were decoded.
 """
 
 from pathlib import Path
@@ -15,8 +15,9 @@ from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
+from utils.jobs.manifest import Manifest
 
-FORMAT = 1
+FORMAT = 2
 
 
 def score(data_dir: Path, decode_dir: Path, stage: Path, unit: str, allow_missing: bool, lexicon: Path | None) -> dict:
@@ -34,13 +35,22 @@ def score(data_dir: Path, decode_dir: Path, stage: Path, unit: str, allow_missin
     figures, alignments = score_set(ref, hyp, read_table(data_dir / "utt2spk"), unit)
     seed = decode_dir.parent.name.removeprefix("seed")
     names = {"system": decode_dir.parent.parent.name, "seed": int(seed) if seed.isdigit() else None}
-    (stage / "score.json").write_text(to_json(names | {"set": data_dir.name} | figures), encoding="utf-8")
+    names |= {"set": data_dir.name, "decode": decoded_with(decode_dir)}
+    (stage / "score.json").write_text(to_json(names | figures), encoding="utf-8")
     (stage / "alignments.txt").write_text(alignments, encoding="utf-8")
     log.info(
         f"{decode_dir}: {figures['error_rate']:.2f} % {unit} error ({figures['ins']} ins, {figures['del']} del, "
         f"{figures['sub']} sub of {figures['ref_units']:,}), {figures['utterance_error_rate']:.1f} % of utterances"
     )
     return {"in": len(ref), "out": len(ref) - len(missing), "dropped": len(missing)}
+
+
+def decoded_with(decode_dir: Path) -> dict | None:
+    """The [decode] settings that the hypotheses were made with; None where steps.decode did not make them."""
+    manifest = Manifest.read(decode_dir / "manifest.json")
+    if manifest is None or manifest.command != "decode":
+        return None
+    return {key: value for key, value in manifest.settings.items() if key != "device"}
 
 
 def main(argv: list[str]) -> None:
@@ -60,7 +70,7 @@ def main(argv: list[str]) -> None:
     if config.tokens.unit == unit == "phone":  # the references are words
         lexicon = (args.lang_dir or args.data_dir.parent / "lang") / "lexicon.txt"
         inputs.append(lexicon)
-    settings = {"unit": unit, "allow_missing": args.allow_missing}
+    settings = {"unit": unit, "allow_missing": args.allow_missing, "decode": decoded_with(args.decode_dir)}
     job = Job("score", FORMAT, args.decode_dir / "score.manifest.json", tuple(inputs), settings)
     job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, unit, args.allow_missing, lexicon))
 

@@ -29,7 +29,8 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     inputs = [train / "text", dev / "text", lang / "tokens.txt", train / "cmvn"]
     if system.train.labelled_every > 1:
         inputs += [path for path in (train / "utt2spk", train / "utt2uniq") if path.is_file()]
-    inputs += [lang / "lexicon.txt"] if config.tokens.unit == "phone" else []
+    spelling = {"phone": "lexicon.txt", "bpe": "bpe.model"}
+    inputs += [lang / spelling[config.tokens.unit]] if config.tokens.unit in spelling else []
     sets = {*system.sets, system.data.train, system.data.dev}
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
     for term in system.distill:
@@ -50,7 +51,7 @@ def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
     parts = [encoder_file(system.model["encoder"]), *(loss_file(term.loss) for term in system.distill)]
     code = {path.stem: code_digest(path) for path in parts}
-    return {**table, "seed": seed, "tokens": asdict(config.tokens), "score": asdict(config.score), "code": code}
+    return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": asdict(config.score), "code": code}
 
 
 def begun(out: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from steps.config.schema import (
     Config,
     DataConfig,
+    DecodeConfig,
     DistillConfig,
     FeaturesConfig,
     ScoreConfig,
@@ -31,12 +32,26 @@ LOSSES = Path(__file__).parents[1] / "losses"  # one file each
 OWN = ("seeds", "controls", "tune", "tune_plain")
 ROLES = ("train", "dev", "test", "unlabelled")
 FIELDS = {f.name: f for f in dataclasses.fields(SystemConfig)}
-TOP = {"data": DataConfig, "features": FeaturesConfig, "tokens": TokensConfig, "score": ScoreConfig}
+TOP = {
+    "data": DataConfig,
+    "features": FeaturesConfig,
+    "tokens": TokensConfig,
+    "decode": DecodeConfig,
+    "score": ScoreConfig,
+}
 
 
-def load(path: Path, overrides: list[str] = ()) -> Config:
-    """Reads and checks a recipe's configuration. Raises: UsageError naming the key and the valid ones."""
-    raw = read_toml(path)
+def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Config:
+    """Reads and checks a recipe's configuration.
+
+    Args:
+        path: Its conf.toml.
+        overrides: The values of --set.
+        may_miss: Whether the defaults are taken where there is no file.
+
+    Raises: UsageError naming the key and the valid ones.
+    """
+    raw = {} if may_miss and not path.exists() else read_toml(path)
     written = set(raw)
     for text in overrides:
         override(raw, text)
@@ -63,6 +78,11 @@ def load(path: Path, overrides: list[str] = ()) -> Config:
         raise UsageError('features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"')
     if top["tokens"].unit == "phone" and top["score"].unit != "phone":
         raise UsageError(f"{path}: tokens.unit = 'phone' and score.unit = '{top['score'].unit}'; set it to 'phone' too")
+    if top["tokens"].unit == "bpe" and top["score"].unit == "phone":
+        raise UsageError(f"{path}: tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
+    if top["decode"].decoder == "beam" and top["decode"].nbest > top["decode"].beam_size:
+        sizes = f"decode.nbest = {top['decode'].nbest} and decode.beam_size = {top['decode'].beam_size}"
+        raise UsageError(f"{path}: {sizes}; a beam holds no more hypotheses than its size")
     check_teachers(built)
     check_controls(built)
     check_sets(built, top["data"])

@@ -7,7 +7,17 @@ function, read by `steps.config.signature`.
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from steps.config.types import Fraction, NaturalFloat, NaturalInt, PositiveFloat, PositiveInt, Share
+from steps.config.types import (
+    BeamSize,
+    Coverage,
+    Fraction,
+    NaturalFloat,
+    NaturalInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    VocabSize,
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,28 @@ class FeaturesConfig:
 class TokensConfig:
     """[tokens]: the units that models emit."""
 
-    unit: Literal["char", "word", "phone"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
+    unit: Literal["char", "word", "phone", "bpe"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
+    vocab_size: VocabSize = 500  # of bpe: tokens in all, with the blank
+    character_coverage: Coverage = 1.0  # of bpe: share of all characters in the text; below 1 the rarest are unknown
+
+    def in_use(self) -> dict:
+        """The settings that matter for the unit."""
+        return asdict(self) if self.unit == "bpe" else {"unit": self.unit}
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """[decode]: how dev and test sets are decoded; a training looks at dev greedily in any case."""
+
+    decoder: Literal["greedy", "beam"] = "greedy"
+    beam_size: BeamSize = 16  # of beam: hypotheses kept after each frame, those that end in a blank counted apart
+    beam_tokens: BeamSize = 20  # of beam: tokens tried in each frame, the most probable
+    beam_threshold: PositiveFloat = 20.0  # of beam: nats below the best where hypotheses are dropped
+    nbest: PositiveInt = 1  # of beam: hypotheses written of each utterance, where so many are left
+
+    def in_use(self) -> dict:
+        """The settings that matter for the decoder."""
+        return asdict(self) if self.decoder == "beam" else {"decoder": self.decoder}
 
 
 @dataclass(frozen=True)
@@ -149,6 +180,7 @@ class Config:
     data: DataConfig
     features: FeaturesConfig
     tokens: TokensConfig
+    decode: DecodeConfig
     score: ScoreConfig
     corpus: dict
     systems: dict[str, SystemConfig]

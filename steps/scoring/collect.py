@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from statistics import mean
 
 from steps.config.load import all_systems, teacher_of, twin_of
-from steps.config.schema import Config, DataConfig, SystemConfig
+from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.job import flatten, show
@@ -60,6 +61,15 @@ def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
         raise StaleError(f"{folder}: trained with other settings ({pair}); run its stage again")
 
 
+def check_decoder(path: Path, score: dict, settings: DecodeConfig) -> None:
+    """Raises StaleError when a score is of hypotheses that were decoded otherwise than the configuration says."""
+    before, now = score.get("decode") or {}, settings.in_use()
+    keys = [key for key in now | before if before.get(key) != now.get(key)]
+    if keys:
+        pair = f"decode.{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
+        raise StaleError(f"{path}: of hypotheses decoded with other settings ({pair}); decode and score again")
+
+
 def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
     """What a system cost: weights, updates, hours and CPU time, averaged over runs."""
     folders = [exp / system / f"seed{seed}" for exp in exp_dirs for seed in seeds]
@@ -78,7 +88,7 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
     """The part of results.json that belongs to one set."""
     systems = all_systems(config)
     names = scored_systems(systems)[set_name]
-    files = {name: read_scores(exp_dirs, name, runs[name], set_name) for name in names}
+    files = {name: read_scores(exp_dirs, name, runs[name], set_name, config.decode) for name in names}
     scores = {name: gather(found) for name, found in files.items()}
     first = next(iter(files.values()))[0]
     rows = {}
@@ -89,6 +99,7 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
     return {
         "unit": first[0]["unit"],
         "normalisation": first[0]["normalisation"],
+        "decode": config.decode.in_use(),
         "utterances": sum(fold["utterances"] for fold in first),
         "ref_units": sum(fold["ref_units"] for fold in first),
         "speakers": len(next(iter(scores.values())).speakers),
@@ -101,9 +112,16 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
 KINDS = ("ins", "del", "sub")
 
 
-def read_scores(exp_dirs: list[Path], system: str, seeds: list[int], set_name: str) -> list[list[dict]]:
-    """score.json of each seed, and of each fold."""
-    return [[read_json(score_file(exp, system, seed, set_name)) for exp in exp_dirs] for seed in seeds]
+def read_scores(
+    exp_dirs: list[Path], system: str, seeds: list[int], set_name: str, decode: DecodeConfig | None = None
+) -> list[list[dict]]:
+    """score.json of each seed, and of each fold, checked to be of the decoder that is asked for."""
+    files = [[score_file(exp, system, seed, set_name) for exp in exp_dirs] for seed in seeds]
+    found = [[read_json(file) for file in folds] for folds in files]
+    if decode:
+        for file, fold in zip(chain(*files), chain(*found), strict=True):
+            check_decoder(file, fold, decode)
+    return found
 
 
 def pairs_of(config: Config) -> list[tuple[str, str, str]]:
@@ -130,7 +148,11 @@ def comparisons(
         if distilled not in scores or student not in scores:
             continue
         home = set_of_teacher(systems[teacher].data, systems[distilled].data, set_name)
-        heard = scores[teacher] if home == set_name else gather(read_scores(exp_dirs, teacher, runs[teacher], home))
+        heard = (
+            scores[teacher]
+            if home == set_name
+            else gather(read_scores(exp_dirs, teacher, runs[teacher], home, config.decode))
+        )
         check_same(heard, scores[distilled], home, set_name)
         names = {"teacher": teacher} | ({"teacher_set": home} if home != set_name else {})
         names |= {"student": student, "distilled": distilled}

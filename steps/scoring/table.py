@@ -91,3 +91,10 @@ def size_of(part: dict) -> str:
     if part.get("folds", 1) > 1:  # what several of them hold counts as often
         counts.append((part["folds"], "fold"))
     return ", ".join(f"{count:,} {noun}" + "s" * (count != 1) for count, noun in counts)
+
+
+def decoder_name(part: dict) -> str:
+    """How the hypotheses of a set were found."""
+    name, *settings = part.get("decode", {"decoder": "greedy"}).items()
+    told = ", ".join(f"{key} {value:g}" for key, value in settings)
+    return f"decoder: {name[1]}" + (f" ({told})" if told else "")
