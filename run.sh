@@ -70,6 +70,7 @@ if $verify; then job+=(--verify); fi
 conf=("${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" --tune "$tune" "${conf[@]}" "$@"; }
 sets=$(list sets)
+[[ -z $tune ]] || list students >/dev/null # fails where there is nothing to tune
 train_sets=$(awk '$2 == "train" { print $1 }' <<<"$sets")
 corpus=(--data-dir "$data_dir" ${corpus_dir:+--corpus-dir "$corpus_dir"})
 folders=(--data-dir "$data_dir" --exp-dir "$exp_dir")
@@ -113,6 +114,7 @@ if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-trai
 # Trains the runs that list_runs names $1.
 train() {
   mapfile -t runs < <(list "$1")
+  ((${#runs[@]} > 0)) || return 0
   local nj_each=$((side_by_side > ${#runs[@]} ? side_by_side / ${#runs[@]} : 1)) # of a teacher, say, that trains alone
   for run in "${runs[@]}"; do
     read -r name seed folder settings <<<"$run"

@@ -59,6 +59,7 @@ def test_defaults_complete_what_a_recipe_leaves_out(conf):
         "num_layers": 1,
         "bidirectional": False,
         "subsampling": 4,
+        "layer_norm": False,
         "dropout": 0.1,
     }
 
