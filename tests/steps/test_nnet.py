@@ -22,11 +22,6 @@ SETTINGS = {
         {"dim": 8, "subsampling": 3},
         {"dim": 8, "num_layers": 2, "layer_norm": True},
     ],
-        {"dim": 8},
-        {"dim": 8, "num_layers": 2, "bidirectional": True},
-        {"dim": 8, "subsampling": 3},
-        {"dim": 8, "num_layers": 2, "layer_norm": True},
-    ],
     "conformer": [
         {"dim": 8, "num_layers": 2, "num_heads": 2, "channels": 4},
         {"dim": 8, "num_layers": 1, "num_heads": 1, "channels": 4, "subsampling": 1, "kernel_size": 3},
