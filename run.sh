@@ -119,8 +119,9 @@ train() {
   for run in "${runs[@]}"; do
     read -r name seed folder settings <<<"$run"
     read -ra point <<<"$settings"
+    home=$exp_dir/$folder
     queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
-      "${folders[@]}" --out-dir "$exp_dir/$folder" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
+      "${folders[@]}" --out-dir "${home%/.}" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
   done
   drain
 }
@@ -137,18 +138,20 @@ if stage 7 students; then train students; fi
 
 if stage 8 decode; then
   while read -r name seed folder eval_sets; do
+    home=$exp_dir/$folder
     read -ra data_dirs <<<"$eval_sets"
     queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
-      "$exp_dir/$folder/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
+      "${home%/.}/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
   done < <(list decodings)
   drain
 fi
 
 if stage 9 score; then
   while read -r name seed folder eval_sets; do
+    home=$exp_dir/$folder
     for name_of_set in $eval_sets; do # split on purpose: names hold no space
       queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
-        "$data_dir/$name_of_set" "$exp_dir/$folder/$name/seed$seed/decode_$name_of_set"
+        "$data_dir/$name_of_set" "${home%/.}/$name/seed$seed/decode_$name_of_set"
     done
   done < <(list decodings)
   drain
