@@ -11,15 +11,16 @@
 #
 # Options:
 #   --recipe DIR           the recipe (egs/demo)
+#   --config FILE          its configuration, seen from the recipe (conf.toml); conf_gpu.toml is that for a server
 #   --stage N              first stage (0)
 #   --stop-stage N         last stage (11)
 #   --nj N                 processes side by side (all cores)
 #   --gpus N               GPUs for training and decoding (0)
 #   --seeds "0 1 2"        seeds of the students
 #   --corpus-dir DIR       where the corpus is; without it the recipe makes or downloads it
-#   --data-dir DIR         where data directories go, seen from the recipe (data)
-#   --exp-dir DIR          where models and results go, seen from the recipe (exp)
-#   --set TABLE.KEY=VALUE  overrides one setting of conf.toml; may be given again
+#   --data-dir DIR         where data directories go, seen from the recipe (data; data_gpu for conf_gpu.toml)
+#   --exp-dir DIR          where models and results go, seen from the recipe (exp; exp_gpu for conf_gpu.toml)
+#   --set TABLE.KEY=VALUE  overrides one setting of the configuration; may be given again
 #   --publish              copy RESULTS.md beside the recipe's run.sh
 #   --why                  run nothing; say what is stale, and why
 #   --force                do the stages again even where nothing changed
@@ -33,15 +34,16 @@ set -euo pipefail
 { # bash reads the whole block before it runs, so that the file may be edited meanwhile
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$root/egs/demo
+config=conf.toml
 stage=0 stop_stage=11
 nj=$(nproc)
 gpus=0
 seeds="0 1 2"
 corpus_dir=
-data_dir=data exp_dir=exp
+data_dir='' exp_dir='' # by default named after the configuration
 publish=false why=false force=false verify=false
 overrides=()
-option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force verify set"
+option_names="recipe config stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force verify set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
@@ -51,13 +53,18 @@ for name in stage stop_stage nj gpus; do
 done
 ((nj > 0)) || options_fail "--nj must be at least 1"
 ((stage <= stop_stage && stop_stage <= 11)) || options_fail "no stage from $stage to $stop_stage; they are 0 to 11"
-[[ -f $recipe/conf.toml ]] || options_fail "--recipe '$recipe' holds no conf.toml"
+[[ -d $recipe ]] || options_fail "--recipe '$recipe' is not a folder"
 [[ -z $corpus_dir || -d $corpus_dir ]] || options_fail "--corpus-dir '$corpus_dir' is not a folder"
 [[ -z $corpus_dir ]] || corpus_dir=$(cd "$corpus_dir" && pwd)
+cd "$recipe"
+[[ -f $config ]] || options_fail "--recipe '$recipe' holds no $config"
+variant=$(basename "$config" .toml)
+variant=${variant#conf} # of conf_gpu.toml: _gpu
+variant=${variant:+_${variant#_}}
+data_dir=${data_dir:-data$variant} exp_dir=${exp_dir:-exp$variant}
 
 source "$root/utils/path.sh"
 export RETORT_DRIVER_PID=$$
-cd "$recipe"
 first_stage=$stage
 side_by_side=$((gpus > 0 ? 1 : nj))
 source "$root/utils/stages.sh"
@@ -65,7 +72,7 @@ source "$root/utils/stages.sh"
 job=() # options of every job
 if $force; then job+=(--force); fi
 if $verify; then job+=(--verify); fi
-conf=("${overrides[@]}")
+conf=(--config "$config" "${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" "${conf[@]}" "$@"; }
 sets=$(list sets)
 train_set=$(awk '$2 == "train" { print $1 }' <<<"$sets")
@@ -147,9 +154,9 @@ if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 if stage 11 report; then
   if $publish; then job+=(--publish); fi
   # what a person would type for the same figures
-  command="egs/$(basename "$recipe")/run.sh${corpus_dir:+ --corpus-dir DIR} --seeds \"$seeds\""
-  command+=${overrides[*]:+ ${overrides[*]}}
-  run report python3 -m steps.report --command "$command" "${job[@]}" "$exp_dir"
+  command="egs/$(basename "$recipe")/run.sh${variant:+ --config $config}${corpus_dir:+ --corpus-dir DIR}"
+  command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"
+  run report python3 -m steps.report --command "$command" "${conf[@]}" "${job[@]}" "$exp_dir"
 fi
 
 ((stages_run > 0)) || options_fail "no stage ran"

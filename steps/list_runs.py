@@ -12,6 +12,7 @@ from steps.compare import parse_seeds
 from steps.config.load import load, teacher_of
 from steps.config.schema import Config
 from steps.scoring.collect import runs_of
+from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
 
@@ -55,7 +56,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--seeds", default="0 1 2")
     parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "all", "resample"])
     args = parser.parse_args(argv)
-    for line in lines_of(load(args.config, args.set), parse_seeds(args.seeds), args.what):
+    config = load(args.config, args.set)
+    Units.of(config.score)  # reads its map
+    for line in lines_of(config, parse_seeds(args.seeds), args.what):
         print(line)
 
 

@@ -15,6 +15,7 @@ from steps.config.schema import (
     DataConfig,
     DistillConfig,
     FeaturesConfig,
+    ReportConfig,
     ScoreConfig,
     SoftLabelsConfig,
     SpecAugmentConfig,
@@ -28,7 +29,13 @@ from steps.nnet.registry import ENCODERS, encoder_file
 from utils.jobs.errors import UsageError
 
 LOSSES = Path(__file__).parents[1] / "losses"  # one file each
-TOP = {"data": DataConfig, "features": FeaturesConfig, "tokens": TokensConfig, "score": ScoreConfig}
+TOP = {
+    "data": DataConfig,
+    "features": FeaturesConfig,
+    "tokens": TokensConfig,
+    "score": ScoreConfig,
+    "report": ReportConfig,
+}
 
 
 def load(path: Path, overrides: list[str] = ()) -> Config:

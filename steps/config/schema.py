@@ -49,6 +49,16 @@ class ScoreConfig:
     """[score]: the unit of the error rate."""
 
     unit: Literal["word", "char", "phone"] = "word"
+    map: str = (
+        ""  # a file, seen from the recipe, that both sides go through: lines `<unit> <unit>`, or `<unit>` to leave out
+    )
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """[report]: what the published table says besides its figures."""
+
+    note: str = ""  # stands above the tables
 
 
 @dataclass(frozen=True)
@@ -129,5 +139,6 @@ class Config:
     features: FeaturesConfig
     tokens: TokensConfig
     score: ScoreConfig
+    report: ReportConfig
     corpus: dict
     systems: dict[str, SystemConfig]

@@ -13,7 +13,7 @@ from steps.config.schema import Config, SystemConfig
 from steps.features.settings import check_features
 from steps.nnet.model import CtcModel, ModelConfig, new_model
 from steps.nnet.tensor_file import save_tensors
-from steps.scoring.units import split_units
+from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable, read_lang
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
@@ -122,11 +122,12 @@ def dev_look(config: Config, model: CtcModel, table: TokenTable, data_dir: Path,
     """The look at dev of a training."""
     dev, faults = read_examples(data_dir / config.data.dev, table)
     first = next(iter(faults.values()), f"{data_dir / config.data.dev}/text: holds no words")
-    if not any(split_units(example.text, config.score.unit) for example in dev):
+    units = Units.of(config.score)
+    if not any(units.split(example.text) for example in dev):
         raise DataError(f"{first} (no dev utterance can be scored, so that no checkpoint could be chosen)")
     if faults:
         log.warn(f"{first} ({len(faults)} dev utterances are like this: scored, but left out of the loss)")
-    return DevLook(model, dev, table, config.score.unit, device)
+    return DevLook(model, dev, table, units, device)
 
 
 def stop_flag() -> Callable[[], bool]:
