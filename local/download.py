@@ -15,12 +15,12 @@ import zlib
 from http import HTTPStatus
 from pathlib import Path
 
-from tqdm import tqdm
-
+from steps.training.reports import progress_bar
 from utils.jobs.errors import DataError, MachineError
 from utils.jobs.files import sha256
 
 TIMEOUT_S = 60
+BYTES = {"unit": "B", "unit_scale": True}
 MAX_BYTES = 100 * 2**30  # unpacked
 
 
@@ -40,10 +40,7 @@ def fetch(url: str, path: Path) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as source:
             is_resumed = source.status == 206
             total = int(source.headers.get("Content-Length") or 0)
-            with (
-                open(part, "ab" if is_resumed else "wb") as target,
-                tqdm(total=total, unit="B", unit_scale=True) as bar,
-            ):
+            with open(part, "ab" if is_resumed else "wb") as target, progress_bar(total, path.name, **BYTES) as bar:
                 while block := source.read(1 << 20):
                     target.write(block)
                     bar.update(len(block))

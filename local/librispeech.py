@@ -70,7 +70,9 @@ def settings_of(config: Config) -> dict:
         raise UsageError(f"[corpus] has no setting '{min(unknown)}'{near(min(unknown), DEFAULTS)}")
     settings = DEFAULTS | config.corpus
     used = [config.data.train, config.data.dev, *config.data.test, *config.data.unlabelled]
-    if not isinstance(settings["sets"], dict) or set(settings["sets"]) != set(used):
+    if not isinstance(settings["sets"], dict):
+        raise UsageError(f"corpus.sets = {settings['sets']!r}: [corpus.sets] is not a table")
+    if set(settings["sets"]) != set(used):
         names = ", ".join(settings["sets"]) or "none"
         raise UsageError(f"[corpus.sets] has {names}; [data] uses {', '.join(used)}: name the same sets in both")
     sets = {}
