@@ -90,10 +90,9 @@ if stage 1 data; then
   while read -r name role; do
     options=("${checks[@]}")
     if [[ $role == unlabelled ]]; then options+=(--no-text); fi
-    queue "validate.$name" python3 -m utils.validate_data_dir "${options[@]}" "${job[@]}" "$data_dir/$name"
+    run "validate.$name" python3 -m utils.validate_data_dir "${options[@]}" "${job[@]}" "$data_dir/$name"
     checks+=(--apart-from "$data_dir/$name")
   done <<<"$sets"
-  drain
 fi
 
 if stage 2 features; then

@@ -3,7 +3,8 @@
 Source: RFC 9639, sections 8.2 and 9.1.
 """
 
-from pathlib import Path
+import os
+from typing import BinaryIO
 
 RATES_HZ = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)  # by code; 0: the header's
 BLOCK_SIZES = {1: 192, **{code: 576 << code - 2 for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
@@ -50,21 +51,19 @@ def crc8(data: bytes) -> int:
     return crc
 
 
-def fault_of(path: str, num_samples: int, rate_hz: int) -> str:
+def fault_of(raw: BinaryIO, num_samples: int, rate_hz: int) -> str:
     """What contradicts the header of a FLAC file; empty when nothing does.
 
     Args:
-        path: The file.
+        raw: The open file; the place that is read next does not move.
         num_samples: As the header says.
         rate_hz: As the header says.
     """
-    with open(path, "rb") as f:
-        head = f.read(4 + 4 + 34)
-        if head[:4] != b"fLaC":  # behind an ID3 tag, or in Ogg: the decoder's business
-            return ""
-        block_size = int.from_bytes(head[8:10], "big")
-        f.seek(max(Path(path).stat().st_size - TAIL, 0))
-        tail = f.read()
+    head = os.pread(raw.fileno(), 4 + 4 + 34, 0)
+    if head[:4] != b"fLaC":  # behind an ID3 tag, or in Ogg: the decoder's business
+        return ""
+    block_size = int.from_bytes(head[8:10], "big")
+    tail = os.pread(raw.fileno(), TAIL, max(os.fstat(raw.fileno()).st_size - TAIL, 0))
     place = len(tail)
     while (place := tail.rfind(b"\xff", 0, place)) >= 0:
         header = FrameHeader(tail[place : place + 16], rate_hz, block_size)
