@@ -21,6 +21,7 @@
 #   --data-dir DIR         where data directories go, seen from the recipe (data; data_gpu for conf_gpu.toml)
 #   --exp-dir DIR          where models and results go, seen from the recipe (exp; exp_gpu for conf_gpu.toml)
 #   --set TABLE.KEY=VALUE  overrides one setting of the configuration; may be given again
+#   --tune SYSTEM          train and score what [SYSTEM.tune] says on dev, in place of the students; test is not read
 #   --publish              copy RESULTS.md beside the recipe's run.sh
 #   --why                  run nothing; say what is stale, and why
 #   --force                do the stages again even where nothing changed
@@ -36,14 +37,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$root/egs/demo
 config=conf.toml
 stage=0 stop_stage=11
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # which would tell threads, not cores
 gpus=0
 seeds="0 1 2"
 corpus_dir=
 data_dir='' exp_dir='' # by default named after the configuration
+tune=
 publish=false why=false force=false verify=false
 overrides=()
-option_names="recipe config stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir publish why force verify set"
+option_names="recipe config stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir tune publish why force verify set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
@@ -73,9 +75,9 @@ job=() # options of every job
 if $force; then job+=(--force); fi
 if $verify; then job+=(--verify); fi
 conf=(--config "$config" "${overrides[@]}")
-list() { python3 -m steps.list_runs --seeds "$seeds" "${conf[@]}" "$@"; }
+list() { python3 -m steps.list_runs --seeds "$seeds" --tune "$tune" "${conf[@]}" "$@"; }
 sets=$(list sets)
-train_set=$(awk '$2 == "train" { print $1 }' <<<"$sets")
+train_sets=$(awk '$2 == "train" { print $1 }' <<<"$sets")
 corpus=(--data-dir "$data_dir" ${corpus_dir:+--corpus-dir "$corpus_dir"})
 folders=(--data-dir "$data_dir" --exp-dir "$exp_dir")
 
@@ -87,11 +89,17 @@ if stage 1 data; then
   run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
   checks=(--incremental --no-feats --allow-empty-text) # training drops and counts what has no transcript
   if [[ $(list resample) == yes ]]; then checks+=(--any-rate); fi
+  earlier=() # `<role> <set>`: sets of one role may hold the same audio through other channels
   while read -r name role; do
     options=("${checks[@]}")
-    if [[ $role == unlabelled ]]; then options+=(--no-text); fi
+    if [[ $role == unlabelled ]]; then role=train; options+=(--no-text); fi
+    for other in "${earlier[@]}"; do
+      [[ ${other%% *} == "$role" ]] && how=--beside || how=--apart-from
+      options+=("$how" "$data_dir/${other#* }")
+    done
+    # one after the other: each recalls what those before it saw of their recordings
     run "validate.$name" python3 -m utils.validate_data_dir "${options[@]}" "${job[@]}" "$data_dir/$name"
-    checks+=(--apart-from "$data_dir/$name")
+    earlier+=("$role $name")
   done <<<"$sets"
 fi
 
@@ -99,11 +107,13 @@ if stage 2 features; then
   while read -r name _; do
     run "feats.$name" python3 -m steps.make_feats --nj "$nj" "${conf[@]}" "${job[@]}" "$data_dir/$name"
   done <<<"$sets"
-  run cmvn python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$train_set"
+  while read -r name; do
+    run "cmvn.$name" python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$name"
+  done <<<"$train_sets"
 fi
 
 if stage 3 tokens; then
-  run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/$train_set" "$data_dir/lang"
+  run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/${train_sets%%$'\n'*}" "$data_dir/lang"
 fi
 if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-training"; fi
 
@@ -112,9 +122,10 @@ train() {
   mapfile -t runs < <(list "$1")
   local nj_each=$((side_by_side > ${#runs[@]} ? side_by_side / ${#runs[@]} : 1)) # of a teacher, say, that trains alone
   for run in "${runs[@]}"; do
-    read -r name seed <<<"$run"
+    read -r name seed folder settings <<<"$run"
+    read -ra point <<<"$settings"
     queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
-      "${folders[@]}" "${conf[@]}" "${job[@]}"
+      "${folders[@]}" --out-dir "$exp_dir/$folder" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
   done
   drain
 }
@@ -129,26 +140,31 @@ fi
 
 if stage 7 students; then train students; fi
 
-mapfile -t eval_sets < <(awk '$2 == "dev" || $2 == "test" { print $1 }' <<<"$sets")
 if stage 8 decode; then
-  while read -r name seed; do
-    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${job[@]}" \
-      "$exp_dir/$name/seed$seed" "${eval_sets[@]/#/$data_dir/}"
-  done < <(list all)
+  while read -r name seed folder eval_sets; do
+    read -ra data_dirs <<<"$eval_sets"
+    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
+      "$exp_dir/$folder/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
+  done < <(list decodings)
   drain
 fi
 
 if stage 9 score; then
-  while read -r name seed; do
-    for name_of_set in "${eval_sets[@]}"; do
+  while read -r name seed folder eval_sets; do
+    for name_of_set in $eval_sets; do # split on purpose: names hold no space
       queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
-        "$data_dir/$name_of_set" "$exp_dir/$name/seed$seed/decode_$name_of_set"
+        "$data_dir/$name_of_set" "$exp_dir/$folder/$name/seed$seed/decode_$name_of_set"
     done
-  done < <(list all)
+  done < <(list decodings)
   drain
-  run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+  if [[ -n $tune ]]; then
+    run "tune.$tune" python3 -m steps.tune --system "$tune" --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+  else
+    run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+  fi
 fi
 
+if [[ -n $tune ]]; then stop_stage=$((stop_stage < 9 ? stop_stage : 9)); fi
 if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 if stage 11 report; then
   if $publish; then job+=(--publish); fi
@@ -161,6 +177,10 @@ fi
 ((stages_run > 0)) || options_fail "no stage ran"
 if $why; then exit 0; fi
 if ((jobs_done == 0)); then say "nothing to do: everything is up to date"; fi
-if ((stop_stage >= 9)); then python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$exp_dir"; fi
+if [[ -n $tune ]]; then
+  ((stop_stage < 9)) || python3 -m steps.tune --show --system "$tune" "${conf[@]}" "$exp_dir"
+elif ((stop_stage >= 9)); then
+  python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$exp_dir"
+fi
 exit 0
 }

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.corpus_folder import find_corpus, subfolders
-from steps.config.load import load, near
+from steps.config.load import all_sets, load, near
 from steps.config.schema import Config
 from steps.config.types import check
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, prepare
@@ -69,7 +69,7 @@ def settings_of(config: Config) -> dict:
     if unknown := config.corpus.keys() - DEFAULTS.keys():
         raise UsageError(f"[corpus] has no setting '{min(unknown)}'{near(min(unknown), DEFAULTS)}")
     settings = DEFAULTS | config.corpus
-    used = [config.data.train, config.data.dev, *config.data.test, *config.data.unlabelled]
+    used = list(all_sets(config))
     if not isinstance(settings["sets"], dict):
         raise UsageError(f"corpus.sets = {settings['sets']!r}: [corpus.sets] is not a table")
     if set(settings["sets"]) != set(used):

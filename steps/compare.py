@@ -14,7 +14,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
 
-FORMAT = 2
+FORMAT = 3
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -27,10 +27,10 @@ def parse_seeds(text: str) -> list[int]:
 
 def print_tables(results: dict, note: str) -> None:
     """Shows the comparison of each set, and what must be known of it."""
-    from steps.scoring.table import comparison_rows, size_of, system_rows, to_text
+    from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_text
 
     for name, part in results["sets"].items():
-        print(f"\n{name}: {size_of(part)}\n\n{to_text(system_rows(part))}")
+        print(f"\n{name}: {size_of(part)}; {decoder_name(part)}\n\n{to_text(system_rows(part))}")
         if part["comparisons"]:
             print(f"\n{to_text(comparison_rows(part))}")
     print(f"\n{note}\n" if note else "", flush=True)
@@ -38,7 +38,7 @@ def print_tables(results: dict, note: str) -> None:
 
 def main(argv: list[str]) -> None:
     """Compares the systems of an experiment."""
-    from steps.scoring.collect import check_settings, read_json, runs_of, score_file
+    from steps.scoring.collect import check_settings, pairs_of, read_json, runs_of, score_file, scored_systems
 
     parser = Parser(__doc__)
     parser.add_config()
@@ -54,21 +54,27 @@ def main(argv: list[str]) -> None:
         print_tables(read_json(out / "results.json"), config.report.note)
         return
     runs = runs_of(config, parse_seeds(args.seeds))
-    sets = [config.data.dev, *config.data.test]
+    systems = all_systems(config)
+    by_set = scored_systems(systems)
     pairs = [(exp, name, seed) for exp in args.exp_dirs for name, seeds in runs.items() for seed in seeds]
-    inputs = [score_file(*pair, set_name) for pair in pairs for set_name in sets]
+    inputs = [
+        score_file(exp, name, seed, set_name)
+        for exp, name, seed in pairs
+        for set_name in by_set
+        if name in by_set[set_name]
+    ]
     inputs += [exp / name / f"seed{seed}" / "config.json" for exp, name, seed in pairs]
-    settings = {"runs": runs, "sets": sets}
+    settings = {"runs": runs, "sets": by_set, "decode": config.decode.in_use()}
+    settings["comparisons"] = [list(pair) for pair in pairs_of(config)]
     job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), settings, is_final=True)
     if not args.why:
-        systems = all_systems(config)
         for exp, name, seed in pairs:
             check_settings(exp / name / f"seed{seed}", config, systems[name])
 
     def build(stage: Path) -> dict:
         from steps.scoring.collect import collect_set
 
-        results = {"sets": {name: collect_set(config, args.exp_dirs, runs, name) for name in sets}}
+        results = {"sets": {name: collect_set(config, args.exp_dirs, runs, name) for name in by_set}}
         (stage / "results.json").write_text(to_json(results), encoding="utf-8")
         return {"in": len(inputs), "out": len(inputs), "dropped": 0}
 

@@ -2,14 +2,17 @@
 
     python3 -m steps.decode exp/student/seed0 data/dev data/test
 
-CTC greedy. Each line of nbest.jsonl is one utterance: its hypotheses with text, score (nats) and the time at which
-each token begins.
+The decoder, greedy or a beam search, stands in [decode] of conf.toml; without such a file it is greedy. Each line of
+nbest.jsonl is one utterance: its hypotheses with text, score (nats) and the time at which each token begins. The score
+is that of the best path from greedy decoding, and that of all paths of these tokens from a beam search.
 """
 
 import json
 from functools import partial
 from pathlib import Path
 
+from steps.config.load import load
+from steps.config.schema import DecodeConfig
 from utils.data_dir.tables import read_table, write_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -18,7 +21,7 @@ from utils.jobs.job import Job
 FORMAT = 1
 
 
-def decode(folder: Path, data_dir: Path, gpus: int, stage: Path) -> dict:
+def decode(folder: Path, data_dir: Path, gpus: int, settings: DecodeConfig, stage: Path) -> dict:
     """Writes the hypotheses of one set; returns counts."""
     import torch
 
@@ -32,28 +35,32 @@ def decode(folder: Path, data_dir: Path, gpus: int, stage: Path) -> dict:
     loaded = load_model(folder, device)
     feats_scp, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
     check_features(data_dir, loaded.config.features)
-    found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, device)
+    found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, device, settings)
     write_table(stage / "text", {utt_id: entry["nbest"][0]["text"] for utt_id, entry in found.items()})
     lines = [json.dumps(found[utt_id], ensure_ascii=False) + "\n" for utt_id in feats_scp]
     (stage / "nbest.jsonl").write_text("".join(lines), encoding="utf-8")
-    log.info(f"{folder}: {data_dir}: {len(found):,} utterances")
+    log.info(f"{folder}: {data_dir}: {len(found):,} utterances, {settings.decoder}")
     return {"in": len(feats_scp), "out": len(found), "dropped": 0}
 
 
 def main(argv: list[str]) -> None:
     """Decodes sets with one model."""
     parser = Parser(__doc__)
+    parser.add_config()
+    parser.set_defaults(config=None)
     parser.add_job()
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("model", type=Path, help="a model folder")
     parser.add_argument("data_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
+    settings = load(args.config or Path("conf.toml"), args.set, may_miss=args.config is None).decode
+    device = "cuda" if args.gpus else "cpu"
     model_files = [args.model / name for name in ("model.safetensors", "config.json", "tokens.txt")]
     for data_dir in args.data_dirs:
         inputs = (*model_files, data_dir / "feats" / "manifest.json")
         manifest = args.model / f"decode_{data_dir.name}" / "manifest.json"
-        job = Job("decode", FORMAT, manifest, inputs, {"decoder": "greedy", "device": "cuda" if args.gpus else "cpu"})
-        job.run(args, partial(decode, args.model, data_dir, args.gpus))
+        job = Job("decode", FORMAT, manifest, inputs, {**settings.in_use(), "device": device})
+        job.run(args, partial(decode, args.model, data_dir, args.gpus, settings))
 
 
 if __name__ == "__main__":

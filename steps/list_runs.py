@@ -1,17 +1,22 @@
-"""conf.toml -> the runs of a stage, a line each: `<system> <seed>`
+"""conf.toml -> the runs of a stage, a line each: `<system> <seed> <folder below exp> [<setting> ...]`
 
     python3 -m steps.list_runs --seeds "0 1 2" teachers
+    python3 -m steps.list_runs --tune student students   (a line for each point of its grid, and of its twin's)
     python3 -m steps.list_runs soft_labels          (`<system> <seed> <set>`)
+    python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
     python3 -m steps.list_runs resample             (`yes` where audio of any rate is converted, else `no`)
 
 It also checks the whole configuration, so the driver calls it before anything else.
 """
 
+from collections.abc import Callable
+
 from steps.compare import parse_seeds
-from steps.config.load import load, teacher_of
+from steps.config.grid import grids_of, name_of_point, to_overrides
+from steps.config.load import all_sets, all_systems, load, soft_label_sets, system_named, teacher_of
 from steps.config.schema import Config
-from steps.scoring.collect import runs_of
+from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
@@ -24,9 +29,7 @@ def teachers(config: Config) -> set[str]:
 def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
     """The lines of one kind."""
     if what == "sets":
-        data = config.data
-        roles = [("train", [data.train]), ("dev", [data.dev]), ("test", data.test), ("unlabelled", data.unlabelled)]
-        return [f"{name} {role}" for role, names in roles for name in names]
+        return [f"{name} {role}" for name, role in all_sets(config).items()]
     if what == "resample":
         return ["yes" if config.features.resample else "no"]
     if what == "soft_labels":
@@ -36,17 +39,40 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
             for term in system.distill
             if term.source == "store"
             for name, seed in [teacher_of(term)]
-            for set_name in term.sets or [config.data.train]
+            for set_name in soft_label_sets(config, term)
         ]
         return list(dict.fromkeys(found))
-    runs = runs_of(config, seeds)
-    chosen = [name for name in runs if what == "all" or (name in teachers(config)) == (what == "teachers")]
-    return [
-        f"{name} {seed}"
-        for seed in sorted({s for n in chosen for s in runs[n]})
-        for name in chosen
-        if seed in runs[name]
-    ]
+    if what == "decodings":
+        systems = all_systems(config)
+        sets = {name: [systems[name].data.dev, *systems[name].data.test] for name in systems}
+        return [f"{name} {seed} . {' '.join(sets[name])}" for name, seed in ordered(runs_of(config, seeds))]
+    runs = {
+        name: found
+        for name, found in runs_of(config, seeds).items()
+        if (name in teachers(config)) == (what == "teachers")
+    }
+    return [f"{name} {seed} ." for name, seed in ordered(runs)]
+
+
+def ordered(runs: Runs) -> list[tuple[str, int]]:
+    """Each system and seed, the first seeds of all systems first."""
+    seeds = sorted({seed for found in runs.values() for seed in found})
+    return [(name, seed) for seed in seeds for name in runs if seed in runs[name]]
+
+
+def tuning_lines(load_with: Callable[[list[str]], Config], seeds: list[int], what: str, name: str) -> list[str]:
+    """The lines of the points that are tried for a system, which dev alone sees.
+
+    Raises: UsageError when one of them is no valid configuration.
+    """
+    system = system_named(load_with([]), name)
+    lines = []
+    for owner, points in zip((name, f"{name}_plain"), grids_of(system), strict=True):
+        for point in points:
+            load_with(to_overrides(name, point))
+            rest = [system.data.dev] if what == "decodings" else to_overrides(name, point)
+            lines += [f"{owner} {seed} tune/{name_of_point(point)} {' '.join(rest)}" for seed in seeds]
+    return lines
 
 
 def main(argv: list[str]) -> None:
@@ -54,12 +80,16 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_config()
     parser.add_argument("--seeds", default="0 1 2")
-    parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "all", "resample"])
+    parser.add_argument("--tune", default="", metavar="SYSTEM")
+    parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "decodings", "resample"])
     args = parser.parse_args(argv)
-    config = load(args.config, args.set)
+    config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
     Units.of(config.score)  # reads its map
-    for line in lines_of(config, parse_seeds(args.seeds), args.what):
-        print(line)
+    if args.tune and args.what in ("students", "decodings"):
+        lines = tuning_lines(lambda point: load(args.config, args.set + point), seeds, args.what, args.tune)
+    else:
+        lines = lines_of(config, seeds, args.what)
+    print("".join(f"{line}\n" for line in lines), end="")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
     python3 -m steps.make_feats --nj 2 data/train
 
 The settings stand in [features] of conf.toml, and beside the features in feats/features.json. Speed comes from
-utt2speed, so that a perturbed utterance needs no copy of its audio.
+utt2speed, and what the speech goes through from utt2channel, so that neither needs a copy of the audio. Where
+features are normalised by speaker, those of utt2spk in this set are meant.
 """
 
 from dataclasses import asdict
 from pathlib import Path
 
 from steps.config.load import load
-from utils.data_dir.data_dir import DataDir, recording_files
+from utils.data_dir.data_dir import AUDIO_TABLES, DataDir, recording_files
 from utils.data_dir.tables import write_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -21,9 +22,10 @@ from utils.jobs.workers import map_in_processes
 FORMAT = 1
 
 
-def inputs_of(data_dir: Path) -> tuple[Path, ...]:
-    """The tables that place the audio, and the audio itself."""
-    tables = [data_dir / n for n in ("wav.scp", "segments", "utt2speed") if n == "wav.scp" or (data_dir / n).is_file()]
+def inputs_of(data_dir: Path, settings: object) -> tuple[Path, ...]:
+    """The tables that place the audio, and speakers where they matter; and the audio itself."""
+    names = [n for n in AUDIO_TABLES if n == "wav.scp" or (data_dir / n).is_file()]
+    tables = [data_dir / n for n in (*names, *(["utt2spk"] if settings.cmvn == "speaker" else []))]
     return (*tables, *recording_files(data_dir))
 
 
@@ -31,12 +33,17 @@ def make_feats(data_dir: Path, stage: Path, settings: object, nj: int) -> dict:
     """Writes features and their tables below `stage`; returns counts."""
     import torchaudio.compliance.kaldi  # noqa: F401  (before the workers fork)
 
+    from steps.features.by_speaker import make_by_speaker
     from steps.features.extract import make_shard, make_shards
+    from steps.features.settings import feature_dim
 
-    utterances = DataDir.read(data_dir).utterances()
+    data = DataDir.read(data_dir)
+    utterances, final = data.utterances(), Path(name_of(data_dir)) / "feats"
     (stage / "feats").mkdir()
-    shards = make_shards(utterances, stage / "feats", Path(name_of(data_dir)) / "feats", settings)
-    results = map_in_processes(make_shard, shards, nj)
+    if settings.cmvn == "speaker":
+        results = make_by_speaker(make_shards(utterances, stage / "feats", final, settings, data.utt2spk), nj)
+    else:
+        results = map_in_processes(make_shard, make_shards(utterances, stage / "feats", final, settings), nj)
     write_table(stage / "feats.scp", [row for r in results for row in r.feats_scp.items()])
     write_table(stage / "utt2num_frames", [(u, str(n)) for r in results for u, n in r.num_frames.items()])
     write_table(stage / "utt2dur", [(u, f"{s:.6g}") for r in results for u, s in r.duration_s.items()])
@@ -47,7 +54,7 @@ def make_feats(data_dir: Path, stage: Path, settings: object, nj: int) -> dict:
     if odd:
         log.warn(f"{data_dir}: {len(odd)} of {len(utterances)} utterances are silent or clipped; the log lists them")
     hours = sum(s for r in results for s in r.duration_s.values()) / 3600
-    log.info(f"{data_dir}: {len(utterances):,} utterances, {hours:.2f} h, {settings.num_mel_bins} bins")
+    log.info(f"{data_dir}: {len(utterances):,} utterances, {hours:.2f} h, {feature_dim(settings)} features a frame")
     return {"in": len(utterances), "out": len(utterances), "dropped": 0, "odd": odd}
 
 
@@ -64,7 +71,7 @@ def main(argv: list[str]) -> None:
         "make_feats",
         FORMAT,
         args.data_dir / "feats" / "manifest.json",
-        inputs_of(args.data_dir),
+        inputs_of(args.data_dir, settings),
         asdict(settings),
         base=args.data_dir,
     )

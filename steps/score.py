@@ -3,7 +3,8 @@
     python3 -m steps.score data/test exp/student/seed0/decode_test
 
 The unit (word, char or phone) stands in [score] of conf.toml, with the map that both sides go through, if any. A
-missing, extra or repeated hypothesis is an error; with --allow-missing a missing one counts as deletions.
+missing, extra or repeated hypothesis is an error; with --allow-missing a missing one counts as deletions. score.json
+says how the hypotheses were decoded.
 """
 
 from pathlib import Path
@@ -16,8 +17,9 @@ from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
+from utils.jobs.manifest import Manifest
 
-FORMAT = 1
+FORMAT = 2
 
 
 def score(
@@ -37,13 +39,22 @@ def score(
     figures, alignments = score_set(ref, hyp, read_table(data_dir / "utt2spk"), units)
     seed = decode_dir.parent.name.removeprefix("seed")
     names = {"system": decode_dir.parent.parent.name, "seed": int(seed) if seed.isdigit() else None}
-    (stage / "score.json").write_text(to_json(names | {"set": data_dir.name} | figures), encoding="utf-8")
+    names |= {"set": data_dir.name, "decode": decoded_with(decode_dir)}
+    (stage / "score.json").write_text(to_json(names | figures), encoding="utf-8")
     (stage / "alignments.txt").write_text(alignments, encoding="utf-8")
     log.info(
         f"{decode_dir}: {figures['error_rate']:.2f} % {units.name} error ({figures['ins']} ins, {figures['del']} del, "
         f"{figures['sub']} sub of {figures['ref_units']:,}), {figures['utterance_error_rate']:.1f} % of utterances"
     )
     return {"in": len(ref), "out": len(ref) - len(missing), "dropped": len(missing)}
+
+
+def decoded_with(decode_dir: Path) -> dict | None:
+    """The [decode] settings that the hypotheses were made with; None where steps.decode did not make them."""
+    manifest = Manifest.read(decode_dir / "manifest.json")
+    if manifest is None or manifest.command != "decode":
+        return None
+    return {key: value for key, value in manifest.settings.items() if key != "device"}
 
 
 def main(argv: list[str]) -> None:
@@ -65,7 +76,7 @@ def main(argv: list[str]) -> None:
         inputs.append(lexicon)
     if config.score.map:
         inputs.append(Path(config.score.map))
-    settings = {"unit": units.name, "allow_missing": args.allow_missing}
+    settings = {"unit": units.name, "allow_missing": args.allow_missing, "decode": decoded_with(args.decode_dir)}
     job = Job("score", FORMAT, args.decode_dir / "score.manifest.json", tuple(inputs), settings)
     job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, units, args.allow_missing, lexicon))
 

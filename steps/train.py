@@ -10,7 +10,7 @@ on a CPU two parts give the same bits in one process and in two.
 from dataclasses import asdict
 from pathlib import Path
 
-from steps.config.load import load, loss_file, system_named, teacher_of
+from steps.config.load import load, loss_file, soft_label_sets, system_named, teacher_of
 from steps.config.schema import Config, SystemConfig
 from steps.config.signature import code_digest
 from steps.nnet.registry import encoder_file
@@ -20,18 +20,19 @@ from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
 from utils.jobs.manifest import describe_input, digest
 
-FORMAT = 4
+FORMAT = 5
 
 
 def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:
     """Everything that a training reads."""
-    train, dev = data / config.data.train, data / config.data.dev
+    train, dev = data / system.data.train, data / system.data.dev
     inputs = [train / "text", dev / "text", lang / "tokens.txt", train / "cmvn"]
     if system.train.labelled_every > 1:
         inputs += [path for path in (train / "utt2spk", train / "utt2uniq") if path.is_file()]
-    inputs += [lang / "lexicon.txt"] if config.tokens.unit == "phone" else []
+    spelling = {"phone": "lexicon.txt", "bpe": "bpe.model"}
+    inputs += [lang / spelling[config.tokens.unit]] if config.tokens.unit in spelling else []
     inputs += [Path(config.score.map)] if config.score.map else []  # dev chooses checkpoints by it
-    sets = {*system.sets, config.data.train, config.data.dev}
+    sets = {*system.sets, system.data.train, system.data.dev}
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
     for term in system.distill:
         name, seed = teacher_of(term)
@@ -39,19 +40,20 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
         if term.source == "live":
             inputs += [teacher / "model.safetensors", teacher / "config.json", teacher / "tokens.txt"]
         else:
-            chosen = term.sets or [config.data.train]
-            inputs += [teacher / "soft_labels" / s / term.target / "manifest.json" for s in chosen]
+            inputs += [
+                teacher / "soft_labels" / name / term.target / "manifest.json" for name in soft_label_sets(config, term)
+            ]
     return tuple(dict.fromkeys(inputs))
 
 
 def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     """The settings that change the weights, and the code of the encoder and the losses, which users edit."""
-    table = {key: value for key, value in asdict(system).items() if key not in ("name", "soft_labels")}
+    table = system.training()
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
     parts = [encoder_file(system.model["encoder"]), *(loss_file(term.loss) for term in system.distill)]
     code = {path.stem: code_digest(path) for path in parts}
     score = {key: value for key, value in asdict(config.score).items() if value}
-    return {**table, "seed": seed, "tokens": asdict(config.tokens), "score": score, "code": code}
+    return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": score, "code": code}
 
 
 def begun(out: Path) -> str:
@@ -77,6 +79,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--lang-dir", type=Path, default=None, help="default: <data-dir>/lang")
     parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
+    parser.add_argument("--out-dir", type=Path, default=None, help="where the model goes, if not beside its teacher")
     args = parser.parse_args(argv)
     config = load(args.config, args.set)
     system = system_named(config, args.system)
@@ -86,7 +89,7 @@ def main(argv: list[str]) -> None:
     lang = args.lang_dir or args.data_dir / "lang"
     inputs = inputs_of(config, system, args.data_dir, lang, args.exp_dir)
     settings = settings_of(config, system, args.seed)
-    out = args.exp_dir / args.system / f"seed{args.seed}"
+    out = (args.out_dir or args.exp_dir) / args.system / f"seed{args.seed}"
     job = Job("train", FORMAT, out / "manifest.json", inputs, settings, log_file=out / "train.log", begun=begun(out))
     job.run(args, lambda stage: build(args, system, inputs, settings, out, stage, processes))
 
@@ -110,6 +113,7 @@ def build(args, system: SystemConfig, inputs, settings: dict, out: Path, stage: 
         args.seed,
         str(args.data_dir),
         str(args.exp_dir),
+        str(out),
         str(lang),
         str(stage),
         args.gpus,

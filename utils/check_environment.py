@@ -28,6 +28,8 @@ def unmet(line: str) -> str | None:
         from pip._vendor.packaging.requirements import Requirement
 
     requirement = Requirement(line)
+    if requirement.marker and not requirement.marker.evaluate():  # not for this Python
+        return None
     try:
         version = importlib.metadata.version(requirement.name)
     except importlib.metadata.PackageNotFoundError:

@@ -2,8 +2,8 @@
 
     python3 -m utils.combine_data_dirs data/train_a data/train_b data/train
 
-A table that only some of them have is left out, and said; but without utt2speed an utterance has the speed 1, and
-without utt2uniq it is an utterance of its own.
+A table that only some of them have is left out, and said; but without utt2speed an utterance has the speed 1,
+without utt2channel it is heard directly, and without utt2uniq it is an utterance of its own.
 """
 
 from pathlib import Path
@@ -13,13 +13,15 @@ from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, UsageError
 
+DEFAULTS = {"utt2speed": lambda utt_id: "1", "utt2channel": lambda utt_id: "direct", "utt2uniq": lambda utt_id: utt_id}
+
 
 def with_defaults(sources: list[DataDir]) -> list[DataDir]:
-    """The same directories with a row of utt2speed and utt2uniq for each utterance, if one of them has the table."""
+    """The same directories, in which the tables of `DEFAULTS` that one of them has name each utterance."""
     found = []
     for source in sources:
         tables = dict(source.tables)
-        for name, default in (("utt2speed", lambda utt_id: "1"), ("utt2uniq", lambda utt_id: utt_id)):
+        for name, default in DEFAULTS.items():
             if any(name in other.tables for other in sources):
                 tables[name] = {utt_id: default(utt_id) for utt_id in source.utt_ids} | tables.get(name, {})
         found.append(DataDir(source.path, tables))

@@ -51,6 +51,8 @@ def describe(data: DataDir) -> list[str]:
     lines = [f"{data.path}: {len(values):,} utterances, {sum(values) / 3600:.2f} h, {len(speakers):,} speakers"]
     lines.append("sample rates: " + ", ".join(f"{rate} Hz ({count:,})" for rate, count in rates.most_common()))
     lines.append(f"utterances a speaker: {min(speakers.values()):,} to {max(speakers.values()):,}")
+    if channels := Counter(str(u.channel) for u in data.utterances() if "utt2channel" in data.tables):
+        lines.append("channels: " + ", ".join(f"{channel} ({count:,})" for channel, count in channels.most_common()))
     middle = values[len(values) // 2]
     lines += [f"lengths: {values[0]:.2f} to {values[-1]:.2f} s, median {middle:.2f} s", *histogram(values)]
     if texts := data.tables.get("text"):

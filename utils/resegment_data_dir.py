@@ -2,9 +2,9 @@
 
     python3 -m utils.resegment_data_dir --text text_of_parts data/long parts data/short
 
-Each line of the list is `<new id> <utterance> <start s> <end s>`, in seconds from the utterance's start. Speakers are
-kept, and a new id begins with its speaker; transcripts belong to whole utterances, so that those of the parts must be
-given, or are left out.
+Each line of the list is `<new id> <utterance> <start s> <end s>`, in seconds from the utterance's start. Speakers and
+channels are kept, and a new id begins with its speaker; transcripts belong to whole utterances, so that those of the
+parts must be given, or are left out.
 """
 
 from pathlib import Path
@@ -69,6 +69,8 @@ def resegment(source: DataDir, parts: Table, file: Path) -> DataDir:
         except DataError as e:
             raise DataError(f"{file}:{parts.line_of[new_id]}: '{new_id}': {e}") from None
         tables["utt2spk"][new_id] = speaker
+        if channel := source.tables.get("utt2channel", {}).get(utt_id):
+            tables.setdefault("utt2channel", {})[new_id] = channel
     kept = {name: rows for name, rows in source.tables.items() if name == "wav.scp" or is_of_speakers(name)}
     return DataDir(source.path, kept | tables).select(set(tables["segments"]))
 

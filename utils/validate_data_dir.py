@@ -2,7 +2,7 @@
 
     python3 -m utils.validate_data_dir data/train
     python3 -m utils.validate_data_dir --no-text --incremental data/unlabelled
-    python3 -m utils.validate_data_dir --apart-from data/train --apart-from data/dev data/test
+    python3 -m utils.validate_data_dir --apart-from data/train --apart-from data/dev --beside data/test data/test_phone
 
 With --incremental it records in <dir>/validate.manifest.json what it has checked, and checks again only when something
 changed since. What it saw of the recordings goes to <dir>/.recordings, so that a directory that must be apart from this
@@ -12,7 +12,7 @@ one need not open them again.
 import os
 from pathlib import Path
 
-from utils.data_dir.data_dir import FEATS_TABLES, table_names
+from utils.data_dir.data_dir import AUDIO_TABLES, FEATS_TABLES, table_names
 from utils.data_dir.looks import Looks
 from utils.data_dir.tables import read_table
 from utils.data_dir.validate import find_faults
@@ -21,16 +21,15 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError
 from utils.jobs.job import Job
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "validate.manifest.json"
 MAX_SHOWN = 20
-OF_AUDIO = ("wav.scp", "segments", "utt2speed")
 
 
 def check(args: object, looks: Looks) -> dict:
     """Raises DataError with the last fault after the others were logged; returns counts."""
     allowed = {"allows_empty_text": args.allow_empty_text, "allows_any_rate": args.any_rate}
-    more = {"apart_from": args.apart_from, "looks": looks}
+    more = {"apart_from": args.apart_from, "beside": args.beside, "looks": looks}
     found = find_faults(args.data_dir, not args.no_text, not args.no_feats, **allowed, **more)
     faults = [str(fault) for fault in found]
     if faults:
@@ -83,12 +82,14 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--allow-empty-text", action="store_true", help="allow empty transcripts")
     parser.add_argument("--any-rate", action="store_true", help="recordings may differ in sample rate")
     parser.add_argument("--apart-from", type=Path, action="append", default=[], help="must not hold the same audio")
+    beside = "may hold the same audio, but at another speed or through another channel: a set of the same role"
+    parser.add_argument("--beside", type=Path, action="append", default=[], help=beside)
     parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     if not args.why:
         missing = [] if args.data_dir.is_dir() else [args.data_dir]
-        missing += [other for other in args.apart_from if not (other / "wav.scp").is_file()]
+        missing += [other for other in (*args.apart_from, *args.beside) if not (other / "wav.scp").is_file()]
         if missing:
             raise DataError(no_such(missing[0]))
     if not args.incremental:
@@ -97,14 +98,15 @@ def main(argv: list[str]) -> None:
     names = ("no_text", "no_feats", "allow_empty_text", "any_rate")
     unused = FEATS_TABLES if args.no_feats else ()
     tables = [name for name in (*table_names(args.data_dir), "spk2utt") if name not in unused]
-    known = [folder for folder in args.apart_from if (folder / MANIFEST).is_file()]
-    unknown = [args.data_dir, *(folder for folder in args.apart_from if folder not in known)]
+    others = [*args.apart_from, *args.beside]
+    known = [folder for folder in others if (folder / MANIFEST).is_file()]
+    unknown = [args.data_dir, *(folder for folder in others if folder not in known)]
     recordings = {file: rec_id for folder in unknown for file, rec_id in audio_of(folder).items()}
     inputs = [*tables_of(args.data_dir, tuple(dict.fromkeys(("wav.scp", *tables)))), *map(Path, recordings)]
-    inputs += [path for folder in args.apart_from for path in tables_of(folder, OF_AUDIO)]
+    inputs += [path for folder in others for path in tables_of(folder, AUDIO_TABLES)]
     inputs += [folder / MANIFEST for folder in known]
     looks = Looks(recordings)
-    settings = {name: getattr(args, name) for name in names}
+    settings = {name: getattr(args, name) for name in names} | {"beside": list(map(str, args.beside))}
     manifest = args.data_dir / MANIFEST
     job = Job("validate_data_dir", FORMAT, manifest, tuple(dict.fromkeys(inputs)), settings, hash_file=looks.sha256)
     job.run(args, lambda stage: build(args, looks, known, stage))

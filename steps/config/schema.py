@@ -4,15 +4,25 @@ The settings of an encoder or of a loss are not listed here: they are the keywor
 function, read by `steps.config.signature`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from steps.config.types import Fraction, NaturalFloat, NaturalInt, PositiveFloat, PositiveInt, Share
+from steps.config.types import (
+    BeamSize,
+    Coverage,
+    Fraction,
+    NaturalFloat,
+    NaturalInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    VocabSize,
+)
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """[data]: the names of the sets, folders below the data directory."""
+    """[data], or [<system>.data] where one differs: the names of the sets, folders below the data directory."""
 
     train: str = "train"
     dev: str = "dev"
@@ -22,10 +32,18 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class FeaturesConfig:
-    """[features]: log mel filterbank energies, as sherpa-onnx computes them at run time."""
+    """[features]: by default log mel filterbank energies, as sherpa-onnx computes them at run time."""
 
+    type: Literal["fbank", "mfcc"] = "fbank"
     sample_rate_hz: PositiveInt = 16000
     num_mel_bins: PositiveInt = 80
+    num_ceps: PositiveInt = 13  # of mfcc, C0 included
+    cepstral_lifter: NaturalFloat = 22.0  # of mfcc; 0: none
+    use_energy: bool = False  # of mfcc: the log energy in place of C0
+    deltas: Literal[0, 1, 2] = 0  # order of the deltas that follow the features, over 2 frames to each side
+    # "speaker" and "utterance": their mean is taken off beforehand, before deltas. Neither is streaming.
+    cmvn: Literal["global", "speaker", "utterance"] = "global"  # the model itself normalises by the training set
+    norm_vars: bool = False  # give each speaker or utterance the variance 1 too
     frame_length_ms: PositiveFloat = 25.0
     frame_shift_ms: PositiveFloat = 10.0
     low_freq: NaturalFloat = 20.0  # Hz
@@ -41,7 +59,28 @@ class FeaturesConfig:
 class TokensConfig:
     """[tokens]: the units that models emit."""
 
-    unit: Literal["char", "word", "phone"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
+    unit: Literal["char", "word", "phone", "bpe"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
+    vocab_size: VocabSize = 500  # of bpe: tokens in all, with the blank
+    character_coverage: Coverage = 1.0  # of bpe: share of all characters in the text; below 1 the rarest are unknown
+
+    def in_use(self) -> dict:
+        """The settings that matter for the unit."""
+        return asdict(self) if self.unit == "bpe" else {"unit": self.unit}
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """[decode]: how dev and test sets are decoded; a training looks at dev greedily in any case."""
+
+    decoder: Literal["greedy", "beam"] = "greedy"
+    beam_size: BeamSize = 16  # of beam: hypotheses kept after each frame, those that end in a blank counted apart
+    beam_tokens: BeamSize = 20  # of beam: tokens tried in each frame, the most probable
+    beam_threshold: PositiveFloat = 20.0  # of beam: nats below the best where hypotheses are dropped
+    nbest: PositiveInt = 1  # of beam: hypotheses written of each utterance, where so many are left
+
+    def in_use(self) -> dict:
+        """The settings that matter for the decoder."""
+        return asdict(self) if self.decoder == "beam" else {"decoder": self.decoder}
 
 
 @dataclass(frozen=True)
@@ -49,9 +88,7 @@ class ScoreConfig:
     """[score]: the unit of the error rate."""
 
     unit: Literal["word", "char", "phone"] = "word"
-    map: str = (
-        ""  # a file, seen from the recipe, that both sides go through: lines `<unit> <unit>`, or `<unit>` to leave out
-    )
+    map: str = ""  # a file, seen from the recipe, that units go through: `<unit> <unit>` a line; nothing: left out
 
 
 @dataclass(frozen=True)
@@ -74,6 +111,8 @@ class TrainConfig:
     beta2: Fraction = 0.98
     clip_norm: PositiveFloat = 5.0
     ctc_weight: NaturalFloat = 1.0
+    inner_ctc_weight: NaturalFloat = 0.0  # of CTC on the middle layer through the same head, in training only
+    curriculum_epochs: NaturalInt = 0  # at the start, in which short utterances come before long ones
     average: PositiveInt = 3  # how many of the best checkpoints on dev are averaged
     checkpoint_updates: PositiveInt = 150  # between checkpoints for resuming
     valid_updates: NaturalInt = 0  # between looks at dev; 0: once an epoch
@@ -129,6 +168,17 @@ class SystemConfig:
     soft_labels: SoftLabelsConfig = SoftLabelsConfig()
     distill: tuple[DistillConfig, ...] = ()
     sets: list[str] = field(default_factory=list)  # that the terms name; the twin has them too, for the same batches
+    data: DataConfig = DataConfig()
+    seeds: NaturalInt = 0  # only the first n of --seeds; 0: all
+    controls: list[str] = field(default_factory=list)  # further systems that it is compared with, beside its twin
+    tune: dict = field(default_factory=dict)  # values to try on dev, by setting
+    tune_plain: dict = field(default_factory=dict)  # the same for its twin
+
+    def training(self) -> dict:
+        """The settings that its weights depend on."""
+        others = ("name", "soft_labels", "seeds", "controls", "tune", "tune_plain")
+        found = {key: value for key, value in asdict(self).items() if key not in others}
+        return found | {"data": {"train": self.data.train, "dev": self.data.dev}}
 
 
 @dataclass(frozen=True)
@@ -138,6 +188,7 @@ class Config:
     data: DataConfig
     features: FeaturesConfig
     tokens: TokensConfig
+    decode: DecodeConfig
     score: ScoreConfig
     report: ReportConfig
     corpus: dict

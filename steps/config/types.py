@@ -25,6 +25,9 @@ NaturalInt = Annotated[int, Range("must be at least 0", lambda x: x >= 0)]
 PositiveFloat = Annotated[float, Range("must be above 0", lambda x: x > 0)]
 NaturalFloat = Annotated[float, Range("must be at least 0", lambda x: x >= 0)]
 Share = Annotated[float, Range("must be from 0 to 1", lambda x: 0 <= x <= 1)]
+BeamSize = Annotated[int, Range("must be from 1 to 1000000", lambda x: 1 <= x <= 1_000_000)]
+VocabSize = Annotated[int, Range("must be from 3 to 65536", lambda x: 3 <= x <= 65536)]
+Coverage = Annotated[float, Range("must be from 0.98 to 1", lambda x: 0.98 <= x <= 1)]
 Fraction = Annotated[float, Range("must be at least 0 and below 1", lambda x: 0 <= x < 1)]
 
 BY_NAME = {

@@ -14,7 +14,7 @@ class Hypothesis:
     Attributes:
         ids: Token ids.
         frames: The frame each token begins in.
-        score: Log-probability of the path, in nats.
+        score: Log-probability in nats: of the path from greedy decoding, of the labelling from a beam search.
     """
 
     ids: list[int]

@@ -31,6 +31,17 @@ class FrameTopk:
         best = self.log_probs.argmax(-1)
         return best if self.ids is None else self.ids.gather(-1, best.unsqueeze(-1)).squeeze(-1)
 
+    def best(self, count: int) -> "FrameTopk":
+        """The target with only the `count` most probable tokens of each frame; the others join the rest."""
+        if count >= self.log_probs.size(-1):
+            return self
+        kept, places = self.log_probs.topk(count, dim=-1)  # (B, U, K)
+        ids = places if self.ids is None else self.ids.gather(-1, places)
+        left_out = torch.ones_like(self.log_probs, dtype=torch.bool).scatter_(-1, places, False)
+        rest = self.log_probs.masked_fill(~left_out, -torch.inf).logsumexp(-1)  # (B, U)
+        rest = rest if self.log_rest is None else torch.logaddexp(rest, self.log_rest)
+        return FrameTopk(kept, ids, rest, self.lengths, self.num_tokens, self.blank_id)
+
     def shifted(self, frames: int) -> "FrameTopk":
         """The target of a student that emits `frames` later: frame u holds what was in frame u - frames.
 

@@ -1,4 +1,4 @@
-"""Global mean and variance of features, in Kaldi's text format of statistics."""
+"""Mean and variance of features: of a set, in Kaldi's text format of statistics, of a speaker, or of an utterance."""
 
 from pathlib import Path
 
@@ -7,17 +7,37 @@ import numpy as np
 from utils.data_dir.archive import read_feats
 from utils.jobs.errors import DataError
 
+MIN_VARIANCE = 1e-8
+
+
+def stats_of(feats: np.ndarray) -> np.ndarray:
+    """Kaldi's CMVN statistics of a matrix (T, F): float64, shape (2, F + 1).
+
+    Row 0 holds the sum of each feature and the number of frames, row 1 the sum of squares and 0.
+    """
+    x = feats.astype(np.float64)
+    return np.stack([np.append(x.sum(0), len(x)), np.append((x * x).sum(0), 0.0)])
+
+
+def apply_cmvn(feats: np.ndarray, stats: np.ndarray, norm_vars: bool) -> np.ndarray:
+    """Features without the mean that statistics give, and with `norm_vars` of variance 1: float32, shape (T, F).
+
+    A feature that never changes becomes 0.
+
+    Source: Kaldi's apply-cmvn.
+    """
+    if not len(feats):
+        return feats
+    mean = stats[0, :-1] / stats[0, -1]
+    x = feats - mean
+    if norm_vars:
+        x /= np.sqrt(np.maximum(stats[1, :-1] / stats[0, -1] - mean**2, MIN_VARIANCE))
+    return x.astype(np.float32)
+
 
 def accumulate(feats_scp: dict[str, str]) -> np.ndarray:
-    """Kaldi's global CMVN statistics of an archive: float64, shape (2, F + 1).
-
-    Row 0 holds the sum of each bin and the number of frames, row 1 the sum of squares and 0.
-    """
-    total: np.ndarray | float = 0.0
-    for utt_id, entry in feats_scp.items():
-        x = read_feats(entry, utt_id).astype(np.float64)  # (T, F)
-        total = total + np.stack([np.append(x.sum(0), len(x)), np.append((x * x).sum(0), 0.0)])
-    return np.asarray(total)
+    """The statistics of a whole archive, float64, shape (2, F + 1)."""
+    return np.asarray(sum(stats_of(read_feats(entry, utt_id)) for utt_id, entry in feats_scp.items()))
 
 
 def write_cmvn(path: Path, stats: np.ndarray) -> None:
@@ -36,4 +56,4 @@ def read_cmvn(path: Path) -> tuple[np.ndarray, np.ndarray]:
         variance = stats[1, :-1] / count - mean**2
     except (OSError, ValueError, IndexError) as e:
         raise DataError(f"{path}: not a matrix of CMVN statistics ({e}); run steps.compute_cmvn --force") from None
-    return mean.astype(np.float32), np.sqrt(np.maximum(variance, 1e-8)).astype(np.float32)
+    return mean.astype(np.float32), np.sqrt(np.maximum(variance, MIN_VARIANCE)).astype(np.float32)

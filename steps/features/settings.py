@@ -1,19 +1,35 @@
-"""Whether features were made with the settings that a model needs."""
+"""What follows from the settings of features: how many there are in a frame, and whether a model can hear them."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+from steps.config.schema import FeaturesConfig
 from utils.jobs.errors import StaleError
 
 
+def static_dim(settings: FeaturesConfig) -> int:
+    """Features of a frame by itself."""
+    return settings.num_ceps if settings.type == "mfcc" else settings.num_mel_bins
+
+
+def feature_dim(settings: FeaturesConfig) -> int:
+    """Features of a frame with its deltas, F: what a model hears."""
+    return static_dim(settings) * (settings.deltas + 1)
+
+
 def check_features(data_dir: Path, settings: dict) -> None:
-    """Raises StaleError when the features of a set were made with other settings than a model hears or heard."""
-    path = data_dir / "feats" / "features.json"
+    """Raises StaleError when the features of a set were made with other settings than a model hears or heard.
+
+    What neither names has its default.
+    """
+    path, defaults = data_dir / "feats" / "features.json", asdict(FeaturesConfig())
     try:
-        made = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+        made = defaults | json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError) as e:
         raise StaleError(f"{path}: cannot be read ({e}); run steps.make_feats --force") from None
-    keys = sorted(k for k, v in settings.items() if made.get(k) != v and k != "utts_per_shard")
+    heard = defaults | settings
+    keys = sorted(k for k, v in heard.items() if made.get(k) != v and k != "utts_per_shard")
     if keys:
-        pairs = ", ".join(f"{k} {made.get(k)}, the model hears {settings[k]}" for k in keys)
+        pairs = ", ".join(f"{k} {made.get(k)}, the model hears {heard[k]}" for k in keys)
         raise StaleError(f"{data_dir}: features of other settings ({pairs}); run steps.make_feats with the model's")

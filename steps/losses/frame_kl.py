@@ -17,6 +17,7 @@ def frame_kl(
     temperature: PositiveFloat = 1.0,
     blank: Literal["keep", "drop", "either"] = "keep",
     delay_frames: NaturalInt = 0,
+    top_k: NaturalInt = 0,
 ) -> tuple[Tensor, Tensor]:
     """Sum over frames of T^2 KL(p_T || q_T), with p_T and q_T the teacher's and student's softmax at temperature T.
 
@@ -27,6 +28,8 @@ def frame_kl(
         blank: "keep" compares all frames; "drop" leaves out those in which the teacher's best token is blank;
             "either" leaves out those in which the student's is, too.
         delay_frames: How many frames later than the teacher the student shall emit.
+        top_k: Of the tokens stored, so many of the best in each frame are compared one by one, the others by their
+            sum, spread evenly; 0: all that are stored.
 
     Returns: (sum in nats, number of frames). At equality the sum is 0, and its gradient too.
     """
@@ -34,6 +37,8 @@ def frame_kl(
     q = output.log_probs("ctc") if temperature == 1.0 else (logits.float() / temperature).log_softmax(-1)
     q, logits = q[:, delay_frames:], logits[:, delay_frames:]  # (B, U, V)
     target = target.shifted(delay_frames)
+    if top_k:
+        target = target.best(top_k)
     p, rest = tempered(target, temperature)
     chosen = q if target.ids is None else q.gather(-1, target.ids)  # (B, U, K)
     kl = (p.exp() * (p - chosen)).sum(-1)  # (B, U)

@@ -91,7 +91,7 @@ class ConformerEncoder(nn.Module):
     """Convolutional subsampling, then Conformer layers.
 
     Args:
-        input_dim: Mel bins, F.
+        input_dim: Features of a frame, F.
         dim: Width of the layers.
         num_layers: Conformer layers.
         num_heads: Attention heads; `dim` is a multiple of twice their number.
@@ -135,10 +135,12 @@ class ConformerEncoder(nn.Module):
         """(B,) frames of the output."""
         return subsampled_lens(feat_lens, self.subsampling)
 
-    def forward(self, feats: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, F), (B,) -> (B, U, D), (B,). Padding must be 0."""
+    def forward(self, feats: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """(B, T, F), (B,) -> (B, U, D), (B,), and (B, U, D) behind each layer but the last. Padding must be 0."""
         x, lengths = self.subsample(feats, feat_lens)
         x, mask = self.dropout(x), is_frame(lengths.clamp(min=1), x.size(1))
+        hidden = []
         for layer in self.layers:
             x = layer(x, lengths, mask)
-        return zero_padding(x, lengths), lengths
+            hidden.append(x)
+        return zero_padding(x, lengths), lengths, hidden[:-1]

@@ -15,7 +15,7 @@ class LstmEncoder(nn.Module):
     """Frame stacking, then LSTM layers.
 
     Args:
-        input_dim: Mel bins, F.
+        input_dim: Features of a frame, F.
         dim: Width of each direction.
         num_layers: LSTM layers.
         bidirectional: Whether each layer reads both ways; then the look-ahead is the whole utterance.
@@ -51,16 +51,18 @@ class LstmEncoder(nn.Module):
         """(B,) frames of the output."""
         return subsampled_lens(feat_lens, self.subsampling)
 
-    def forward(self, feats: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, F), (B,) -> (B, U, D), (B,). Padding must be 0."""
+    def forward(self, feats: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """(B, T, F), (B,) -> (B, U, D), (B,), and (B, U, D) behind each layer but the last. Padding must be 0."""
         x, lengths = self.stack(feats, feat_lens)
         x = x.transpose(0, 1)  # (U, B, D)
         turn = partial(reverse_frames, rows=reversed_rows(lengths, x.size(0)))
+        hidden = []
         for i, (forwards, *backwards) in enumerate(self.layers):
             inputs = self.dropout(x) if i else x
             outputs = [forwards(inputs)[0]] + [turn(lstm(turn(inputs))[0]) for lstm in backwards]
             x = torch.cat(outputs, -1)
-        return zero_padding(self.dropout(x.transpose(0, 1)), lengths), lengths
+            hidden.append(x.transpose(0, 1))
+        return zero_padding(self.dropout(hidden[-1]), lengths), lengths, hidden[:-1]
 
 
 def reversed_rows(lengths: Tensor, max_len: int) -> Tensor:

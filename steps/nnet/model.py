@@ -1,6 +1,7 @@
 """A whole recogniser: normalisation, encoder, CTC head; and the folder it is kept in."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import read_cmvn
+from steps.features.settings import feature_dim, static_dim
 from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
 from steps.nnet.tensor_file import load_tensors
@@ -27,6 +29,7 @@ class CtcModel(nn.Module):
     def __init__(self, settings: dict, input_dim: int, num_tokens: int, frame_shift_ms: float, blank_id: int = 0):
         super().__init__()
         self.blank_id = blank_id
+        self.static_dim = input_dim  # the features before their deltas
         self.register_buffer("mean", torch.zeros(input_dim))
         self.register_buffer("inverse_sd", torch.ones(input_dim))
         inner = {key: value for key, value in settings.items() if key != "encoder"}
@@ -62,8 +65,18 @@ class CtcModel(nn.Module):
         x = (feats - self.mean) * self.inverse_sd
         if augment:
             x = augment(x, feat_lens)
-        encoder_out, lengths = self.encoder(zero_padding(x, feat_lens), feat_lens)
-        return ModelOutput(encoder_out, lengths, {"ctc": self.ctc(encoder_out)})
+        encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens)
+        return ModelOutput(encoder_out, lengths, {"ctc": self.ctc(encoder_out)}, hidden)
+
+    def inner_output(self, output: ModelOutput) -> ModelOutput:
+        """What the head says of the states of the middle layer (Lee and Watanabe 2021, eq. 6).
+
+        Raises: UsageError when the encoder has a single layer.
+        """
+        if not output.hidden:
+            raise UsageError("train.inner_ctc_weight needs an encoder of at least two layers")
+        inner = output.hidden[len(output.hidden) // 2]
+        return ModelOutput(inner, output.lengths, {"ctc": self.ctc(inner)})
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,11 @@ class ModelConfig:
     def build(self) -> CtcModel:
         """A model with fresh weights from torch's default generator."""
         features = FeaturesConfig(**self.features)
-        return CtcModel(self.model, features.num_mel_bins, self.num_tokens, features.frame_shift_ms, self.blank_id)
+        model = CtcModel(self.model, feature_dim(features), self.num_tokens, features.frame_shift_ms, self.blank_id)
+        model.static_dim = static_dim(features)
+        if features.cmvn != "global":
+            model.look_ahead_ms = math.inf
+        return model
 
     def to_dict(self) -> dict:
         """What config.json holds."""

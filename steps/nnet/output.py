@@ -14,7 +14,7 @@ class ModelOutput:
         encoder_out: (B, U, D) states of the encoder.
         lengths: (B,) frames of each utterance after subsampling; what lies behind is padding.
         logits: (B, U, V) scores before softmax, by the name of the head.
-        hidden: (B, U, D) states of inner layers, where asked for.
+        hidden: (B, U, D) states behind each layer but the last; undefined on padding.
     """
 
     encoder_out: Tensor

@@ -1,6 +1,6 @@
 """results.json as RESULTS.md."""
 
-from steps.scoring.table import comparison_rows, size_of, system_rows, to_markdown
+from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_markdown
 
 EXPLANATION = """\
 Error rates are pooled over the set and averaged over seeds; the interval joins the variance of seeds with that of
@@ -23,7 +23,7 @@ def results_markdown(results: dict[str, dict], title: str, commands: list[str], 
     for experiment, found in results.items():
         for name, part in found["sets"].items():
             heading = name if len(results) == 1 else f"{experiment}: {name}"
-            size = f"{size_of(part)}; normalisation: {part['normalisation']}."
+            size = f"{size_of(part)}; normalisation: {part['normalisation']}; {decoder_name(part)}."
             parts += [f"## {heading}", size, to_markdown(system_rows(part))]
             if part["comparisons"]:
                 parts.append(to_markdown(comparison_rows(part)))

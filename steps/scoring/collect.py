@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from statistics import mean
 
 from steps.config.load import all_systems, teacher_of, twin_of
-from steps.config.schema import Config, SystemConfig
+from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
 from steps.scoring.comparison import SystemScores, compare, describe, gather
-from utils.jobs.errors import DataError, StaleError
+from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.job import flatten, show
 
 Runs = dict[str, list[int]]  # system -> seeds
@@ -17,11 +18,21 @@ Runs = dict[str, list[int]]  # system -> seeds
 def runs_of(config: Config, seeds: list[int]) -> Runs:
     """Which seeds of which systems are trained: teachers with those that are named, all others with all."""
     named: Runs = {}
+    systems = all_systems(config)
     for system in config.systems.values():
         for term in system.distill:
             name, seed = teacher_of(term)
             named[name] = sorted({*named.get(name, []), seed})
-    return {name: named.get(name, seeds) for name in all_systems(config)}
+    return {name: named.get(name, seeds[: system.seeds or None]) for name, system in systems.items()}
+
+
+def scored_systems(systems: dict[str, SystemConfig]) -> dict[str, list[str]]:
+    """The systems that are scored on each set, dev sets before test sets."""
+    devs, tests = [s.data.dev for s in systems.values()], [name for s in systems.values() for name in s.data.test]
+    return {
+        name: [system.name for system in systems.values() if name in (system.data.dev, *system.data.test)]
+        for name in dict.fromkeys([*devs, *tests])
+    }
 
 
 def score_file(exp_dir: Path, system: str, seed: int, set_name: str) -> Path:
@@ -41,13 +52,22 @@ def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
     """Raises StaleError when the model in `folder` was trained with other settings than the configuration's."""
     trained = read_json(folder / "config.json")
     before = flatten({"model": trained["model"], "features": trained["features"], **trained["train"]})
-    now = asdict(system) | {"features": asdict(config.features)}
-    after = flatten(json.loads(json.dumps({key: value for key, value in now.items() if key != "name"})))
+    now = system.training() | {"features": asdict(config.features)}
+    after = flatten(json.loads(json.dumps(now)))
     keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
-    keys = [k for k in keys if not k.startswith("soft_labels.") and k != "features.utts_per_shard"]  # change no weight
+    keys = [k for k in keys if k != "features.utts_per_shard"]  # changes no weight
     if keys:
         pair = f"{keys[0]} {show(before.get(keys[0]))} -> {show(after.get(keys[0]))}"
         raise StaleError(f"{folder}: trained with other settings ({pair}); run its stage again")
+
+
+def check_decoder(path: Path, score: dict, settings: DecodeConfig) -> None:
+    """Raises StaleError when a score is of hypotheses that were decoded otherwise than the configuration says."""
+    before, now = score.get("decode") or {}, settings.in_use()
+    keys = [key for key in now | before if before.get(key) != now.get(key)]
+    if keys:
+        pair = f"decode.{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
+        raise StaleError(f"{path}: of hypotheses decoded with other settings ({pair}); decode and score again")
 
 
 def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
@@ -66,39 +86,94 @@ def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
 
 def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str) -> dict:
     """The part of results.json that belongs to one set."""
-    files = {
-        name: [[read_json(score_file(exp, name, seed, set_name)) for exp in exp_dirs] for seed in seeds]
-        for name, seeds in runs.items()
-    }
+    systems = all_systems(config)
+    names = scored_systems(systems)[set_name]
+    files = {name: read_scores(exp_dirs, name, runs[name], set_name, config.decode) for name in names}
     scores = {name: gather(found) for name, found in files.items()}
     first = next(iter(files.values()))[0]
-    systems = {}
-    for name, seeds in runs.items():
+    rows = {}
+    for name in names:
         folds = [fold for found in files[name] for fold in found]
         shares = {k: round(100.0 * sum(f[k] for f in folds) / sum(f["ref_units"] for f in folds), 4) for k in KINDS}
-        systems[name] = describe(scores[name]) | shares | facts_of(exp_dirs, name, seeds)
+        rows[name] = describe(scores[name]) | shares | facts_of(exp_dirs, name, runs[name])
     return {
         "unit": first[0]["unit"],
         "normalisation": first[0]["normalisation"],
+        "decode": config.decode.in_use(),
         "utterances": sum(fold["utterances"] for fold in first),
         "ref_units": sum(fold["ref_units"] for fold in first),
         "speakers": len(next(iter(scores.values())).speakers),
         "folds": len(exp_dirs),
-        "systems": systems,
-        "comparisons": comparisons(config, scores),
+        "systems": rows,
+        "comparisons": comparisons(config, exp_dirs, runs, set_name, scores),
     }
 
 
 KINDS = ("ins", "del", "sub")
 
 
-def comparisons(config: Config, scores: dict[str, SystemScores]) -> list[dict]:
-    """Each distilled system against its twin and its first teacher."""
+def read_scores(
+    exp_dirs: list[Path], system: str, seeds: list[int], set_name: str, decode: DecodeConfig | None = None
+) -> list[list[dict]]:
+    """score.json of each seed, and of each fold, checked to be of the decoder that is asked for."""
+    files = [[score_file(exp, system, seed, set_name) for exp in exp_dirs] for seed in seeds]
+    found = [[read_json(file) for file in folds] for folds in files]
+    if decode:
+        for file, fold in zip(chain(*files), chain(*found), strict=True):
+            check_decoder(file, fold, decode)
+    return found
+
+
+def pairs_of(config: Config) -> list[tuple[str, str, str]]:
+    """(teacher, student, distilled) of each comparison: with the twin first, then with the controls."""
     found = []
     for system in config.systems.values():
-        if not system.distill:
-            continue
-        teacher, twin = teacher_of(system.distill[0])[0], twin_of(system).name
-        names = {"teacher": teacher, "student": twin, "distilled": system.name, "twin": True}
-        found.append(names | compare(scores[teacher], scores[twin], scores[system.name]))
+        if system.distill:
+            teacher = teacher_of(system.distill[0])[0]
+            others = [twin_of(config, system).name, *system.controls]
+            found += [(teacher, other, system.name) for other in others]
     return found
+
+
+def comparisons(
+    config: Config, exp_dirs: list[Path], runs: Runs, set_name: str, scores: dict[str, SystemScores]
+) -> list[dict]:
+    """Each distilled system of a set against its twin and its controls, and their first teacher.
+
+    Where student and teacher hear the same utterances through different channels, the teacher counts as it hears
+    them: on the set that stands in the same place of its own [data].
+    """
+    systems, found = all_systems(config), []
+    for teacher, student, distilled in pairs_of(config):
+        if distilled not in scores or student not in scores:
+            continue
+        home = set_of_teacher(systems[teacher].data, systems[distilled].data, set_name)
+        heard = (
+            scores[teacher]
+            if home == set_name
+            else gather(read_scores(exp_dirs, teacher, runs[teacher], home, config.decode))
+        )
+        check_same(heard, scores[distilled], home, set_name)
+        names = {"teacher": teacher} | ({"teacher_set": home} if home != set_name else {})
+        names |= {"student": student, "distilled": distilled}
+        is_twin = student == twin_of(config, systems[distilled]).name
+        found.append(names | {"twin": is_twin} | compare(heard, scores[student], scores[distilled]))
+    return found
+
+
+def set_of_teacher(teacher: DataConfig, student: DataConfig, set_name: str) -> str:
+    """The set on which a teacher is compared with a student that is scored on `set_name`."""
+    if set_name in (teacher.dev, *teacher.test):
+        return set_name
+    if set_name == student.dev:
+        return teacher.dev
+    place = student.test.index(set_name)
+    if place >= len(teacher.test):
+        raise UsageError(f"data.test: the teacher has no set in the place of '{set_name}'")
+    return teacher.test[place]
+
+
+def check_same(a: SystemScores, b: SystemScores, set_a: str, set_b: str) -> None:
+    """Raises StaleError when two sets do not hold the same words of the same speakers."""
+    if a.speakers != b.speakers or a.ref_units.tolist() != b.ref_units.tolist():
+        raise StaleError(f"'{set_a}' and '{set_b}' do not hold the same utterances, so that systems cannot be compared")

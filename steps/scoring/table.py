@@ -28,12 +28,23 @@ def system_rows(part: dict) -> list[list[str]]:
 
 def comparison_rows(part: dict) -> list[list[str]]:
     """A head and one row for each distilled system of a set."""
-    rows = [["distilled", "twin", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
+    rows = [["distilled", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
     for c in part["comparisons"]:
         closed = "no gap" if c["gap_closed"] is None and is_decidable(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
-        rows.append([c["distilled"], c["student"], c["teacher"], gain, closed, verdict(part, c)])
+        teacher = c["teacher"] + (f" on {c['teacher_set']}" if "teacher_set" in c else "")
+        rows.append([c["distilled"], c["student"], teacher, gain, closed, verdict(part, c)])
+    return rows
+
+
+def tuning_rows(found: dict) -> list[list[str]]:
+    """A head and one row for each point that was tried of a system and of its twin."""
+    rows = [["system", "settings", "error %", "seeds"]]
+    for name, points in found["systems"].items():
+        for point in points:
+            settings = ", ".join(f"{key} = {value}" for key, value in point["settings"].items())
+            rows.append([name, settings, number(point["error_rate"]), str(len(point["seeds"]))])
     return rows
 
 
@@ -80,3 +91,10 @@ def size_of(part: dict) -> str:
     if part.get("folds", 1) > 1:  # what several of them hold counts as often
         counts.append((part["folds"], "fold"))
     return ", ".join(f"{count:,} {noun}" + "s" * (count != 1) for count, noun in counts)
+
+
+def decoder_name(part: dict) -> str:
+    """How the hypotheses of a set were found."""
+    name, *settings = part.get("decode", {"decoder": "greedy"}).items()
+    told = ", ".join(f"{key} {value:g}" for key, value in settings)
+    return f"decoder: {name[1]}" + (f" ({told})" if told else "")

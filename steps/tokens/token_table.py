@@ -1,12 +1,14 @@
 """tokens.txt (`<token> <id>`), and text as token ids.
 
-Characters are joined into words at `<space>`; words stand for themselves; phones are those of a lexicon.
+Characters are joined into words at `<space>`; words stand for themselves; phones are those of a lexicon; the pieces of
+bpe are those of a sentencepiece model, and are joined into words at `▁`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from steps.tokens.bpe import BpeModel, join_pieces
 from steps.tokens.lexicon import Lexicon, read_lexicon, spell, to_phones
 from utils.data_dir.tables import read_lines
 from utils.jobs.errors import DataError
@@ -27,11 +29,19 @@ def split_text(text: str, unit: str, lexicon: Lexicon | None = None) -> list[str
 
 @dataclass(frozen=True)
 class TokenTable:
-    """Tokens in the order of their ids, and the unit they are of; for phones the lexicon that text is spelled with."""
+    """Tokens in the order of their ids, and the unit they are of.
+
+    Attributes:
+        tokens: The blank, and the others.
+        unit: char, word, phone or bpe.
+        lexicon: Turns text into phones; needed to encode and to spell.
+        bpe: Turns text into pieces; needed to encode.
+    """
 
     tokens: tuple[str, ...]
     unit: str
     lexicon: Lexicon | None = field(default=None, compare=False)
+    bpe: BpeModel | None = field(default=None, compare=False)
 
     @classmethod
     def read(cls, path: Path, unit: str, lexicon: Lexicon | None = None) -> "TokenTable":
@@ -63,6 +73,8 @@ class TokenTable:
 
     def encode(self, text: str) -> list[int | None]:
         """Token ids of a transcript; None where a token is not in the table."""
+        if self.unit == "bpe":
+            return self.bpe.encode(text)
         return [self._ids.get(token) for token in split_text(text, self.unit, self.lexicon)]
 
     def spell(self, text: str) -> str:
@@ -72,12 +84,20 @@ class TokenTable:
     def decode(self, ids: list[int]) -> str:
         """The transcript that token ids stand for."""
         tokens = [self.tokens[i] for i in ids]
+        if self.unit == "bpe":
+            return join_pieces(tokens)
         if self.unit != "char":
             return " ".join(tokens)
         return " ".join("".join(" " if token == SPACE else token for token in tokens).split())
 
 
 def read_lang(lang_dir: Path, unit: str) -> TokenTable:
-    """The tokens of a lang directory, and the lexicon where they are phones."""
+    """The tokens of a lang directory, with what turns text into them. Raises: DataError when its files do not agree."""
     lexicon = read_lexicon(lang_dir / "lexicon.txt") if unit == "phone" else None
-    return TokenTable.read(lang_dir / "tokens.txt", unit, lexicon)
+    table = TokenTable.read(lang_dir / "tokens.txt", unit, lexicon)
+    if unit != "bpe":
+        return table
+    bpe = BpeModel.read(lang_dir / "bpe.model")
+    if bpe.pieces != table.tokens[1:]:
+        raise DataError(f"{lang_dir}: tokens.txt does not hold the pieces of bpe.model; run steps.make_tokens --force")
+    return replace(table, bpe=bpe)

@@ -5,8 +5,10 @@ import random
 from steps.training.examples import Example
 
 
-def make_batches(examples: list[Example], max_frames: int, seed: int, epoch: int) -> list[list[Example]]:
-    """All examples in batches of at most `max_frames` frames with padding; a longer one stands alone.
+def make_batches(
+    examples: list[Example], max_frames: int, seed: int, epoch: int, is_sorted: bool = False
+) -> list[list[Example]]:
+    """All examples in batches of at most `max_frames` frames with padding, in random order or the shortest first.
 
     Lengths are jittered by up to a tenth, so that neighbours change from epoch to epoch.
     """
@@ -22,17 +24,21 @@ def make_batches(examples: list[Example], max_frames: int, seed: int, epoch: int
         else:
             batches.append([example])
             longest = example.num_frames
-    generator.shuffle(batches)
+    if not is_sorted:
+        generator.shuffle(batches)
     return batches
 
 
 class BatchSampler:
-    """Endless batches, with a position that can be saved and restored."""
+    """Endless batches, with a position that can be saved and restored.
 
-    def __init__(self, examples: list[Example], max_frames: int, seed: int):
+    The first `curriculum_epochs` go from short utterances to long ones, on which CTC finds its alignment sooner.
+    """
+
+    def __init__(self, examples: list[Example], max_frames: int, seed: int, curriculum_epochs: int = 0):
         self.examples, self.max_frames, self.seed = examples, max_frames, seed
-        self.epoch, self.index = 0, 0
-        self.batches = make_batches(examples, max_frames, seed, 0)
+        self.curriculum_epochs = curriculum_epochs
+        self.restore({"epoch": 0, "index": 0})
 
     @property
     def is_epoch_end(self) -> bool:
@@ -53,4 +59,8 @@ class BatchSampler:
     def restore(self, state: dict) -> None:
         """Goes to a saved position."""
         self.epoch, self.index = state["epoch"], state["index"]
-        self.batches = make_batches(self.examples, self.max_frames, self.seed, self.epoch)
+        self.batches = self.batches_of(self.epoch)
+
+    def batches_of(self, epoch: int) -> list[list[Example]]:
+        """All batches of an epoch."""
+        return make_batches(self.examples, self.max_frames, self.seed, epoch, epoch < self.curriculum_epochs)

@@ -81,7 +81,7 @@ class Trainer:
         vectors = [p for p in self.model.parameters() if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=True)
-        self.augment = SpecAugment(self.system.spec_augment)
+        self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim)
         self.noise = random.Random(f"noise {self.seed}")
         self.progress = Progress()
         self.protected: set[int] = set()
@@ -186,7 +186,11 @@ class Trainer:
 
     def weights(self) -> dict[str, float]:
         """The weight of each term of the loss."""
-        return {"ctc": self.system.train.ctc_weight} | {term.name: term.settings.weight for term in self.terms}
+        settings = self.system.train
+        found = {"ctc": settings.ctc_weight}
+        if settings.inner_ctc_weight:
+            found["inner_ctc"] = settings.inner_ctc_weight
+        return found | {term.name: term.settings.weight for term in self.terms}
 
     def losses(self, batch: list[Example]) -> dict[str, tuple[torch.Tensor, float]]:
         """(sum, count) of each term on a part of a batch."""
@@ -197,7 +201,10 @@ class Trainer:
         bf16 = torch.autocast(device.split(":")[0], torch.bfloat16) if self.system.train.bf16 else nullcontext()
         with bf16:
             output = self.model(feats, feat_lens, mask)
+            inner = self.model.inner_output(output) if self.system.train.inner_ctc_weight else None
         found = {"ctc": ctc(output, batch, self.model.blank_id)}
+        if inner:
+            found["inner_ctc"] = ctc(inner, batch, self.model.blank_id)
         for term in self.terms:
             found[term.name] = term(output, [e.utt_id for e in batch], feats, feat_lens)
         return found

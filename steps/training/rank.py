@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from steps.training.run import TrainJob, train
+from utils.jobs import log
 from utils.jobs.cli import run
 from utils.jobs.errors import RetortError
 from utils.jobs.files import to_json
@@ -17,6 +18,11 @@ def main(argv: list[str]) -> None:
     import torch.distributed as dist
 
     job, rank = TrainJob(**json.loads((folder / "job.json").read_text())), int(os.environ["RANK"])
+    log.set_command("train")
+    if rank == 0:
+        log.add_file(job.out / "train.log")
+    else:
+        log.silence()
     try:
         if rank == 0:  # the launcher may be dead already while its ranks still save
             lock(job.out / ".ranks.lock")

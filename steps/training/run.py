@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from steps.config.load import load, system_named
+from steps.config.load import load, soft_label_sets, system_named
 from steps.config.schema import Config, SystemConfig
 from steps.features.settings import check_features
 from steps.nnet.model import CtcModel, ModelConfig, new_model
@@ -44,7 +44,8 @@ class TrainJob:
     system: str
     seed: int
     data_dir: str
-    exp_dir: str
+    exp_dir: str  # where teachers are
+    out_dir: str  # the model folder
     lang_dir: str
     stage: str  # where the finished model goes
     gpus: int
@@ -53,12 +54,12 @@ class TrainJob:
     @property
     def out(self) -> Path:
         """The model folder."""
-        return Path(self.exp_dir) / self.system / f"seed{self.seed}"
+        return Path(self.out_dir)
 
 
 def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTable) -> ModelConfig:
     """What the model folder's config.json will hold."""
-    training = {key: value for key, value in asdict(system).items() if key not in ("name", "model")}
+    training = {key: value for key, value in system.training().items() if key != "model"}
     return ModelConfig(
         system.name,
         seed,
@@ -77,11 +78,11 @@ def output_len_of(model: CtcModel) -> Callable[[int], int]:
     return lambda num_frames: int(model.output_lens(torch.tensor(num_frames)))
 
 
-def unlabelled_examples(config: Config, system: SystemConfig, data_dir: Path, table: TokenTable) -> dict[str, Examples]:
+def unlabelled_examples(system: SystemConfig, data_dir: Path, table: TokenTable) -> dict[str, Examples]:
     """The utterances of each set that only a teacher speaks on."""
     found = {}
     for name in system.sets:
-        if name != config.data.train:
+        if name != system.data.train:
             examples, _ = read_examples(data_dir / name, table, has_text=False)
             found[name] = Examples(*drop_too_long(data_dir / name, examples, system.train))
     return found
@@ -110,19 +111,20 @@ def make_terms(
     """The distillation terms of a system."""
     terms: list[DistillTerm] = []
     for settings in system.distill:
-        chosen = {name: by_set[name] for name in settings.sets or [config.data.train]}
-        term = make_term(settings, Path(job.exp_dir), chosen, student, model, device)
+        examples = [example for name in settings.sets or [system.data.train] for example in by_set[name]]
+        term = make_term(
+            settings, Path(job.exp_dir), soft_label_sets(config, settings), examples, student, model, device
+        )
         if term.name in [other.name for other in terms]:
             term.name = f"{term.name}_{len(terms)}"
         terms.append(term)
     return terms
 
 
-def dev_look(config: Config, model: CtcModel, table: TokenTable, data_dir: Path, device: str) -> DevLook:
+def dev_look(dev_dir: Path, units: Units, model: CtcModel, table: TokenTable, device: str) -> DevLook:
     """The look at dev of a training."""
-    dev, faults = read_examples(data_dir / config.data.dev, table)
-    first = next(iter(faults.values()), f"{data_dir / config.data.dev}/text: holds no words")
-    units = Units.of(config.score)
+    dev, faults = read_examples(dev_dir, table)
+    first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
     if not any(units.split(example.text) for example in dev):
         raise DataError(f"{first} (no dev utterance can be scored, so that no checkpoint could be chosen)")
     if faults:
@@ -147,22 +149,23 @@ def train(job: TrainJob) -> dict:
     data_dir = Path(job.data_dir)
     table = read_lang(Path(job.lang_dir), config.tokens.unit)
     student = model_config(config, system, job.seed, table)
-    cmvn = data_dir / config.data.train / "cmvn"
+    train_dir = data_dir / system.data.train
+    cmvn = train_dir / "cmvn"
     model = new_model(student, cmvn, job.seed).to(ranks.device)
     settings = system.train
-    labelled = training_examples(data_dir / config.data.train, table, output_len_of(model), settings)
+    labelled = training_examples(train_dir, table, output_len_of(model), settings)
     if settings.labelled_every > 1:
-        kept = hide_transcripts(labelled.kept, data_dir / config.data.train, settings.labelled_every)
+        kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
         labelled = replace(labelled, kept=kept)
-    for name in {config.data.train, config.data.dev, *system.sets}:
+    for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
-    found = {config.data.train: labelled} | unlabelled_examples(config, system, data_dir, table)
+    found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
     by_set = {name: examples.kept for name, examples in found.items()}
     dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}
     check_different(by_set)
     examples = [example for examples in by_set.values() for example in examples]
     terms = make_terms(job, config, system, by_set, student, model, ranks.device)
-    look = dev_look(config, model, table, data_dir, ranks.device)
+    look = dev_look(data_dir / system.data.dev, Units.of(config.score), model, table, ranks.device)
     for term in terms:
         if term.teacher is None:
             check_lengths(term, examples, output_len_of(model))
@@ -177,7 +180,7 @@ def train(job: TrainJob) -> dict:
     trainer = Trainer(
         model,
         system,
-        BatchSampler(examples, settings.max_frames, job.seed),
+        BatchSampler(examples, settings.max_frames, job.seed, settings.curriculum_epochs),
         terms,
         look,
         Checkpoints(job.out / "checkpoints"),

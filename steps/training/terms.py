@@ -77,7 +77,8 @@ def soft_label_folder(teacher: Path, set_name: str, target: str) -> Path:
 def make_term(
     settings: DistillConfig,
     exp_dir: Path,
-    by_set: dict[str, list[Example]],
+    sets: list[str],
+    examples: list[Example],
     student: ModelConfig,
     model: CtcModel,
     device: str,
@@ -87,7 +88,8 @@ def make_term(
     Args:
         settings: The term.
         exp_dir: Where the teacher's folder is.
-        by_set: What the student hears of each set that the term names.
+        sets: What the teacher heard.
+        examples: What the student hears, the same utterances by their ids.
         student: The student's configuration.
         model: The student.
         device: Of a live teacher.
@@ -95,17 +97,20 @@ def make_term(
     Raises: StaleError when tokens, frame rate or features differ; UsageError when the labels kept are too few for
         the temperature.
     """
-    utt_ids = frozenset(example.utt_id for examples in by_set.values() for example in examples)
+    utt_ids = frozenset(example.utt_id for example in examples)
     name, seed = teacher_of(settings)
     folder = exp_dir / name / f"seed{seed}"
     loss = getattr(import_module(f"steps.losses.{settings.loss}"), settings.loss)
     label = f"{settings.loss}_{name}" + (f"_seed{seed}" if seed else "")
+    temperature = settings.settings.get("temperature", 1.0)
+    if temperature != 1.0 and settings.settings.get("top_k"):
+        raise UsageError(f"{label}: temperature {temperature:g} needs all tokens; set top_k = 0")
     if settings.source == "live":
         teacher = load_model(folder, device)
         check_live(teacher, folder, student, model)
         return DistillTerm(label, settings, loss, utt_ids, None, teacher.model)
-    store = SoftLabelStore(*(soft_label_folder(folder, set_name, settings.target) for set_name in by_set))
-    layout, temperature = store.layout, settings.settings.get("temperature", 1.0)
+    store = SoftLabelStore(*(soft_label_folder(folder, set_name, settings.target) for set_name in sets))
+    layout = store.layout
     check_fit(folder, layout.tokens_sha256, layout.frame_shift_ms, layout.features, student, model)
     if temperature != 1.0 and not layout.is_dense:
         raise UsageError(

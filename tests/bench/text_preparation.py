@@ -1,4 +1,4 @@
-"""The text of LibriSpeech-960 prepared, on a tree of that size with empty audio: its memory, its time, and audio opened."""
+"""The text of LibriSpeech-960 prepared, on a tree of that size with empty audio: memory, time, and audio opened."""
 
 import os
 import random

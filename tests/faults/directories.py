@@ -1,8 +1,8 @@
 """Data directories with one fault each, and odd ones without any.
 
 The valid directory has the recordings r1 and r2, cut into the utterances a-1, a-2, b-1 and b-2 by `segments`, and the
-tables text, utt2spk, spk2utt, spk2gender and utt2speed. `FAULTS` names for each fault the line that must be told and
-the options of `utils.fix_data_dir` that cure it, or None where only a person can.
+tables text, utt2spk, spk2utt, spk2gender, utt2speed and utt2channel. `FAULTS` names for each fault the line that must
+be told and the options of `utils.fix_data_dir` that cure it, or None where only a person can.
 """
 
 import shutil
@@ -25,6 +25,7 @@ TABLES = {
     "spk2utt": "a a-1 a-2\nb b-1 b-2\n",
     "spk2gender": "a f\nb m\n",
     "utt2speed": "a-2 1.1\n",
+    "utt2channel": "b-2 telephone:snr_db=20\n",
 }
 
 
@@ -201,6 +202,7 @@ FAULTS = {
     "segments of blank lines": Fault(add("segments", "\n\n"), "segments: empty", None),
     "spk2utt of blank lines": Fault(add("spk2utt", "\n"), "spk2utt: empty"),
     "empty utt2speed": Fault(add("utt2speed", ""), "utt2speed: empty"),
+    "empty utt2channel": Fault(add("utt2channel", ""), "utt2channel: empty"),
     "no text": Fault(lambda d: (d / "text").unlink(), "text: missing", None),
     "no wav.scp": Fault(lambda d: (d / "wav.scp").unlink(), "wav.scp: missing", None),
     "no utt2spk": Fault(lambda d: (d / "utt2spk").unlink(), "utt2spk: missing", None),
@@ -211,6 +213,9 @@ FAULTS = {
     "not in text": Fault(edit("text", "a-2 two\n", ""), "utt2spk:2: utterance 'a-2' is not in text", (), 3),
     "not in segments": Fault(edit("segments", "a-2 r1 0.5 1\n", ""), "utterance 'a-2' is not in segments", (), 3),
     "only in utt2speed": Fault(edit("utt2speed", "a-2", "a-0 1.1\na-2"), "utt2speed:1: utterance 'a-0' is not in"),
+    "only in utt2channel": Fault(
+        edit("utt2channel", "b-2", "b-0 direct\nb-2"), "utt2channel:1: utterance 'b-0' is not in utt2spk"
+    ),
     "unknown recording": Fault(
         edit("segments", "r2 0 0.5", "r9 0 0.5"), "segments:3: utterance 'b-1': recording 'r9'", (), 3
     ),
@@ -231,6 +236,10 @@ FAULTS = {
     # columns and values
     "no speaker": Fault(edit("utt2spk", "a-2 a\n", "a-2\n"), "utt2spk:2: 'a-2' has no value", DROP, 3),
     "speed without a value": Fault(edit("utt2speed", "a-2 1.1", "a-2 "), "utt2speed:1: 'a-2' has no value", DROP),
+    "channel without a value": Fault(add("utt2channel", "b-2 \n"), "utt2channel:1: 'b-2' has no value", DROP),
+    "channel with a space": Fault(
+        edit("utt2channel", ":snr", ": snr"), "utt2channel:1: 'b-2' has 2 values, not one", DROP, 3
+    ),
     "two speakers": Fault(
         lambda d: [edit("utt2spk", "a-2 a\n", "a-2 a b\n")(d), add("spk2utt", "a a-1\na b a-2\nb b-1 b-2\n")(d)],
         "utt2spk:2: 'a-2' has 2 values, not one",
@@ -258,6 +267,19 @@ FAULTS = {
     "speed of 1e9": Fault(edit("utt2speed", "1.1", "1e9"), "utt2speed:1: utterance 'a-2': '1e9'", DROP, 3),
     "speed of 0.0001": Fault(edit("utt2speed", "1.1", "0.0001"), "'0.0001' is not a factor from 0.1 to 10", DROP, 3),
     "speed with a line below": Fault(edit("utt2speed", "1.1", "1_1"), "utt2speed:1: utterance 'a-2': '1_1'", DROP, 3),
+    **{
+        f"channel {value}": Fault(
+            add("utt2channel", f"b-2 {value}\n"), f"utt2channel:1: utterance 'b-2': '{value}' is not a channel", DROP, 3
+        )
+        for value in (
+            "fax",
+            "telephone:snr_db=loud",
+            "telephone:snr_db=1e9",
+            "telephone:noise=pink",
+            "noisy",
+            "direct:x",
+        )
+    },
     "Arabic digits": Fault(edit("segments", "r2 0 0.5", "r2 0 \u0661"), "segments:3: utterance 'b-1'", DROP, 3),
     "language of nobody": Fault(add("utt2lang", "a-1 pt\nq-1 pt\n"), "utt2lang:2: utterance 'q-1' is not in utt2spk"),
     "age of nobody": Fault(add("spk2age", "a 30\nq 30\n"), "spk2age:2: speaker 'q' is not in utt2spk"),

@@ -1,5 +1,7 @@
 """Data directories with one fault: each is refused with its place and its cure; odd but valid ones pass."""
 
+import shutil
+
 import pytest
 import soundfile
 
@@ -99,6 +101,41 @@ def test_the_same_audio_is_told_where_one_set_has_segments(tmp_path):
     (two / "wav" / "b-1.wav").write_bytes((one / "wav" / "a-1.wav").read_bytes())
     (two / "segments").write_text("b-1 b-1 0 0.5\n")
     assert any("the same audio" in fault for fault in faults_of(two, apart_from=[one]))
+
+
+@pytest.fixture
+def two_sets(tmp_path):
+    """A set, and one of the same recordings."""
+    one = write_data_dir(tmp_path / "train", {"a-1": "one", "a-2": "two"})
+    return one, shutil.copytree(one, tmp_path / "phone")
+
+
+def test_a_set_of_another_channel_may_stand_beside_the_one_that_it_was_made_from(two_sets):
+    one, phone = two_sets
+    assert len(faults_of(phone, beside=[one])) == 2
+    (phone / "utt2channel").write_text("a-1 telephone\na-2 telephone\n")
+    assert faults_of(phone, beside=[one]) == []
+    (one / "utt2channel").write_text("a-2 telephone\n")
+    (fault,) = faults_of(phone, beside=[one])
+    assert f"wav.scp:2: utterance 'a-2' is the same audio as 'a-2' in {one}; remove one of them" in fault
+
+
+@pytest.mark.parametrize(("table", "value"), [("utt2channel", "telephone"), ("utt2speed", "1.1")])
+def test_no_channel_and_no_speed_hides_audio_from_a_set_that_must_not_hold_it(two_sets, table, value):
+    one, other = two_sets
+    (other / table).write_text(f"a-1 {value}\na-2 {value}\n")
+    (one / "text").write_text("a-2 two\n")
+    assert [text.split(";")[0] for text in faults_of(other, apart_from=[one])] == [
+        f"{other}/wav.scp:{n}: utterance 'a-{n}' is the same audio as 'a-{n}' in {one}" for n in (1, 2)
+    ]
+
+
+def test_one_directory_may_hold_the_same_audio_through_two_channels(folder):
+    repeat = FAULTS["repeated audio"]
+    repeat.change(folder)
+    assert any(repeat.said in text for text in faults_of(folder))
+    (folder / "utt2channel").write_text("b-1 noisy:snr_db=3\n")
+    assert faults_of(folder) == []
 
 
 SAME_SAMPLES = {

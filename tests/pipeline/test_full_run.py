@@ -254,7 +254,7 @@ assert not heavy, heavy
         ["steps.decode", "exp/student/seed0", "data/dev", "data/test"],
         ["steps.score", "data/test", "exp/student/seed0/decode_test"],
         ["steps.compare", "--seeds", "0", "exp"],
-        ["steps.list_runs", "all"],
+        ["steps.list_runs", "students"],
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -1,14 +1,15 @@
 from dataclasses import asdict
+from functools import partial
 from typing import Literal
 
 import pytest
 
 from steps.compare import parse_seeds
-from steps.config.load import all_systems, load, system_named, teacher_of
+from steps.config.load import all_sets, all_systems, load, soft_label_sets, system_named, teacher_of
 from steps.config.signature import settings_of
 from steps.config.types import NaturalInt, PositiveFloat
-from steps.list_runs import lines_of
-from steps.scoring.collect import runs_of
+from steps.list_runs import lines_of, tuning_lines
+from steps.scoring.collect import pairs_of, runs_of
 from tests.support import ROOT
 from utils.jobs.errors import UsageError
 
@@ -64,7 +65,7 @@ def test_defaults_complete_what_a_recipe_leaves_out(conf):
 
 def test_the_settings_of_a_loss_are_completed(conf):
     term = conf().systems["student"].distill[0]
-    assert term.settings == {"temperature": 2.0, "blank": "keep", "delay_frames": 0}
+    assert term.settings == {"temperature": 2.0, "blank": "keep", "delay_frames": 0, "top_k": 0}
     assert isinstance(term.settings["temperature"], float)
 
 
@@ -77,11 +78,19 @@ FAULTS = [
     ("[student.train]\nupdates = 0", "student.train.updates = 0: must be at least 1"),
     ("[student.train]\nranks = 0", "student.train.ranks = 0: must be at least 1"),
     ("[data]\ntest = 'test'", "data.test = 'test': not of type list[str]"),
-    ("[tokens]\nunit = 'phon'", "tokens.unit = 'phon': choose one of char, word, phone"),
+    ("[tokens]\nunit = 'phon'", "tokens.unit = 'phon': choose one of char, word, phone, bpe"),
     ("[tokens]\nunit = 'phone'", "tokens.unit = 'phone' and score.unit = 'word'; set it to 'phone' too"),
+    ("[tokens]\nunit = 'bpe'\n[score]\nunit = 'phone'", "set the latter to 'word' or 'char'"),
+    ("[tokens]\nvocab_size = 2", "tokens.vocab_size = 2: must be from 3 to 65536"),
+    ("[tokens]\nvocab_size = 65537", "tokens.vocab_size = 65537: must be from 3 to 65536"),
+    ("[tokens]\ncharacter_coverage = 0.97", "tokens.character_coverage = 0.97: must be from 0.98 to 1"),
+    ("[decode]\ndecoder = 'viterbi'", "decode.decoder = 'viterbi': choose one of greedy, beam"),
+    ("[decode]\nbeam_size = 0", "decode.beam_size = 0: must be from 1 to 1000000"),
+    ("[decode]\nbeam_threshold = 0", "decode.beam_threshold = 0.0: must be above 0"),
+    ("[decode]\ndecoder = 'beam'\nnbest = 17", "decode.nbest = 17 and decode.beam_size = 16; a beam holds no more"),
     ("[score]\nunit = 'bpe'", "score.unit = 'bpe': choose one of word, char, phone"),
     ("[teacher.soft_labels]\nbits = 4", "teacher.soft_labels.bits = 4: choose one of 8, 16"),
-    ("[studnet]\nx = 1", "[studnet] is neither one of data, features, tokens, score, corpus nor a system"),
+    ("[studnet]\nx = 1", "[studnet] is neither one of data, features, tokens, decode, score, corpus nor a system"),
     ("x = 1", "student.distill.0 has no setting 'x'"),
     ("[other.model]\nencoder = 'gru'", "other.model.encoder = 'gru': choose one of conformer, lstm"),
     ("[other.model]\ndim = 3", "other.model.encoder = None: choose one of conformer, lstm"),
@@ -215,8 +224,8 @@ def test_teachers_have_the_seeds_that_are_named(conf):
     ("what", "lines"),
     [
         ("sets", ["train train", "dev dev", "test test"]),
-        ("teachers", ["teacher 0"]),
-        ("students", ["student 0", "student_plain 0", "student 1", "student_plain 1"]),
+        ("teachers", ["teacher 0 ."]),
+        ("students", ["student 0 .", "student_plain 0 .", "student 1 .", "student_plain 1 ."]),
         ("soft_labels", ["teacher 0 train"]),
     ],
 )
@@ -243,6 +252,36 @@ def test_a_set_has_one_role(conf, text):
 def test_filters_that_cannot_be_made_are_refused(conf, text, said):
     with pytest.raises(UsageError, match=said):
         conf("", "features.sample_rate_hz=8000", text)
+
+
+def test_more_cepstra_than_filters_are_refused(conf):
+    with pytest.raises(UsageError, match="num_ceps = 24: more than num_mel_bins = 23; lower the one or raise"):
+        conf("", "features.type=mfcc", "features.num_mel_bins=23", "features.num_ceps=24")
+    assert conf("", "features.num_mel_bins=23", "features.num_ceps=24").features.type == "fbank"
+
+
+def test_cepstra_are_not_masked_by_frequency(conf):
+    for kind, expected in (("fbank", 2), ("mfcc", 0)):
+        systems = conf("", f"features.type={kind}").systems
+        assert {s.spec_augment.num_freq_masks for s in systems.values()} == {expected}
+    assert conf("", "features.type=mfcc", "student.spec_augment.num_freq_masks=0").systems["student"]
+    with pytest.raises(UsageError, match="student.spec_augment.num_freq_masks = 1: cepstra have no frequencies"):
+        conf("", "features.type=mfcc", "student.spec_augment.num_freq_masks=1")
+
+
+def test_variances_are_normalised_by_speaker_or_utterance_only(conf):
+    for kind in ("speaker", "utterance"):
+        assert conf("", f"features.cmvn={kind}", "features.norm_vars=true").features.norm_vars
+    with pytest.raises(UsageError, match='features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"'):
+        conf("", "features.norm_vars=true")
+    with pytest.raises(UsageError, match="choose one of global, speaker, utterance"):
+        conf("", "features.cmvn=speakers")
+
+
+@pytest.mark.parametrize("text", ["features.deltas=3", "features.deltas=-1", "features.deltas=true"])
+def test_deltas_are_of_order_0_to_2(conf, text):
+    with pytest.raises(UsageError, match="choose one of 0, 1, 2"):
+        conf("", text)
 
 
 def test_no_filter_is_refused_that_hears_something(conf):
@@ -284,4 +323,128 @@ def test_settings_are_read_from_the_source():
         "temperature": (PositiveFloat, 1.0),
         "blank": (Literal["keep", "drop", "either"], "keep"),
         "delay_frames": (NaturalInt, 0),
+        "top_k": (NaturalInt, 0),
     }
+
+
+PHONE = """
+[phone]
+base = "student"
+seeds = 2
+[phone.data]
+train = "train_phone"
+dev = "dev_phone"
+test = ["test_phone"]
+"""
+
+
+def test_a_system_may_hear_sets_of_its_own(conf):
+    config = conf(PHONE)
+    assert config.systems["student"].data == config.data
+    assert config.systems["phone"].data.train == "train_phone"
+    assert all_sets(config) == {
+        "train": "train",
+        "train_phone": "train",
+        "dev": "dev",
+        "dev_phone": "dev",
+        "test": "test",
+        "test_phone": "test",
+    }
+    assert lines_of(config, [0], "decodings")[1] == "student 0 . dev test"
+    assert "phone 0 . dev_phone test_phone" in lines_of(config, [0], "decodings")
+
+
+def test_a_teacher_speaks_of_the_set_that_it_was_trained_on(conf):
+    config = conf(PHONE)
+    assert soft_label_sets(config, config.systems["phone"].distill[0]) == ["train"]
+    assert lines_of(config, [0], "soft_labels") == ["teacher 0 train"]
+
+
+def test_a_live_teacher_of_another_set_is_refused(conf):
+    with pytest.raises(UsageError, match="was not trained on 'train_phone' but on 'train'"):
+        conf(PHONE + "[[phone.distill]]\nloss = 'frame_kl'\nsource = 'live'")
+
+
+def test_a_set_has_one_role_in_all_systems(conf):
+    with pytest.raises(UsageError, match=r"\[phone.data\] 'test' has two roles"):
+        conf(PHONE, 'phone.data.dev="test"')
+
+
+def test_only_so_many_seeds_of_a_system_are_trained(conf):
+    assert runs_of(conf(PHONE), [3, 4, 5])["phone"] == [3, 4]
+    assert runs_of(conf(PHONE), [3, 4, 5])["phone_plain"] == [3, 4]
+
+
+LONG = "[student_long]\nbase = 'student'\ndistill = []\ntrain.updates = 9\n"
+
+
+def test_a_distilled_system_is_compared_with_its_twin_and_its_controls(conf):
+    config = conf(LONG, 'student.controls=["student_long"]')
+    pairs = [("teacher", "student_plain", "student"), ("teacher", "student_long", "student")]
+    assert pairs_of(config) == pairs
+    assert sorted(all_systems(config)) == ["student", "student_long", "student_plain", "teacher"]
+
+
+def test_systems_that_differ_in_their_terms_alone_share_a_twin(conf):
+    config = conf("[other]\nbase = 'student'\n[[other.distill]]\nloss = 'frame_kl'\nweight = 0.9")
+    assert sorted(all_systems(config)) == ["other", "student", "student_plain", "teacher"]
+    assert pairs_of(config)[1] == ("teacher", "student_plain", "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('student.controls=["student_lang"]', "'student_lang' is no other system; valid: student_long, teacher"),
+        ('student.controls=["student"]', "'student' is no other system"),
+        ("student_long.seeds=1", "a control has those of the system compared with it"),
+    ],
+)
+def test_a_control_that_cannot_be_compared_with_is_refused(conf, text, said):
+    with pytest.raises(UsageError, match=said):
+        conf(LONG, 'student.controls=["student_long"]', text)
+
+
+GRID = """
+[student.tune]
+distill.0.weight = [0.3, 0.9]
+train.lr = [0.001, 0.002]
+[student.tune_plain]
+train.lr = [0.001, 0.002, 0.004, 0.008]
+"""
+
+
+def with_grid(conf, overrides):
+    return conf(GRID, *overrides)
+
+
+def test_a_grid_is_listed_with_as_many_points_for_the_twin(conf):
+    lines = tuning_lines(partial(with_grid, conf), [0, 1], "students", "student")
+    assert len(lines) == 16
+    assert lines[0] == (
+        "student 0 tune/distill.0.weight=0.3,train.lr=0.001 student.distill.0.weight=0.3 student.train.lr=0.001"
+    )
+    assert lines[-1] == "student_plain 1 tune/train.lr=0.008 student.train.lr=0.008"
+    assert (
+        tuning_lines(partial(with_grid, conf), [0], "decodings", "student")[-1]
+        == "student_plain 0 tune/train.lr=0.008 dev"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("student.tune_plain.train.lr=[0.1]", "4 combinations and .* 1: the twin is tuned with an equal budget"),
+        ("student.tune.train.lr=0.1", "write a list of values"),
+        ("student.tune.train.lr=[]", "write a list of values"),
+        ("student.tune_plain.train.lr=[1, 2, 3, 'x']", "student.train.lr = 'x'"),
+    ],
+)
+def test_a_grid_that_cannot_be_tried_is_refused(conf, text, said):
+    with pytest.raises(UsageError, match=said):
+        tuning_lines(lambda point: with_grid(conf, [text, *point]), [0], "students", "student")
+
+
+@pytest.mark.parametrize("name", ["teacher", "student_plain"])
+def test_a_system_without_grid_is_not_tuned(conf, name):
+    with pytest.raises(UsageError, match=r"has no \[\["):
+        tuning_lines(partial(with_grid, conf), [0], "students", name)

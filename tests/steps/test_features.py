@@ -1,3 +1,6 @@
+import json
+from dataclasses import asdict
+
 import kaldiio
 import numpy as np
 import pytest
@@ -6,9 +9,10 @@ import soundfile
 from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import accumulate, read_cmvn, write_cmvn
 from steps.features.extract import hash_of, make_shard, make_shards, read_samples
+from steps.features.settings import check_features
 from utils.data_dir.archive import read_feats, write_archive
 from utils.data_dir.data_dir import Utterance
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, StaleError
 
 
 def write(tmp_path, matrices, compress=False):
@@ -134,6 +138,29 @@ def test_silence_and_clipping_are_told(tmp_path, samples, oddity):
     soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
     (shard,) = make_shards([utterance(tmp_path / "a.wav")], tmp_path, tmp_path, FeaturesConfig(sample_rate_hz=8000))
     assert make_shard(shard).odd == ({"a-1": oddity} if oddity else {})
+
+
+def test_features_of_other_settings_are_refused_whether_they_are_written_or_not(tmp_path):
+    (tmp_path / "feats").mkdir()
+    made = tmp_path / "feats" / "features.json"
+    for written in ({"num_mel_bins": 40}, asdict(FeaturesConfig(num_mel_bins=40, utts_per_shard=3))):
+        made.write_text(json.dumps(written))
+        check_features(tmp_path, {"num_mel_bins": 40})
+        check_features(tmp_path, asdict(FeaturesConfig(num_mel_bins=40)))
+        for heard in ({"num_mel_bins": 40, "type": "mfcc"}, asdict(FeaturesConfig(type="mfcc", num_mel_bins=40))):
+            with pytest.raises(StaleError, match=r"other settings \(type fbank, the model hears mfcc\); run"):
+                check_features(tmp_path, heard)
+        with pytest.raises(StaleError, match=r"num_mel_bins 40, the model hears 80"):
+            check_features(tmp_path, {})
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", None])
+def test_settings_of_features_that_cannot_be_read_are_stale(tmp_path, content):
+    (tmp_path / "feats").mkdir()
+    if content is not None:
+        (tmp_path / "feats" / "features.json").write_text(content)
+    with pytest.raises(StaleError, match="features.json: cannot be read .*; run steps.make_feats --force"):
+        check_features(tmp_path, {})
 
 
 def test_shards_hold_a_fixed_number_of_utterances(tmp_path):

@@ -156,3 +156,18 @@ def test_the_teachers_own_blank_is_used():
     teacher = torch.tensor([[[0.0, 9], [9, 0]]])
     _, count = frame_kl(output_of(torch.zeros(1, 2, 2), [2]), target_of(teacher, [2], blank_id=1), blank="drop")
     assert int(count) == 1
+
+
+@pytest.mark.parametrize("stored", [3, V])
+def test_fewer_tokens_than_are_stored_are_compared_as_if_no_more_were(stored):
+    student, teacher = peaky(0, B, U, V), peaky(1, B, U, V)
+    total, count = frame_kl(output_of(student), topk_target(teacher, stored), top_k=2)
+    expected, expected_count = frame_kl(output_of(student), topk_target(teacher, 2))
+    assert float(total) == pytest.approx(float(expected), rel=1e-5) and int(count) == int(expected_count)
+    assert float(total) != pytest.approx(float(frame_kl(output_of(student), target_of(teacher))[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("top_k", [V, V + 3])
+def test_all_tokens_are_compared_where_more_are_asked_for(top_k):
+    student, target = output_of(peaky(0, B, U, V)), target_of(peaky(1, B, U, V))
+    assert torch.equal(frame_kl(student, target, top_k=top_k)[0], frame_kl(student, target)[0])

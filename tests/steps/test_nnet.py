@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -168,6 +170,27 @@ def folder(tmp_path):
     return tmp_path, built
 
 
+@pytest.mark.parametrize(
+    ("features", "input_dim", "static_dim"),
+    [
+        ({"num_mel_bins": 40}, 40, 40),
+        ({"num_mel_bins": 40, "deltas": 2}, 120, 40),
+        ({"type": "mfcc", "num_ceps": 20, "deltas": 1}, 40, 20),
+    ],
+)
+def test_a_model_hears_as_many_features_as_the_settings_give(folder, features, input_dim, static_dim):
+    config = dataclasses.replace(load_model(folder[0]).config, features=features)
+    model = config.build()
+    assert (len(model.mean), model.static_dim) == (input_dim, static_dim)
+    assert model(torch.zeros(1, 20, input_dim), torch.tensor([20])).logits["ctc"].shape == (1, 5, 3)
+
+
+@pytest.mark.parametrize(("kind", "look_ahead_ms"), [("global", 30.0), ("speaker", math.inf), ("utterance", math.inf)])
+def test_a_model_whose_features_wait_for_the_end_looks_ahead_to_it(folder, kind, look_ahead_ms):
+    config = dataclasses.replace(load_model(folder[0]).config, features={"num_mel_bins": 40, "cmvn": kind})
+    assert config.build().look_ahead_ms == look_ahead_ms
+
+
 def test_a_model_is_loaded_as_it_was_saved(folder):
     path, built = folder
     loaded = load_model(path)
@@ -238,3 +261,31 @@ def test_a_loss_never_divides():
     """One place normalises: the training loop."""
     for path in (ROOT / "steps" / "losses").glob("*.py"):
         assert ".mean(" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"encoder": "conformer", "dim": 16, "num_layers": 4},
+        {"encoder": "lstm", "dim": 8, "num_layers": 4, "bidirectional": True},
+    ],
+    ids=lambda s: s["encoder"],
+)
+def test_the_inner_output_is_that_of_the_head_on_the_middle_layer(settings):
+    torch.manual_seed(0)
+    model = CtcModel(settings, 20, 7, frame_shift_ms=10.0).eval()
+    shorter = CtcModel({**settings, "num_layers": 2}, 20, 7, frame_shift_ms=10.0).eval()
+    shorter.load_state_dict(model.state_dict(), strict=False)
+    feats, feat_lens = torch.randn(2, 30, 20), torch.tensor([30, 17])
+    output = model(feats, feat_lens)
+    assert len(output.hidden) == 3
+    inner = model.inner_output(output).logits["ctc"]
+    expected = shorter(feats, feat_lens).logits["ctc"]
+    for row, length in enumerate(output.lengths.tolist()):
+        assert torch.allclose(inner[row, :length], expected[row, :length], atol=1e-5)
+
+
+def test_an_encoder_of_one_layer_has_no_inner_output():
+    model = CtcModel({"encoder": "lstm", "dim": 8, "num_layers": 1}, 20, 7, frame_shift_ms=10.0)
+    with pytest.raises(UsageError, match="at least two layers"):
+        model.inner_output(model(torch.randn(1, 20, 20), torch.tensor([20])))

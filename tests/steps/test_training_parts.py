@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import random
 
@@ -61,6 +62,13 @@ def test_a_restored_sampler_goes_on_with_the_same_batches():
     assert ids([other.next() for _ in range(9)]) == expected
 
 
+def test_a_curriculum_goes_from_short_utterances_to_long_ones():
+    sampler = BatchSampler(examples(60), 600, 0, curriculum_epochs=1)
+    longest = [max(e.num_frames for e in sampler.next()) for _ in range(len(sampler.batches))]
+    assert all(a <= 1.12 * b for a, b in zip(longest, longest[1:], strict=False))  # lengths are jittered by a tenth
+    assert ids([sampler.next() for _ in range(5)]) == ids(BatchSampler(examples(60), 600, 0).batches_of(1)[:5])
+
+
 def test_the_end_of_an_epoch_is_when_all_was_seen():
     sampler = BatchSampler(examples(30), 600, 0)
     seen = []
@@ -105,6 +113,18 @@ def test_masks_differ_between_utterances():
 
 def test_masks_depend_on_the_seed_alone():
     assert torch.equal(masked(1), masked(1)) and not torch.equal(masked(1), masked(2))
+
+
+def test_a_bin_is_masked_with_its_deltas():
+    settings = dataclasses.replace(SETTINGS, num_time_masks=0)
+    seen = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        out = SpecAugment(settings, num_bins=4)(torch.ones(3, 40, 12), torch.tensor([40, 20, 5]))
+        static, delta, delta_of_delta = out.split(4, dim=2)
+        assert torch.equal(static, delta) and torch.equal(static, delta_of_delta)
+        seen |= {int((row[0] == 0).sum()) for row in static}
+    assert {0, 3, 4} <= seen
 
 
 def test_without_masks_features_stay():

@@ -4,7 +4,8 @@ import pytest
 
 from tests.support import released
 from utils.data_dir.corpus import CorpusUtterance, find_audio, normalise_text, prepare, to_data_dir
-from utils.jobs.errors import DataError
+from utils.data_dir.data_dir import DataDir
+from utils.jobs.errors import DataError, UsageError
 
 
 def test_text_is_composed_and_single_spaced():
@@ -33,10 +34,47 @@ def test_what_is_no_file_is_refused(tmp_path):
         find_audio(tmp_path, "*.wav", "1.wav")
 
 
-def prepare_sets(folder, sets, files=()):
+def prepare_sets(folder, sets, files=(), **more):
     args = argparse.Namespace(data_dir=folder / "data", force=False, why=False, verify=False)
     with released():
-        prepare(args, list(files), lambda stage, final: sets, settings={})
+        prepare(args, list(files), lambda stage, final: sets, settings={}, **more)
+
+
+def a_set(folder, *utt_ids):
+    return [CorpusUtterance(utt_id, "a", folder / f"{utt_id}.wav", "x") for utt_id in utt_ids]
+
+
+def test_a_set_is_heard_through_a_channel_at_the_same_speeds(tmp_path):
+    heard = {"train_phone": ("train", ["telephone:snr_db=15.0"])}
+    sets = {"train": a_set(tmp_path, "a-1", "a-2"), "test": a_set(tmp_path, "a-3")}
+    prepare_sets(tmp_path, sets, speeds={"train": ["0.9", "1"]}, heard=heard)
+    one, other = (DataDir.read(tmp_path / "data" / name).tables for name in ("train", "train_phone"))
+    assert set(other.pop("utt2channel").values()) == {"telephone:snr_db=15"}
+    assert other == one and len(one["utt2spk"]) == 4
+    assert not (tmp_path / "data" / "test" / "utt2channel").exists()
+
+
+def test_a_set_that_is_heard_is_made_once_until_its_channel_changes(tmp_path, capsys):
+    table, sets = tmp_path / "data" / "phone" / "utt2channel", {"train": a_set(tmp_path, "a-1")}
+    for channel, said in (("telephone", "never made"), ("telephone", "up to date"), ("noisy:snr_db=5", "changed")):
+        prepare_sets(tmp_path, sets, heard={"phone": ("train", [channel])})
+        assert said in capsys.readouterr().err and table.read_text() == f"a-1 {channel}\n"
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        ({"phone": ("trian", ["telephone"])}, "'trian' cannot be heard as 'phone': the sets are train, test"),
+        ({"test": ("train", ["telephone"])}, "'train' cannot be heard as 'test'"),
+        ({"phone": ("train", ["fax"])}, "'fax' is not a channel"),
+        ({"phone": ("train", [])}, "no channel: name each channel once"),
+    ],
+)
+def test_a_set_that_cannot_be_heard_is_wrong_usage(tmp_path, heard, said):
+    sets = {"train": a_set(tmp_path, "a-1"), "test": a_set(tmp_path, "a-2")}
+    with pytest.raises(UsageError, match=said):
+        prepare_sets(tmp_path, sets, heard=heard)
+    assert not (tmp_path / "data" / "train").exists()
 
 
 def test_an_id_in_two_sets_is_refused(tmp_path):

@@ -5,6 +5,8 @@ import shlex
 import pytest
 
 from tests.support import ROOT, assert_status, command, write_data_dir, write_wav
+from utils.data_dir.data_dir import DataDir
+from utils.data_dir.transmit import transmit
 from utils.data_dir.validate import find_faults
 
 TOOLS = sorted(path.stem for path in (ROOT / "utils").glob("*_data_dir*.py"))
@@ -25,6 +27,8 @@ def recipe(tmp_path):
     write_data_dir(tmp_path / "data" / "train", {"lucas-1": "one", "theo-1": "two", "yweweler-1": "three"})
     write_data_dir(tmp_path / "data" / "long", {"a-1": "one two"})
     write_wav(tmp_path / "data" / "long" / "wav" / "a-1.wav", 2.0)
+    phone = DataDir.read(tmp_path / "data" / "test")
+    transmit(phone, ["telephone"]).write(tmp_path / "data" / "test_phone")
     (tmp_path / "ids.txt").write_text("lucas-1\n")
     (tmp_path / "parts").write_text("a-1-1 a-1 0 0.5\na-1-2 a-1 0.5 2\n")
     (tmp_path / "text_of_parts").write_text("a-1-1 one\na-1-2 two\n")
@@ -32,7 +36,7 @@ def recipe(tmp_path):
 
 
 def test_each_tool_has_an_example():
-    assert set(EXAMPLES.values()) == set(TOOLS) and len(TOOLS) == 8
+    assert set(EXAMPLES.values()) == set(TOOLS) and len(TOOLS) == 9
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -88,6 +88,93 @@ def test_speeds_stay_in_range(segmented, tmp_path):
     assert "utterance 'a-2': 1.1 times 10 is not a factor from 0.1 to 10" in error_of(result, 3)
 
 
+def channels_of(folder):
+    return read_table(folder / "utt2channel")
+
+
+def test_a_transmitted_directory_is_valid_and_has_the_same_utterances(segmented, tmp_path):
+    (segmented / "utt2channel").unlink()
+    (segmented / "utt2dur").write_text("a-1 0.5\n")
+    result = run_tool("transmit", "--channel", "telephone:snr_db=15.0", segmented, tmp_path / "out", cwd=tmp_path)
+    assert "4 utterances through telephone:snr_db=15 (4)" in result.stderr
+    assert find_faults(tmp_path / "out", has_text=True) == []
+    before, after = DataDir.read(segmented), DataDir.read(tmp_path / "out")
+    assert after.tables.pop("utt2channel") == dict.fromkeys(before.utt_ids, "telephone:snr_db=15")
+    assert before.tables.pop("utt2dur") and after.tables == before.tables
+
+
+def test_of_several_channels_each_utterance_has_one_that_its_id_chooses(plain, tmp_path):
+    options = ("--channel", "telephone", "--channel", "noisy:snr_db=5,noise=pink")
+    run_tool("transmit", *options, plain, tmp_path / "out", cwd=tmp_path)
+    run_tool("subset", "--speakers", "c,d", plain, tmp_path / "part", cwd=tmp_path)
+    run_tool("transmit", *options, tmp_path / "part", tmp_path / "out_of_part", cwd=tmp_path)
+    whole, part = channels_of(tmp_path / "out"), channels_of(tmp_path / "out_of_part")
+    assert set(whole.values()) == {"telephone", "noisy:snr_db=5,noise=pink"}
+    assert len(part) == 4 and part.items() <= whole.items()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["fax"], "'fax' is not a channel such as"),
+        (["telephone", "telephone"], "telephone, telephone: name each channel once"),
+        ([], "the following arguments are required: --channel"),
+    ],
+)
+def test_transmit_refuses(plain, tmp_path, values, said):
+    options = [text for value in values for text in ("--channel", value)]
+    result = command("utils.transmit_data_dir", *options, plain, tmp_path / "out", cwd=tmp_path)
+    assert said in error_of(result, 2) and not (tmp_path / "out").exists()
+
+
+def test_speech_goes_through_one_channel_only(segmented, tmp_path):
+    result = command("utils.transmit_data_dir", "--channel", "telephone", segmented, tmp_path / "out", cwd=tmp_path)
+    said = "utt2channel: utterance 'b-2' is heard through telephone:snr_db=20 already; begin with the directory"
+    assert said in error_of(result, 3)
+
+
+def test_the_tools_keep_channels(segmented, tmp_path):
+    (segmented / "utt2speed").unlink()
+    phone = {"b-2": "telephone:snr_db=20"}
+    run_tool("subset", "--speakers", "b", segmented, tmp_path / "subset", cwd=tmp_path)
+    run_tool("split", "--every", 2, segmented, tmp_path / "rest", tmp_path / "split", cwd=tmp_path)
+    run_tool("perturb", "--speeds", "0.9", segmented, tmp_path / "sp", cwd=tmp_path)
+    (tmp_path / "parts").write_text("b-1x b-1 0 0.2\nb-2x b-2 0.1 0.3\n")
+    run_tool("resegment", segmented, tmp_path / "parts", tmp_path / "parts_of", cwd=tmp_path)
+    run_tool("fix", segmented, cwd=tmp_path)
+    assert channels_of(tmp_path / "subset") == channels_of(tmp_path / "split") == channels_of(segmented) == phone
+    assert not (tmp_path / "rest" / "utt2channel").exists()
+    assert channels_of(tmp_path / "sp") == {"sp0.9-b-2": "telephone:snr_db=20"}
+    assert channels_of(tmp_path / "parts_of") == {"b-2x": "telephone:snr_db=20"}
+    assert all(find_faults(tmp_path / name) == [] for name in ("subset", "split", "rest", "sp", "parts_of"))
+    assert "channels: direct (3), telephone:snr_db=20 (1)" in run_tool("describe", segmented, cwd=tmp_path).stdout
+
+
+def test_what_has_no_channel_is_heard_directly_in_a_combined_directory(segmented, tmp_path):
+    other = write_data_dir(tmp_path / "other", {"c-1": "four"})
+    (other / "segments").write_text("c-1 c-1 0 0.5\n")
+    assert_status(command("utils.combine_data_dirs", segmented, other, tmp_path / "all", cwd=tmp_path), 0)
+    found = channels_of(tmp_path / "all")
+    assert found.pop("b-2") == "telephone:snr_db=20" and set(found.values()) == {"direct"} and "c-1" in found
+    assert find_faults(tmp_path / "all", has_text=True) == []
+
+
+def test_a_transmitted_directory_has_features_of_the_same_length(plain, tmp_path):
+    (tmp_path / "conf.toml").write_text("[features]\nsample_rate_hz = 8000\nnum_mel_bins = 40\nutts_per_shard = 5\n")
+    run_tool("transmit", "--channel", "telephone:snr_db=10", plain, tmp_path / "phone", cwd=tmp_path)
+    for folder, nj in ((plain, 1), (tmp_path / "phone", 1)):
+        assert_status(command("steps.make_feats", "--nj", nj, folder, cwd=tmp_path), 0)
+    assert read_table(plain / "utt2num_frames") == read_table(tmp_path / "phone" / "utt2num_frames")
+    archives = [(folder / "feats" / "feats.1.ark").read_bytes() for folder in (plain, tmp_path / "phone")]
+    assert archives[0] != archives[1]
+    assert_status(command("steps.make_feats", "--nj", 2, "--force", tmp_path / "phone", cwd=tmp_path), 0)
+    assert (tmp_path / "phone" / "feats" / "feats.1.ark").read_bytes() == archives[1]
+    edited = (tmp_path / "phone" / "utt2channel").read_text().replace("=10", "=11", 1)
+    (tmp_path / "phone" / "utt2channel").write_text(edited)
+    said = command("steps.make_feats", "--nj", 2, tmp_path / "phone", cwd=tmp_path).stderr
+    assert "input phone/utt2channel changed" in said
+
+
 def test_parts_lie_where_their_utterance_lies(segmented, tmp_path):
     (segmented / "utt2speed").unlink()
     (tmp_path / "parts").write_text("b-1x b-1 0 0.2\nb-2x b-2 0.1 0.3\nb-2y b-2 0.3 0.5\n")
@@ -234,6 +321,7 @@ TOOLS = {
     "describe": ("describe_data_dir", "DIR"),
     "subset": ("subset_data_dir", "--first", "1", "DIR", "out"),
     "perturb": ("perturb_data_dir", "DIR", "out"),
+    "transmit": ("transmit_data_dir", "--channel", "telephone", "DIR", "out"),
     "resegment": ("resegment_data_dir", "DIR", "parts", "out"),
     "split": ("split_data_dir", "--every", "2", "DIR", "rest", "out"),
     "combine": ("combine_data_dirs", "DIR", "other", "out"),
@@ -273,6 +361,17 @@ def test_an_impossible_speed_is_one_line(segmented, tmp_path, tool, speed):
     module, *arguments = TOOLS[tool]
     said = error_of(command(f"utils.{module}", *arguments, cwd=tmp_path), 3)
     assert f"DIR/utt2speed: utterance 'a-2': '{speed}' is not a factor from 0.1 to 10" in said
+
+
+@pytest.mark.parametrize("tool", ["describe", "perturb", "resegment", "transmit"])
+def test_an_impossible_channel_is_one_line(segmented, tmp_path, tool):
+    segmented.rename(tmp_path / "DIR")
+    (tmp_path / "DIR" / "wav.scp").write_text((tmp_path / "DIR" / "wav.scp").read_text().replace("train", "DIR"))
+    (tmp_path / "DIR" / "utt2channel").write_text("a-2 fax\n")
+    (tmp_path / "parts").write_text("a-1x a-1 0 0.2\n")
+    module, *arguments = TOOLS[tool]
+    said = error_of(command(f"utils.{module}", *arguments, cwd=tmp_path), 3)
+    assert "DIR/utt2channel: utterance 'a-2': 'fax' is not a channel such as direct, telephone," in said
 
 
 @pytest.mark.parametrize(("name", "status"), [("text", 3), ("spk2utt", 3), ("utt2lang", 0)])

@@ -28,6 +28,11 @@ def test_what_is_missing_is_said(tmp_path):
     assert result.stdout == f"numpy {version} is installed, >=99 is needed\nno-such-package is not installed\n"
 
 
+def test_a_requirement_of_other_pythons_is_none(tmp_path):
+    (tmp_path / "r.txt").write_text('no-such-package>=1; python_version < "3"\nno-such-one; python_version > "3"\n')
+    assert check_environment.faults([tmp_path / "r.txt"]) == ["no-such-one is not installed"]
+
+
 def test_a_package_that_does_not_import_is_said(tmp_path, monkeypatch):
     (tmp_path / "broken_package.py").write_text("raise OSError('libcudart.so: not found')\n")
     monkeypatch.syspath_prepend(tmp_path)

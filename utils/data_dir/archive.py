@@ -1,6 +1,6 @@
 """Archives of feature matrices: the one place that writes and reads them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import kaldiio
@@ -27,6 +27,11 @@ def write_archive(path: Path, final: Path, feats: Iterable[tuple[str, np.ndarray
             method = SPEECH_FEATURE if compress and len(matrix) else None
             kaldiio.save_ark(f, {utt_id: matrix}, compression_method=method)
     return places
+
+
+def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The utterance ids and matrices of an archive that was just written, one after another."""
+    return kaldiio.load_ark(str(path))
 
 
 _OPEN = kaldiio.utils.LimitedSizeDict(64)  # archives that stay open, by path

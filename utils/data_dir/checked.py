@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from utils.data_dir.audio import AudioInfo, check_mono
+from utils.data_dir.channel import DIRECT, Channel, to_channel
 from utils.data_dir.data_dir import COMPLETE, FEATS_TABLES, table_names
 from utils.data_dir.looks import Looks
 from utils.data_dir.tables import BLANK_LINE, Fault, Table, fix_command, scan_table
@@ -26,6 +27,7 @@ class Checked:
         allows_empty_text: Whether a transcript may be empty.
         allows_any_rate: Whether recordings may differ in sample rate.
         apart_from: Directories that must not hold the same audio.
+        beside: Directories that may hold it, at another speed or through another channel.
         looks: What is known of recordings.
     """
 
@@ -34,6 +36,7 @@ class Checked:
     allows_empty_text: bool = False
     allows_any_rate: bool = False
     apart_from: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
     looks: Looks = field(default_factory=Looks)
 
     def rows(self, name: str) -> Iterator[tuple[str, str, str]]:
@@ -60,6 +63,10 @@ class Checked:
     def speed(self, utt_id: str) -> float:
         """The factor of utt2speed; 1 where it is not there or wrong."""
         return to_speed(self.tables.get("utt2speed", {}).get(utt_id, "1")) or 1.0
+
+    def channel(self, utt_id: str) -> Channel:
+        """The channel of utt2channel; direct where it is not there or wrong."""
+        return to_channel(self.tables.get("utt2channel", {}).get(utt_id, "direct")) or DIRECT
 
     @cached_property
     def audio(self) -> dict[str, AudioInfo | DataError]:

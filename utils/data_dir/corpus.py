@@ -11,9 +11,10 @@ from pathlib import Path
 
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.perturb import perturb
+from utils.data_dir.transmit import channels, transmit
 from utils.jobs import log
 from utils.jobs.cli import Parser
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, UsageError
 from utils.jobs.job import Job
 
 FORMAT = 1
@@ -87,6 +88,7 @@ def prepare(
     make_sets: Callable[[Path, Path], dict[str, Iterable[CorpusUtterance]]],
     settings: dict,
     speeds: dict[str, list[str]] | None = None,
+    heard: dict[str, tuple[str, list[str]]] | None = None,
 ) -> None:
     """Writes <data-dir>/<set> for each set, if anything changed: a file, a setting, or a script in local/.
 
@@ -97,14 +99,18 @@ def prepare(
             returns the utterances of each set, which are gone through once: a generator saves memory.
         settings: What else the result depends on.
         speeds: For sets that are heard at several speeds, the factors, "1" for the speech as it is.
+        heard: Further sets: of which one, and through which channels, as in
+            `{"train_phone": ("train", ["telephone:snr_db=15"])}`. They have the same utterances at the same speeds.
     """
     speeds = speeds or {}
+    heard = {name: [source, channels(choices)] for name, (source, choices) in (heard or {}).items()}
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: missing from the corpus")
 
     def build(stage: Path) -> dict:
         home: dict[str, str] = {}  # utterance -> set
+        written: dict[str, DataDir | None] = {}  # kept where another set is made of it
         for name, utterances in make_sets(stage, args.data_dir.resolve()).items():
             data = to_data_dir(stage / name, utterances)
             if not data.utt_ids:
@@ -119,10 +125,16 @@ def prepare(
             if name in speeds:
                 data = perturb(data, speeds[name])
             data.write(stage / name)
+            written[name] = data if name in {source for source, _ in heard.values()} else None
+        for name, (source, choices) in heard.items():
+            if source not in written or name in written:
+                raise UsageError(f"'{source}' cannot be heard as '{name}': the sets are {', '.join(written)}")
+            transmit(written[source], choices).write(stage / name)
+            log.info(f"{args.data_dir / name}: {source} through {', '.join(choices)}")
         return {"in": len(home), "out": len(home), "dropped": 0}
 
     folder = {"data_dir": str(args.data_dir.resolve())}  # wav.scp holds absolute paths
     inputs = (*files, *sorted(Path("local").glob("*.py")))
-    settings = settings | folder | ({"speeds": speeds} if speeds else {})
+    settings = settings | folder | ({"speeds": speeds} if speeds else {}) | ({"heard": heard} if heard else {})
     job = Job("prepare_data", FORMAT, args.data_dir / "manifest.json", inputs, settings, editable=True)
     job.run(args, build)

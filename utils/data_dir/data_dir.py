@@ -4,16 +4,19 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.data_dir.channel import CHANNELS, DIRECT, Channel, to_channel
 from utils.data_dir.tables import fix_command, read_table, write_table
 from utils.data_dir.values import SPEED_RANGE, to_segment, to_speed
 from utils.jobs import log
 from utils.jobs.errors import DataError, UsageError
 
 # Tables keyed by utterance, and by recording or speaker, that the tools keep consistent.
-UTT_TABLES = ("text", "utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "feats.scp", "segments")
+UTT_TABLES = ("text", "utt2spk", "utt2speed", "utt2channel", "utt2uniq")
+UTT_TABLES += ("utt2dur", "utt2num_frames", "feats.scp", "segments")
 SPK_TABLES = ("spk2gender",)
 FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
 NEEDED = ("wav.scp", "utt2spk")
+AUDIO_TABLES = ("wav.scp", "segments", "utt2speed", "utt2channel")  # which say what is heard
 COMPLETE = ("wav.scp", "segments", "utt2spk", "text")  # may not lack utterances
 FURTHER = re.compile(r"(utt|spk)2\w+", re.ASCII)  # tables that are told by their prefix, such as utt2lang and spk2age
 OF_STAGES = re.compile(r"cmvn|(.*\.)?manifest\.json|\..*|spk2utt")
@@ -55,6 +58,7 @@ class Utterance:
     start_s: float = 0.0
     end_s: float | None = None
     speed: float = 1.0
+    channel: Channel = DIRECT
 
 
 @dataclass
@@ -103,8 +107,9 @@ class DataDir:
         return list(self.tables.get("segments") or self.tables.get("utt2spk") or self.tables["wav.scp"])
 
     def utterances(self) -> list[Utterance]:
-        """Where each utterance's samples are. Raises: DataError for an unknown recording or an impossible speed."""
-        speeds, recordings = self.tables.get("utt2speed", {}), self.tables["wav.scp"]
+        """Where each utterance's samples are. Raises: DataError for an unknown recording, speed or channel."""
+        speeds, channels = self.tables.get("utt2speed", {}), self.tables.get("utt2channel", {})
+        recordings = self.tables["wav.scp"]
         found = []
         for utt_id in self.utt_ids:
             rec_id, start_s, end_s = self._place(utt_id)
@@ -114,7 +119,11 @@ class DataDir:
             if speed is None:
                 text = f"utterance '{utt_id}': '{speeds[utt_id]}' is not {SPEED_RANGE}"
                 raise DataError(f"{self.path}/utt2speed: {text}")
-            found.append(Utterance(utt_id, rec_id, recordings[rec_id], start_s, end_s, speed))
+            channel = to_channel(channels.get(utt_id, "direct"))
+            if channel is None:
+                text = f"utterance '{utt_id}': '{channels[utt_id]}' is not {CHANNELS}"
+                raise DataError(f"{self.path}/utt2channel: {text}")
+            found.append(Utterance(utt_id, rec_id, recordings[rec_id], start_s, end_s, speed, channel))
         return found
 
     def _place(self, utt_id: str) -> tuple[str, float, float | None]:

@@ -4,25 +4,40 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from utils.data_dir.audio import AudioInfo
+from utils.data_dir.channel import Channel
 from utils.data_dir.checked import Checked, scan, unusable
 from utils.data_dir.tables import Fault
 
 BLOCK = 2**20  # samples that are decoded at a time
 
 
+class Heard(NamedTuple):
+    """What an utterance holds: (samples, start s, end s), and how they are heard."""
+
+    source: tuple
+    speed: float
+    channel: Channel
+
+
 def repeated_audio(checked: Checked) -> Iterator[Fault]:
-    """The same samples, segment and speed under two ids, or in another directory."""
-    others = [Checked(path, scan(path)[0], looks=checked.looks) for path in checked.apart_from]
-    keys = same_recordings([checked, *others])
-    needs_ends = any("segments" in one.tables for one in (checked, *others))
+    """The same samples, segment, speed and channel under two ids, or beside; at any speed, or through any channel, in
+    a directory to be apart from.
+    """
+    groups = (checked.apart_from, checked.beside)
+    apart, beside = ([Checked(path, scan(path)[0], looks=checked.looks) for path in group] for group in groups)
+    keys = same_recordings([checked, *apart, *beside])
+    needs_ends = any("segments" in one.tables for one in (checked, *apart, *beside))
     seen: dict[tuple, str] = {}
-    for other in others:
+    for other in apart:
+        seen |= {key.source: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
+    for other in beside:
         seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
     for place, utt_id, key in pieces(checked, keys, needs_ends):
-        if key in seen:
-            text = f"utterance '{utt_id}' is the same audio as {seen[key]}"
+        if same := seen.get(key.source) or seen.get(key):
+            text = f"utterance '{utt_id}' is the same audio as {same}"
             yield unusable(checked, place, utt_id, text, "remove one of them")
         seen.setdefault(key, f"'{utt_id}'")
 
@@ -60,7 +75,7 @@ def digest_of_all(file: str) -> str:
     return found.hexdigest()
 
 
-def pieces(checked: Checked, keys: dict[str, tuple], needs_ends: bool) -> Iterator[tuple[str, str, tuple]]:
+def pieces(checked: Checked, keys: dict[str, tuple], needs_ends: bool) -> Iterator[tuple[str, str, Heard]]:
     """(place, utterance, what it hears to a hundredth of a second) of each utterance whose audio is there."""
     of_recording = {rec_id: keys.get(file) for _, rec_id, file in checked.rows("wav.scp")}
     for place, utt_id, rec_id, start_s, end_s in checked.segments():
@@ -68,4 +83,5 @@ def pieces(checked: Checked, keys: dict[str, tuple], needs_ends: bool) -> Iterat
             if needs_ends:
                 whole_s = checked.duration_s(rec_id) or end_s or 0.0
                 end_s = round(min(end_s or whole_s, whole_s), 2)
-            yield place, utt_id, (of_recording[rec_id], round(start_s, 2), end_s, checked.speed(utt_id))
+            source = (of_recording[rec_id], round(start_s, 2), end_s)
+            yield place, utt_id, Heard(source, checked.speed(utt_id), checked.channel(utt_id))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from utils.data_dir.audio import TOLERANCE_S, AudioInfo
+from utils.data_dir.channel import CHANNELS, to_channel
 from utils.data_dir.checked import REQUIRED, Checked, scan, unusable
 from utils.data_dir.data_dir import COMPLETE, is_of_speakers, is_of_utterances, spk2utt
 from utils.data_dir.repeated_audio import repeated_audio
@@ -19,7 +20,7 @@ from utils.data_dir.tables import Fault, Table, fix_command, is_seen
 from utils.data_dir.values import SPEED_RANGE, to_number, to_segment, to_speed
 from utils.jobs.errors import DataError
 
-ONE_WORD = ("utt2spk", "utt2speed", "utt2uniq", "utt2dur", "utt2num_frames", "spk2gender")
+ONE_WORD = ("utt2spk", "utt2speed", "utt2channel", "utt2uniq", "utt2dur", "utt2num_frames", "spk2gender")
 RESERVED = {"<blk>", "<blank>", "<eps>", "<s>", "</s>", "<unk>", "<pad>", "<sos>", "<eos>", "#0"}
 DURATION_TOLERANCE_S = 0.05
 
@@ -40,7 +41,11 @@ def columns(checked: Checked) -> Iterator[Fault]:
 
 def values(checked: Checked) -> Iterator[Fault]:
     """Numbers and codes that are none."""
-    kinds = (("utt2speed", to_speed, SPEED_RANGE), ("utt2dur", to_number, "a number of seconds above 0"))
+    kinds = (
+        ("utt2speed", to_speed, SPEED_RANGE),
+        ("utt2channel", to_channel, CHANNELS),
+        ("utt2dur", to_number, "a number of seconds above 0"),
+    )
     for name, parse, kind in kinds:
         for place, utt_id, value in checked.rows(name):
             if parse(value) is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 _FILES: list = []
 _COMMAND = "retort"
 _OPEN = False
+_IS_SILENT = False
 
 
 def set_command(name: str) -> None:
@@ -26,8 +27,16 @@ def add_file(path: Path) -> None:
     _FILES.append(open(path, "a", encoding="utf-8"))
 
 
+def silence() -> None:
+    """Writes nothing more: another process that does the same work says it."""
+    global _IS_SILENT
+    _IS_SILENT = True
+
+
 def info(text: str) -> None:
     """Writes one line."""
+    if _IS_SILENT:
+        return
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     for stream in (sys.stderr, *_FILES):
         with contextlib.suppress(OSError):  # a full disk must not hide the message from the other stream

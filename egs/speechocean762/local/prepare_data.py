@@ -1,4 +1,4 @@
-"""<corpus>/{train,resource,WAVE} -> data/{train,dev,test}, data/local/dict/lexicon.txt
+"""<corpus>/{train,resource,WAVE} -> data/{train,dev,test}[_telephone], data/local/dict/lexicon.txt
 
 Speakers are split by rule: of all, sorted, every fifth goes to test; of the rest every tenth to dev. Utterance ids
 become `<speaker>-<utterance>`. The lexicon loses its stress marks, and the pronunciation that the corpus chooses most
@@ -18,6 +18,7 @@ from utils.jobs.cli import run
 from utils.jobs.errors import DataError, UsageError
 
 HALVES = ("train", "test")
+DEFAULTS = {"halves": ["train"], "speeds": ["1"], "telephone": "telephone:snr_db=15"}
 EXPECTED = "train/wav.scp, resource/lexicon.txt and WAVE/"
 
 
@@ -78,8 +79,8 @@ def make_sets(corpus: Path, halves: list[str]) -> dict[str, list[CorpusUtterance
 
 def check(settings: dict) -> dict:
     """The [corpus] table. Raises: UsageError for an unknown setting or a wrong value."""
-    if settings.keys() != {"halves", "speeds"}:
-        raise UsageError(f"[corpus] has the settings halves and speeds, not {', '.join(sorted(settings))}")
+    if settings.keys() != DEFAULTS.keys():
+        raise UsageError(f"[corpus] has the settings {', '.join(DEFAULTS)}, not {', '.join(sorted(settings))}")
     if not settings["halves"] or not set(settings["halves"]) <= set(HALVES):
         raise UsageError(f"corpus.halves = {settings['halves']}: choose some of {', '.join(HALVES)}")
     return {**settings, "speeds": speeds(settings["speeds"])}
@@ -88,7 +89,7 @@ def check(settings: dict) -> dict:
 def main(argv: list[str]) -> None:
     """Prepares the corpus."""
     args = corpus_parser(__doc__).parse_args(argv)
-    settings = check({"halves": ["train"], "speeds": ["1"], **load(args.config, args.set).corpus})
+    settings = check({**DEFAULTS, **load(args.config, args.set).corpus})
     corpus = find_corpus(args.corpus_dir, lambda folder: (folder / "train" / "wav.scp").is_file(), EXPECTED)
     lexicon = corpus / "resource" / "lexicon.txt"
     chosen = corpus / "resource" / "text-phone"
@@ -101,7 +102,8 @@ def main(argv: list[str]) -> None:
         (stage / "local" / "dict" / "lexicon.txt").write_text(to_text(make_lexicon(lexicon, chosen, texts)))
         return make_sets(corpus, settings["halves"])
 
-    prepare(args, files, build, {"halves": settings["halves"]}, {"train": settings["speeds"]})
+    heard = {f"{name}_telephone": (name, [settings["telephone"]]) for name in ("train", "dev", "test")}
+    prepare(args, files, build, {"halves": settings["halves"]}, {"train": settings["speeds"]}, heard)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""The settings that are tried on dev: every combination of the values in [<system>.tune].
+
+[student.tune]                      # of the distilled system
+distill.0.weight = [0.3, 0.9]
+distill.0.temperature = [1.0, 2.0]
+
+[student.tune_plain]                # of its twin, as many combinations
+train.lr = [0.001, 0.002, 0.003, 0.005]
+"""
+
+import json
+from itertools import product
+
+from steps.config.schema import SystemConfig
+from utils.jobs.errors import UsageError
+from utils.jobs.job import flatten
+
+Point = dict[str, str]  # dotted key below the system -> value as TOML spells it
+
+
+def points_of(grid: dict, where: str) -> list[Point]:
+    """All combinations of a grid, those of its last key next to each other.
+
+    Raises: UsageError when a key has no list of values.
+    """
+    flat = flatten(grid)
+    for key, values in flat.items():
+        if not isinstance(values, list) or not values:
+            raise UsageError(f"[{where}] {key} = {values!r}: write a list of values to try")
+    return [
+        {key: json.dumps(value, separators=(",", ":")) for key, value in zip(flat, chosen, strict=True)}
+        for chosen in product(*flat.values())
+    ]
+
+
+def grids_of(system: SystemConfig) -> tuple[list[Point], list[Point]]:
+    """(the points of a distilled system, the points of its twin).
+
+    Raises: UsageError when there is nothing to tune, or the twin gets fewer tries: its budget must be equal.
+    """
+    if not system.distill or not system.tune:
+        raise UsageError(f"[{system.name}] has no [[distill]], or no [{system.name}.tune] with lists of values to try")
+    points = points_of(system.tune, f"{system.name}.tune")
+    plain = points_of(system.tune_plain, f"{system.name}.tune_plain")
+    if len(plain) != len(points):
+        raise UsageError(
+            f"[{system.name}.tune] has {len(points)} combinations and [{system.name}.tune_plain] {len(plain)}: "
+            "the twin is tuned with an equal budget"
+        )
+    return points, plain
+
+
+def name_of_point(point: Point) -> str:
+    """A folder's name for a point, as `distill.0.weight=0.5,train.lr=0.001`."""
+    return ",".join(f"{key}={value}" for key, value in point.items()).replace('"', "").replace("/", "_")
+
+
+def to_overrides(system: str, point: Point) -> list[str]:
+    """The point as --set options take it."""
+    return [f"{system}.{key}={value}" for key, value in point.items()]

@@ -1,0 +1,77 @@
+"""exp/tune/<point>/<system>/seed<k>/decode_<dev>/score.json -> exp/tune/<system>.json, and a table on the screen
+
+    python3 -m steps.tune --system student --seeds "0" exp
+
+The points of [student.tune], and as many of its twin's [student.tune_plain], by their error rate on dev. The driver
+trains and scores them with --tune student; conf.toml then gets the best by hand, so that it says what is trained.
+"""
+
+from functools import partial
+from pathlib import Path
+from statistics import mean
+
+from steps.compare import parse_seeds
+from steps.config.grid import grids_of, name_of_point
+from steps.config.load import load, system_named
+from utils.jobs.cli import Parser, run
+from utils.jobs.files import to_json
+from utils.jobs.job import Job
+
+FORMAT = 1
+
+
+def collect(tried: dict[str, list[tuple[dict, list[Path]]]], dev: str, seeds: list[int], stage: Path) -> dict:
+    """Writes the error rate of each point, the best first; returns counts."""
+    from steps.scoring.collect import read_json
+
+    systems = {}
+    for name, points in tried.items():
+        rows = []
+        for point, files in points:
+            rates = [read_json(file)["error_rate"] for file in files]
+            rows.append({"settings": point, "error_rate": round(mean(rates), 4), "seeds": rates})
+        systems[name] = sorted(rows, key=lambda row: row["error_rate"])
+    (stage / f"{next(iter(tried))}.json").write_text(to_json({"set": dev, "seeds": seeds, "systems": systems}))
+    count = sum(map(len, systems.values()))
+    return {"in": count, "out": count, "dropped": 0}
+
+
+def print_table(found: dict) -> None:
+    """Shows the points of each system, the best first."""
+    from steps.scoring.table import to_text, tuning_rows
+
+    print(f"\n{found['set']}:\n\n{to_text(tuning_rows(found))}\n", flush=True)
+
+
+def main(argv: list[str]) -> None:
+    """Compares the points of a grid."""
+    from steps.scoring.collect import read_json, score_file
+
+    parser = Parser(__doc__)
+    parser.add_config()
+    parser.add_job()
+    parser.add_argument("--system", required=True)
+    parser.add_argument("--seeds", default="0 1 2")
+    parser.add_argument("--show", action="store_true", help="only print the table of the last comparison")
+    parser.add_argument("exp_dir", type=Path)
+    args = parser.parse_args(argv)
+    home = args.exp_dir / "tune"
+    if args.show:
+        print_table(read_json(home / f"{args.system}.json"))
+        return
+    system, seeds = system_named(load(args.config, args.set), args.system), parse_seeds(args.seeds)
+    tried = {
+        name: [
+            (point, [score_file(home / name_of_point(point), name, seed, system.data.dev) for seed in seeds])
+            for point in points
+        ]
+        for name, points in zip((args.system, f"{args.system}_plain"), grids_of(system), strict=True)
+    }
+    files = tuple(file for points in tried.values() for _, found in points for file in found)
+    manifest = home / f"{args.system}.manifest.json"
+    job = Job("tune", FORMAT, manifest, files, {"seeds": seeds}, is_final=True)
+    job.run(args, partial(collect, tried, system.data.dev, seeds))
+
+
+if __name__ == "__main__":
+    run(main)

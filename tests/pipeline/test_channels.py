@@ -1,0 +1,39 @@
+"""Sets that hold the same moments through a telephone: beside the set they were made from, and nowhere else."""
+
+import numpy as np
+import pytest
+
+from tests.pipeline.tiny import run_stages, write_recipe
+from tests.support import assert_status
+from utils.data_dir.archive import read_feats
+from utils.data_dir.tables import read_table
+
+HEARD = '{f"{name}_phone": (name, ["telephone:snr_db=15"]) for name in ("train", "dev", "test")}'
+
+
+@pytest.fixture
+def recipe_of_phones(tmp_path):
+    """A recipe that makes train_phone, dev_phone and test_phone too."""
+    recipe = write_recipe(tmp_path / "recipe")
+    script = recipe / "local" / "prepare_data.py"
+    script.write_text(script.read_text().replace("settings={})", f"settings={{}}, heard={HEARD})"))
+    return recipe
+
+
+def test_a_set_of_the_same_moments_has_the_role_of_its_source(recipe_of_phones, corpus):
+    sets = ("--set", 'data.unlabelled=["train_phone"]', "--set", 'data.test=["test", "test_phone"]')
+    result = run_stages(recipe_of_phones, corpus, *sets, last=2)
+    assert_status(result, 0)
+    feats, phone = (read_table(recipe_of_phones / "data" / name / "feats.scp") for name in ("train", "train_phone"))
+    assert feats.keys() == phone.keys()
+    for utt_id in feats:
+        matrices = [read_feats(str(recipe_of_phones / x[utt_id]), utt_id) for x in (feats, phone)]
+        assert matrices[0].shape == matrices[1].shape and np.abs(matrices[0] - matrices[1]).max() > 1
+    assert "nothing to do" in run_stages(recipe_of_phones, corpus, *sets, last=2).stderr
+
+
+@pytest.mark.parametrize(("name", "last"), [("train_phone", "dan-3"), ("dev_phone", "dan-4")])
+def test_a_channel_does_not_make_audio_of_another_role_fit_to_test_on(recipe_of_phones, corpus, name, last):
+    result = run_stages(recipe_of_phones, corpus, "--set", f'data.test=["test", "{name}"]', first=1, last=1)
+    assert_status(result, 3)
+    assert f"'{last}' is the same audio as '{last}' in data/{name.removesuffix('_phone')}" in result.stderr
