@@ -102,6 +102,8 @@ def main(argv: list[str]) -> None:
     known = [folder for folder in others if (folder / MANIFEST).is_file()]
     unknown = [args.data_dir, *(folder for folder in others if folder not in known)]
     recordings = {file: rec_id for folder in unknown for file, rec_id in audio_of(folder).items()}
+    seen = {file for folder in known for file in audio_of(folder)}  # as of a set that is heard through a channel
+    recordings = {file: rec_id for file, rec_id in recordings.items() if file not in seen}
     inputs = [*tables_of(args.data_dir, tuple(dict.fromkeys(("wav.scp", *tables)))), *map(Path, recordings)]
     inputs += [path for folder in others for path in tables_of(folder, AUDIO_TABLES)]
     inputs += [folder / MANIFEST for folder in known]

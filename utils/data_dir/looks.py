@@ -3,6 +3,7 @@
 A validated directory keeps what was seen in `.recordings`: `<recording> <rate> <samples> <channels> <digest>` a line.
 """
 
+import os
 from pathlib import Path
 
 from utils.data_dir.audio import AudioInfo, audio_info, audio_info_and_hash
@@ -43,11 +44,11 @@ class Looks:
         return self.hashes[file]
 
     def recall(self, folder: Path) -> None:
-        """Takes what was seen of a directory's recordings when it was validated."""
+        """Takes what was seen of a directory's recordings, those that are still there, when it was validated."""
         files = read_table(folder / "wav.scp")
         for rec_id, seen in read_table(folder / FILE).items():
             rate, num_samples, num_channels, *middle = seen.split(" ")
-            if rec_id in files:
+            if rec_id in files and os.path.isfile(files[rec_id]):
                 self.found[files[rec_id]] = AudioInfo(int(rate), int(num_samples), int(num_channels), *middle)
 
     def write(self, folder: Path, files: dict[str, str]) -> None:

@@ -9,10 +9,11 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from utils.jobs.errors import StaleError
-from utils.jobs.files import sha256, sha256_text, to_json, write_atomic
+from utils.jobs.files import sha256, sha256_text, write_atomic
 
 Entry = list  # [sha256, size, mtime_ns, ctime_ns, inode]
 
@@ -64,7 +65,8 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Writes the manifest, durably."""
-        write_atomic(path, to_json(self.__dict__))
+        pieces = json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(self.__dict__)
+        write_atomic(path, chain(pieces, "\n"))  # the text of a large corpus's manifest takes 100 MB
 
 
 def output_entries(path: Path, verify: bool = False) -> dict[str, tuple[Entry, Entry | None]]:
