@@ -11,15 +11,16 @@
 #
 # Options:
 #   --recipe DIR           the recipe (egs/demo)
+#   --config FILE          its configuration, seen from the recipe (conf.toml); conf_gpu.toml is that for a server
 #   --stage N              first stage (0)
 #   --stop-stage N         last stage (11)
 #   --nj N                 processes side by side (all cores)
 #   --gpus N               GPUs for training and decoding (0)
 #   --seeds "0 1 2"        seeds of the students
 #   --corpus-dir DIR       where the corpus is; without it the recipe makes or downloads it
-#   --data-dir DIR         where data directories go, seen from the recipe (data)
-#   --exp-dir DIR          where models and results go, seen from the recipe (exp)
-#   --set TABLE.KEY=VALUE  overrides one setting of conf.toml; may be given again
+#   --data-dir DIR         where data directories go, seen from the recipe (data; data_gpu for conf_gpu.toml)
+#   --exp-dir DIR          where models and results go, seen from the recipe (exp; exp_gpu for conf_gpu.toml)
+#   --set TABLE.KEY=VALUE  overrides one setting of the configuration; may be given again
 #   --tune SYSTEM          train and score what [SYSTEM.tune] says on dev, in place of the students; test is not read
 #   --publish              copy RESULTS.md beside the recipe's run.sh
 #   --why                  run nothing; say what is stale, and why
@@ -34,16 +35,17 @@ set -euo pipefail
 { # bash reads the whole block before it runs, so that the file may be edited meanwhile
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$root/egs/demo
+config=conf.toml
 stage=0 stop_stage=11
 nj=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # which would tell threads, not cores
 gpus=0
 seeds="0 1 2"
 corpus_dir=
-data_dir=data exp_dir=exp
+data_dir='' exp_dir='' # by default named after the configuration
 tune=
 publish=false why=false force=false verify=false
 overrides=()
-option_names="recipe stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir tune publish why force verify set"
+option_names="recipe config stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir tune publish why force verify set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
@@ -53,13 +55,18 @@ for name in stage stop_stage nj gpus; do
 done
 ((nj > 0)) || options_fail "--nj must be at least 1"
 ((stage <= stop_stage && stop_stage <= 11)) || options_fail "no stage from $stage to $stop_stage; they are 0 to 11"
-[[ -f $recipe/conf.toml ]] || options_fail "--recipe '$recipe' holds no conf.toml"
+[[ -d $recipe ]] || options_fail "--recipe '$recipe' is not a folder"
 [[ -z $corpus_dir || -d $corpus_dir ]] || options_fail "--corpus-dir '$corpus_dir' is not a folder"
 [[ -z $corpus_dir ]] || corpus_dir=$(cd "$corpus_dir" && pwd)
+cd "$recipe"
+[[ -f $config ]] || options_fail "--recipe '$recipe' holds no $config"
+variant=$(basename "$config" .toml)
+variant=${variant#conf} # of conf_gpu.toml: _gpu
+variant=${variant:+_${variant#_}}
+data_dir=${data_dir:-data$variant} exp_dir=${exp_dir:-exp$variant}
 
 source "$root/utils/path.sh"
 export RETORT_DRIVER_PID=$$
-cd "$recipe"
 first_stage=$stage
 side_by_side=$((gpus > 0 ? 1 : nj))
 source "$root/utils/stages.sh"
@@ -67,7 +74,7 @@ source "$root/utils/stages.sh"
 job=() # options of every job
 if $force; then job+=(--force); fi
 if $verify; then job+=(--verify); fi
-conf=("${overrides[@]}")
+conf=(--config "$config" "${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" --tune "$tune" "${conf[@]}" "$@"; }
 sets=$(list sets)
 [[ -z $tune ]] || list students >/dev/null # fails where there is nothing to tune
@@ -91,10 +98,10 @@ if stage 1 data; then
       [[ ${other%% *} == "$role" ]] && how=--beside || how=--apart-from
       options+=("$how" "$data_dir/${other#* }")
     done
-    queue "validate.$name" python3 -m utils.validate_data_dir "${options[@]}" "${job[@]}" "$data_dir/$name"
+    # one after the other: each recalls what those before it saw of their recordings
+    run "validate.$name" python3 -m utils.validate_data_dir "${options[@]}" "${job[@]}" "$data_dir/$name"
     earlier+=("$role $name")
   done <<<"$sets"
-  drain
 fi
 
 if stage 2 features; then
@@ -167,9 +174,9 @@ if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 if stage 11 report; then
   if $publish; then job+=(--publish); fi
   # what a person would type for the same figures
-  command="egs/$(basename "$recipe")/run.sh${corpus_dir:+ --corpus-dir DIR} --seeds \"$seeds\""
-  command+=${overrides[*]:+ ${overrides[*]}}
-  run report python3 -m steps.report --command "$command" "${job[@]}" "$exp_dir"
+  command="egs/$(basename "$recipe")/run.sh${variant:+ --config $config}${corpus_dir:+ --corpus-dir DIR}"
+  command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"
+  run report python3 -m steps.report --command "$command" "${conf[@]}" "${job[@]}" "$exp_dir"
 fi
 
 ((stages_run > 0)) || options_fail "no stage ran"

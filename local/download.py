@@ -1,22 +1,26 @@
 """A corpus from the network: fetched, checked against a pinned digest, unpacked.
 
-The digest is that of the corpus as it lies in the folder, so it holds for any archive of the same files.
+The digest is that of the archive, or that of the corpus as it lies in the folder: it holds for any archive of the
+same files.
 """
 
 import hashlib
+import http.client
 import shutil
 import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
+from http import HTTPStatus
 from pathlib import Path
 
-from tqdm import tqdm
-
+from steps.training.reports import progress_bar
 from utils.jobs.errors import DataError, MachineError
 from utils.jobs.files import sha256
 
 TIMEOUT_S = 60
+BYTES = {"unit": "B", "unit_scale": True}
 MAX_BYTES = 100 * 2**30  # unpacked
 
 
@@ -30,22 +34,27 @@ def fetch(url: str, path: Path) -> None:
     """Downloads a file, going on where an earlier attempt stopped. Raises: MachineError when the network fails."""
     part = path.with_name(path.name + ".part")
     start = part.stat().st_size if part.exists() else 0
+    remedy = "run the same command again to go on, or give --corpus-dir"
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as source:
             is_resumed = source.status == 206
             total = int(source.headers.get("Content-Length") or 0)
-            with (
-                open(part, "ab" if is_resumed else "wb") as target,
-                tqdm(total=total, unit="B", unit_scale=True) as bar,
-            ):
+            with open(part, "ab" if is_resumed else "wb") as target, progress_bar(total, path.name, **BYTES) as bar:
                 while block := source.read(1 << 20):
                     target.write(block)
                     bar.update(len(block))
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as e:
-        raise MachineError(f"{url}: cannot be downloaded ({e}); try again, or give --corpus-dir") from None
-    if total and part.stat().st_size != total + (start if is_resumed else 0):
-        raise MachineError(f"{url}: ended early; run the same command again to go on")
+    except urllib.error.HTTPError as e:
+        if e.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise MachineError(f"{url}: cannot be downloaded ({e}); {remedy}") from None
+        if e.headers.get("Content-Range") != f"bytes */{start}":  # else all of it is there
+            part.unlink()
+            raise MachineError(f"{url}: another file than the one that was begun; {remedy}") from None
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as e:
+        raise MachineError(f"{url}: cannot be downloaded ({e}); {remedy}") from None
+    else:
+        if total and part.stat().st_size != total + (start if is_resumed else 0):
+            raise MachineError(f"{url}: ended early; {remedy}")
     part.rename(path)
 
 
@@ -58,10 +67,19 @@ def unpack(archive: Path, folder: Path) -> None:
                 z.extractall(folder)
         else:
             with tarfile.open(archive) as t:
-                check_size(archive, sum(info.size for info in t.getmembers()))
-                t.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as e:
+                unpack_tar(archive, t, folder)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError) as e:
         raise DataError(f"{archive}: cannot be unpacked ({e}); delete it and run again") from None
+
+
+def unpack_tar(archive: Path, t: tarfile.TarFile, folder: Path) -> None:
+    """Unpacks an open archive in one pass, so that a large one is decompressed once, and no list of it is kept."""
+    size = 0
+    for member in t:
+        size += member.size
+        check_size(archive, size)
+        t.extract(member, folder, filter="data")
+        t.members = []
 
 
 def check_size(archive: Path, size: int) -> None:
@@ -82,10 +100,7 @@ def download(url: str, pattern: str, digest: str, stage: Path, keep: Path) -> No
 
     Raises: DataError when the files are not those that were pinned; MachineError when the network fails.
     """
-    keep.mkdir(parents=True, exist_ok=True)
-    archive = keep / url.rsplit("/", 1)[1]
-    if not archive.exists():
-        fetch(url, archive)
+    archive = fetched(url, keep)
     inside = stage / ".unpacked"
     unpack(archive, inside)
     files = sorted(path for path in inside.glob(pattern) if path.is_file())
@@ -96,3 +111,31 @@ def download(url: str, pattern: str, digest: str, stage: Path, keep: Path) -> No
         path.rename(stage / path.name)
     shutil.rmtree(inside)
     archive.unlink()
+
+
+def fetched(url: str, keep: Path) -> Path:
+    """The archive of a URL in the folder `keep`, downloaded if it is not there."""
+    keep.mkdir(parents=True, exist_ok=True)
+    archive = keep / url.rsplit("/", 1)[1]
+    if not archive.exists():
+        fetch(url, archive)
+    return archive
+
+
+def download_archive(url: str, digest: str, stage: Path, keep: Path) -> Path:
+    """Unpacks an archive into `stage`; returns where the archive lies, to be deleted when the work is done.
+
+    Args:
+        url: Of the archive.
+        digest: Its SHA-256.
+        stage: An empty folder.
+        keep: A folder for the archive, so that a later run goes on.
+
+    Raises: DataError when it is not the archive that was pinned; MachineError when the network fails.
+    """
+    archive = fetched(url, keep)
+    if sha256(archive) != digest:
+        archive.unlink()
+        raise DataError(f"{url}: not the archive that is pinned (another SHA-256); deleted, run again to fetch it anew")
+    unpack(archive, stage)
+    return archive

@@ -25,15 +25,15 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def print_tables(results: dict) -> None:
-    """Shows the comparison of each set."""
+def print_tables(results: dict, note: str) -> None:
+    """Shows the comparison of each set, and what must be known of it."""
     from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_text
 
     for name, part in results["sets"].items():
         print(f"\n{name}: {size_of(part)}; {decoder_name(part)}\n\n{to_text(system_rows(part))}")
         if part["comparisons"]:
             print(f"\n{to_text(comparison_rows(part))}")
-    print(flush=True)
+    print(f"\n{note}\n" if note else "", flush=True)
 
 
 def main(argv: list[str]) -> None:
@@ -49,10 +49,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("exp_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
     out = args.out or args.exp_dirs[0]
-    if args.show:
-        print_tables(read_json(out / "results.json"))
-        return
     config = load(args.config, args.set)
+    if args.show:
+        print_tables(read_json(out / "results.json"), config.report.note)
+        return
     runs = runs_of(config, parse_seeds(args.seeds))
     systems = all_systems(config)
     by_set = scored_systems(systems)
@@ -79,7 +79,7 @@ def main(argv: list[str]) -> None:
         return {"in": len(inputs), "out": len(inputs), "dropped": 0}
 
     if job.run(args, build) and not args.why:
-        print_tables(read_json(out / "results.json"))
+        print_tables(read_json(out / "results.json"), config.report.note)
 
 
 if __name__ == "__main__":

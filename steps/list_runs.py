@@ -17,6 +17,7 @@ from steps.config.grid import grids_of, name_of_point, to_overrides
 from steps.config.load import all_sets, all_systems, load, soft_label_sets, system_named, teacher_of
 from steps.config.schema import Config
 from steps.scoring.collect import Runs, runs_of
+from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
 
@@ -82,11 +83,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--tune", default="", metavar="SYSTEM")
     parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "decodings", "resample"])
     args = parser.parse_args(argv)
-    seeds = parse_seeds(args.seeds)
+    config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
+    Units.of(config.score)  # reads its map
     if args.tune and args.what in ("students", "decodings"):
         lines = tuning_lines(lambda point: load(args.config, args.set + point), seeds, args.what, args.tune)
     else:
-        lines = lines_of(load(args.config, args.set), seeds, args.what)
+        lines = lines_of(config, seeds, args.what)
     print("".join(f"{line}\n" for line in lines), end="")
 
 

@@ -3,12 +3,13 @@
     python3 -m steps.report --command "egs/yesno/run.sh --corpus-dir DIR" exp
     python3 -m steps.report --publish exp/published exp/unseen
 
-The self-contained HTML report is later work.
+The note in [report] of conf.toml stands above the tables. The self-contained HTML report is later work.
 """
 
 import platform
 from pathlib import Path
 
+from steps.config.load import load
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import write_atomic
@@ -29,7 +30,7 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def report(exp_dirs: list[Path], stage: Path, commands: list[str]) -> dict:
+def report(exp_dirs: list[Path], stage: Path, commands: list[str], note: str) -> dict:
     """Writes RESULTS.md of one experiment, or of several under one another."""
     from steps.reporting.markdown import results_markdown
     from steps.scoring.collect import read_json
@@ -37,13 +38,14 @@ def report(exp_dirs: list[Path], stage: Path, commands: list[str]) -> dict:
     made = {"commit": log.commit(), "machine": machine()}
     results = {exp.name: read_json(exp / "results.json") for exp in exp_dirs}
     title = f"Results of egs/{Path.cwd().name}"
-    (stage / "RESULTS.md").write_text(results_markdown(results, title, commands, made), encoding="utf-8")
+    (stage / "RESULTS.md").write_text(results_markdown(results, title, commands, made, note), encoding="utf-8")
     return {"in": len(exp_dirs), "out": len(exp_dirs), "dropped": 0}
 
 
 def main(argv: list[str]) -> None:
     """Writes the report of an experiment."""
     parser = Parser(__doc__)
+    parser.add_config()
     parser.add_job()
     parser.add_argument("--publish", action="store_true", help="copy RESULTS.md into the working directory")
     parser.add_argument("--command", action="append", default=[], help="how the figures were made")
@@ -52,8 +54,10 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     home = args.out or args.exp_dirs[0]
     inputs = tuple(exp / "results.json" for exp in args.exp_dirs)
-    job = Job("report", FORMAT, home / "report.manifest.json", inputs, {"commands": args.command}, is_final=True)
-    is_done = job.run(args, lambda stage: report(args.exp_dirs, stage, args.command))
+    note = load(args.config, args.set).report.note
+    settings = {"commands": args.command} | ({"note": note} if note else {})
+    job = Job("report", FORMAT, home / "report.manifest.json", inputs, settings, is_final=True)
+    is_done = job.run(args, lambda stage: report(args.exp_dirs, stage, args.command, note))
     if is_done and args.publish and not args.why:
         write_atomic(Path("RESULTS.md"), (home / "RESULTS.md").read_bytes())
         log.info("RESULTS.md: published")

@@ -2,13 +2,15 @@
 
     python3 -m steps.score data/test exp/student/seed0/decode_test
 
-The unit (word, char or phone) stands in [score] of conf.toml. A missing, extra or repeated hypothesis is an error;
-with --allow-missing a missing one counts as deletions. score.json says how the hypotheses were decoded.
+The unit (word, char or phone) stands in [score] of conf.toml, with the map that both sides go through, if any. A
+missing, extra or repeated hypothesis is an error; with --allow-missing a missing one counts as deletions. score.json
+says how the hypotheses were decoded.
 """
 
 from pathlib import Path
 
 from steps.config.load import load
+from steps.scoring.units import Units
 from steps.tokens.lexicon import read_lexicon, spell
 from utils.data_dir.tables import read_table
 from utils.jobs import log
@@ -20,7 +22,9 @@ from utils.jobs.manifest import Manifest
 FORMAT = 2
 
 
-def score(data_dir: Path, decode_dir: Path, stage: Path, unit: str, allow_missing: bool, lexicon: Path | None) -> dict:
+def score(
+    data_dir: Path, decode_dir: Path, stage: Path, units: Units, allow_missing: bool, lexicon: Path | None
+) -> dict:
     """Writes the figures of one decoded set; returns counts."""
     from steps.scoring.score_set import check_ids, score_set
 
@@ -32,14 +36,14 @@ def score(data_dir: Path, decode_dir: Path, stage: Path, unit: str, allow_missin
     missing = check_ids(ref, hyp, allow_missing)
     if missing:
         log.info(f"{len(missing)} missing hypotheses count as deletions: {', '.join(missing[:5])}")
-    figures, alignments = score_set(ref, hyp, read_table(data_dir / "utt2spk"), unit)
+    figures, alignments = score_set(ref, hyp, read_table(data_dir / "utt2spk"), units)
     seed = decode_dir.parent.name.removeprefix("seed")
     names = {"system": decode_dir.parent.parent.name, "seed": int(seed) if seed.isdigit() else None}
     names |= {"set": data_dir.name, "decode": decoded_with(decode_dir)}
     (stage / "score.json").write_text(to_json(names | figures), encoding="utf-8")
     (stage / "alignments.txt").write_text(alignments, encoding="utf-8")
     log.info(
-        f"{decode_dir}: {figures['error_rate']:.2f} % {unit} error ({figures['ins']} ins, {figures['del']} del, "
+        f"{decode_dir}: {figures['error_rate']:.2f} % {units.name} error ({figures['ins']} ins, {figures['del']} del, "
         f"{figures['sub']} sub of {figures['ref_units']:,}), {figures['utterance_error_rate']:.1f} % of utterances"
     )
     return {"in": len(ref), "out": len(ref) - len(missing), "dropped": len(missing)}
@@ -64,15 +68,17 @@ def main(argv: list[str]) -> None:
     parser.add_argument("decode_dir", type=Path)
     args = parser.parse_args(argv)
     config = load(args.config, args.set)
-    unit = config.score.unit
+    units = Units.of(config.score)
     inputs = [args.data_dir / "text", args.data_dir / "utt2spk", args.decode_dir / "text"]
     lexicon = None
-    if config.tokens.unit == unit == "phone":  # the references are words
+    if config.tokens.unit == units.name == "phone":  # the references are words
         lexicon = (args.lang_dir or args.data_dir.parent / "lang") / "lexicon.txt"
         inputs.append(lexicon)
-    settings = {"unit": unit, "allow_missing": args.allow_missing, "decode": decoded_with(args.decode_dir)}
+    if config.score.map:
+        inputs.append(Path(config.score.map))
+    settings = {"unit": units.name, "allow_missing": args.allow_missing, "decode": decoded_with(args.decode_dir)}
     job = Job("score", FORMAT, args.decode_dir / "score.manifest.json", tuple(inputs), settings)
-    job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, unit, args.allow_missing, lexicon))
+    job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, units, args.allow_missing, lexicon))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
         inputs += [path for path in (train / "utt2spk", train / "utt2uniq") if path.is_file()]
     spelling = {"phone": "lexicon.txt", "bpe": "bpe.model"}
     inputs += [lang / spelling[config.tokens.unit]] if config.tokens.unit in spelling else []
+    inputs += [Path(config.score.map)] if config.score.map else []  # dev chooses checkpoints by it
     sets = {*system.sets, system.data.train, system.data.dev}
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
     for term in system.distill:
@@ -51,7 +52,8 @@ def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
     parts = [encoder_file(system.model["encoder"]), *(loss_file(term.loss) for term in system.distill)]
     code = {path.stem: code_digest(path) for path in parts}
-    return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": asdict(config.score), "code": code}
+    score = {key: value for key, value in asdict(config.score).items() if value}
+    return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": score, "code": code}
 
 
 def begun(out: Path) -> str:

@@ -28,6 +28,9 @@ def test_help_is_the_header_of_the_driver(option):
         (["--set"], "--set needs a value"),
         (["--force=yes"], "--force takes no value"),
         (["stage"], "unexpected argument 'stage'"),
+        (["--config"], "--config needs a value"),
+        (["--config", "conf_tpu.toml"], f"--recipe '{YESNO}' holds no conf_tpu.toml"),
+        (["--recipe", "/no/such/folder"], "--recipe '/no/such/folder' is not a folder"),
         (["--corpus-dir", "/no/such/folder"], "--corpus-dir '/no/such/folder' is not a folder"),
     ],
 )
@@ -45,6 +48,7 @@ def test_a_wrong_option_is_one_line_and_status_2(args, said):
         (["--split="], "--split '': choose published or unseen"),
         (["--split", "other"], "--split 'other': choose published or unseen"),
         (["--exp-dir", "x"], "--exp-dir: each split has folders of its own"),
+        (["--config", "conf_gpu.toml"], "--config: this recipe has conf.toml only"),
         (["--split", "unseen", "--publish"], "--publish writes both splits"),
     ],
 )
@@ -80,6 +84,21 @@ def test_a_stage_with_a_leading_zero_is_a_decimal_number_or_refused(tmp_path):
 def test_a_recipe_without_configuration_is_refused(tmp_path):
     result = driver(tmp_path)
     assert (result.returncode, result.stderr) == (2, f"run.sh: --recipe '{tmp_path}' holds no conf.toml; see --help\n")
+
+
+@pytest.mark.parametrize(
+    ("config", "variant"), [("conf.toml", ""), ("conf_gpu.toml", "_gpu"), ("./try.toml", "_try"), ("conf2.toml", "_2")]
+)
+def test_a_configuration_has_folders_of_its_own(tmp_path, config, variant):
+    (tmp_path / config).write_text((YESNO / "conf.toml").read_text() + "[late.model]\nencoder = 'none'\n")
+    options = ["--config", config, "--stage", "1", "--stop-stage", "1"]
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "prepare_data.py").write_text("import sys\nprint(*sys.argv[1:])\nsys.exit(3)\n")
+    assert "late.model.encoder = 'none'" in driver(tmp_path, *options).stderr
+    (tmp_path / config).write_text((YESNO / "conf.toml").read_text())
+    assert driver(tmp_path, *options).returncode == 3
+    told = (tmp_path / f"exp{variant}" / "log" / "stage1.prepare.log").read_text().split()
+    assert told[told.index("--data-dir") + 1] == f"data{variant}" and told[told.index("--config") + 1] == config
 
 
 def test_seeds_that_are_no_numbers_are_refused(tmp_path):

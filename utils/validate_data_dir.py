@@ -4,14 +4,16 @@
     python3 -m utils.validate_data_dir --no-text --incremental data/unlabelled
     python3 -m utils.validate_data_dir --apart-from data/train --apart-from data/dev --beside data/test data/test_phone
 
-With --incremental it records in <dir>/validate.manifest.json what it has checked, and checks again only what
-changed since.
+With --incremental it records in <dir>/validate.manifest.json what it has checked, and checks again only when something
+changed since. What it saw of the recordings goes to <dir>/.recordings, so that a directory that must be apart from this
+one need not open them again.
 """
 
 import os
 from pathlib import Path
 
-from utils.data_dir.data_dir import AUDIO_TABLES, FEATS_TABLES, recording_files, table_names
+from utils.data_dir.data_dir import AUDIO_TABLES, FEATS_TABLES, table_names
+from utils.data_dir.looks import Looks
 from utils.data_dir.tables import read_table
 from utils.data_dir.validate import find_faults
 from utils.jobs import log
@@ -19,15 +21,16 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError
 from utils.jobs.job import Job
 
-FORMAT = 4
+FORMAT = 5
+MANIFEST = "validate.manifest.json"
 MAX_SHOWN = 20
 
 
-def check(args: object) -> dict:
+def check(args: object, looks: Looks) -> dict:
     """Raises DataError with the last fault after the others were logged; returns counts."""
     allowed = {"allows_empty_text": args.allow_empty_text, "allows_any_rate": args.any_rate}
-    others = {"apart_from": args.apart_from, "beside": args.beside}
-    found = find_faults(args.data_dir, not args.no_text, not args.no_feats, **others, **allowed)
+    more = {"apart_from": args.apart_from, "beside": args.beside, "looks": looks}
+    found = find_faults(args.data_dir, not args.no_text, not args.no_feats, **allowed, **more)
     faults = [str(fault) for fault in found]
     if faults:
         more = f" (and {len(faults) - MAX_SHOWN} more faults)" if len(faults) > MAX_SHOWN else ""
@@ -47,10 +50,27 @@ def no_such(folder: Path) -> str:
     return f"{folder}: no such data directory{hint}"
 
 
-def inputs_of(data_dir: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
-    """Tables of the directory, and the audio they name."""
-    tables = [data_dir / name for name in names if name == "wav.scp" or (data_dir / name).is_file()]
-    return (*tables, *(path for path in recording_files(data_dir) if os.path.isfile(path)))
+def tables_of(data_dir: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
+    """Some tables of the directory, of which wav.scp must be there."""
+    return tuple(data_dir / name for name in names if name == "wav.scp" or (data_dir / name).is_file())
+
+
+def audio_of(data_dir: Path) -> dict[str, str]:
+    """The recordings of the directory that are there, by file; none where wav.scp cannot be read: the check tells."""
+    try:
+        recordings = read_table(data_dir / "wav.scp")
+    except DataError:
+        return {}
+    return {file: rec_id for rec_id, file in recordings.items() if os.path.isfile(file)}
+
+
+def build(args: object, looks: Looks, known: list[Path], stage: Path) -> dict:
+    """Checks the directory, and keeps what was seen of its recordings. `known` are directories that did the same."""
+    for folder in known:
+        looks.recall(folder)
+    counts = check(args, looks)
+    looks.write(stage, read_table(args.data_dir / "wav.scp"))
+    return counts
 
 
 def main(argv: list[str]) -> None:
@@ -73,17 +93,25 @@ def main(argv: list[str]) -> None:
         if missing:
             raise DataError(no_such(missing[0]))
     if not args.incremental:
-        check(args)
+        check(args, Looks())
         return
-    manifest = args.data_dir / "validate.manifest.json"
     names = ("no_text", "no_feats", "allow_empty_text", "any_rate")
     unused = FEATS_TABLES if args.no_feats else ()
     tables = [name for name in (*table_names(args.data_dir), "spk2utt") if name not in unused]
-    inputs = list(inputs_of(args.data_dir, tuple(dict.fromkeys(("wav.scp", *tables)))))
-    inputs += [path for folder in (*args.apart_from, *args.beside) for path in inputs_of(folder, AUDIO_TABLES)]
+    others = [*args.apart_from, *args.beside]
+    known = [folder for folder in others if (folder / MANIFEST).is_file()]
+    unknown = [args.data_dir, *(folder for folder in others if folder not in known)]
+    recordings = {file: rec_id for folder in unknown for file, rec_id in audio_of(folder).items()}
+    seen = {file for folder in known for file in audio_of(folder)}  # as of a set that is heard through a channel
+    recordings = {file: rec_id for file, rec_id in recordings.items() if file not in seen}
+    inputs = [*tables_of(args.data_dir, tuple(dict.fromkeys(("wav.scp", *tables)))), *map(Path, recordings)]
+    inputs += [path for folder in others for path in tables_of(folder, AUDIO_TABLES)]
+    inputs += [folder / MANIFEST for folder in known]
+    looks = Looks(recordings)
     settings = {name: getattr(args, name) for name in names} | {"beside": list(map(str, args.beside))}
-    job = Job("validate_data_dir", FORMAT, manifest, tuple(dict.fromkeys(inputs)), settings)
-    job.run(args, lambda stage: check(args))
+    manifest = args.data_dir / MANIFEST
+    job = Job("validate_data_dir", FORMAT, manifest, tuple(dict.fromkeys(inputs)), settings, hash_file=looks.sha256)
+    job.run(args, lambda stage: build(args, looks, known, stage))
 
 
 if __name__ == "__main__":

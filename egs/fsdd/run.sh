@@ -28,6 +28,7 @@ while (($# > 0)); do
     --set=*) overrides+=("$1") && options+=("$1") ;;
     --stop-stage=*) is_whole=false && options+=("$1") ;;
     --why) is_whole=false && options+=("$1") ;;
+    --config*) echo "run.sh: --config: this recipe has conf.toml only; override it with --set" >&2 && exit 2 ;;
     --data-dir* | --exp-dir*) echo "run.sh: $1: each split has folders of its own; see --help" >&2 && exit 2 ;;
     --publish) publish=true ;;
     --help | -h) sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0" && exit 0 ;;
@@ -71,5 +72,5 @@ if [[ $splits == *unseen* ]]; then # the six test speakers as one test set
 fi
 if $publish; then
   command="egs/fsdd/run.sh --corpus-dir DIR --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}} --publish"
-  python3 -m steps.report --publish --out exp --command "$command" exp/published exp/unseen
+  python3 -m steps.report --publish --out exp --command "$command" "${overrides[@]}" exp/published exp/unseen
 fi

@@ -16,6 +16,7 @@ from steps.config.schema import (
     DecodeConfig,
     DistillConfig,
     FeaturesConfig,
+    ReportConfig,
     ScoreConfig,
     SoftLabelsConfig,
     SpecAugmentConfig,
@@ -38,6 +39,7 @@ TOP = {
     "tokens": TokensConfig,
     "decode": DecodeConfig,
     "score": ScoreConfig,
+    "report": ReportConfig,
 }
 
 

@@ -88,6 +88,14 @@ class ScoreConfig:
     """[score]: the unit of the error rate."""
 
     unit: Literal["word", "char", "phone"] = "word"
+    map: str = ""  # a file, seen from the recipe, that units go through: `<unit> <unit>` a line; nothing: left out
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """[report]: what the published table says besides its figures."""
+
+    note: str = ""  # stands above the tables
 
 
 @dataclass(frozen=True)
@@ -182,5 +190,6 @@ class Config:
     tokens: TokensConfig
     decode: DecodeConfig
     score: ScoreConfig
+    report: ReportConfig
     corpus: dict
     systems: dict[str, SystemConfig]

@@ -9,7 +9,7 @@ start, on the same batches. Gap closed is (twin − distilled) / (twin − teach
 t-interval over seeds and the bootstrap over speakers both exclude 0. Dev only picks which checkpoints are averaged."""
 
 
-def results_markdown(results: dict[str, dict], title: str, commands: list[str], made: dict) -> str:
+def results_markdown(results: dict[str, dict], title: str, commands: list[str], made: dict, note: str = "") -> str:
     """The text of RESULTS.md.
 
     Args:
@@ -17,8 +17,9 @@ def results_markdown(results: dict[str, dict], title: str, commands: list[str], 
         title: The first heading.
         commands: What a person runs to get these figures.
         made: Commit and machine, by name.
+        note: What must be known of all figures.
     """
-    parts = [f"# {title}", EXPLANATION]
+    parts = [f"# {title}", *([f"**{note}**"] if note else []), EXPLANATION]
     for experiment, found in results.items():
         for name, part in found["sets"].items():
             heading = name if len(results) == 1 else f"{experiment}: {name}"

@@ -4,7 +4,7 @@ import numpy as np
 
 from steps.scoring.errors import Errors, align, count_errors
 from steps.scoring.intervals import speaker_bootstrap
-from steps.scoring.units import NORMALISATION, split_units
+from steps.scoring.units import Units
 from utils.jobs.errors import DataError
 
 
@@ -19,7 +19,7 @@ def check_ids(ref: dict[str, str], hyp: dict[str, str], allow_missing: bool) -> 
     return missing
 
 
-def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str], unit: str) -> tuple[dict, str]:
+def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str], units: Units) -> tuple[dict, str]:
     """(the figures of score.json, the alignments as text). A missing hypothesis counts as empty.
 
     Raises: DataError when the references hold no unit at all: an error rate of them is undefined.
@@ -27,18 +27,18 @@ def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str],
     per_speaker: dict[str, Errors] = {}
     lines = []
     for utt_id, text in ref.items():
-        units, found = split_units(text, unit), split_units(hyp.get(utt_id, ""), unit)
+        wanted, found = units.split(text), units.split(hyp.get(utt_id, ""))
         speaker = utt2spk[utt_id]
-        per_speaker[speaker] = per_speaker.get(speaker, Errors()) + count_errors(units, found)
-        lines += alignment_lines(utt_id, units, found)
+        per_speaker[speaker] = per_speaker.get(speaker, Errors()) + count_errors(wanted, found)
+        lines += alignment_lines(utt_id, wanted, found)
     total = sum(per_speaker.values(), Errors())
     if total.ref_units == 0:
-        raise DataError(f"the references hold no {unit}: the error rate is undefined")
+        raise DataError(f"the references hold no {units.name}: the error rate is undefined")
     speakers = list(per_speaker.values())
     interval = speaker_bootstrap(np.array([e.errors for e in speakers]), np.array([e.ref_units for e in speakers]))
     figures = {
-        "unit": unit,
-        "normalisation": NORMALISATION[unit],
+        "unit": units.name,
+        "normalisation": units.normalisation,
         **named(total),
         "error_rate": total.error_rate,
         "utterance_error_rate": 100.0 * total.wrong_utterances / total.utterances,

@@ -11,7 +11,7 @@ from steps.distillation.spikes import compare_spikes
 from steps.nnet.inference import run_model
 from steps.nnet.model import CtcModel
 from steps.scoring.errors import Errors, count_errors
-from steps.scoring.units import split_units
+from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable
 from steps.training.examples import Example, frames_needed
 from steps.training.terms import DistillTerm, ctc
@@ -29,8 +29,8 @@ class DevResult:
     blank_share: float
 
 
-def evaluate(model: CtcModel, examples: list[Example], table: TokenTable, unit: str, device: str) -> DevResult:
-    """Decodes all examples greedily. `unit` is that of the error rate."""
+def evaluate(model: CtcModel, examples: list[Example], table: TokenTable, units: Units, device: str) -> DevResult:
+    """Decodes all examples greedily. `units` are those of the error rate."""
     by_id = {example.utt_id: example for example in examples}
     feats = {e.utt_id: e.feats for e in examples}
     num_frames = {e.utt_id: e.num_frames for e in examples}
@@ -40,7 +40,7 @@ def evaluate(model: CtcModel, examples: list[Example], table: TokenTable, unit: 
         hypotheses, paths = greedy(output, model.blank_id)
         batch = [by_id[utt_id] for utt_id in utt_ids]
         for example, hypothesis, path in zip(batch, hypotheses, paths, strict=True):
-            ref, hyp = split_units(example.text, unit), split_units(table.decode(hypothesis.ids), unit)
+            ref, hyp = units.split(example.text), units.split(table.decode(hypothesis.ids))
             errors += count_errors(ref, hyp)
             blanks, frames = blanks + int((path == model.blank_id).sum()), frames + len(path)
         fits = [e.tokens is not None and len(p) >= frames_needed(e.tokens) for p, e in zip(paths, batch, strict=True)]
@@ -69,8 +69,8 @@ def best_paths(model: CtcModel, examples: list[Example], device: str) -> dict[st
 class DevLook:
     """Looks at dev, and at how the student's spikes lie after those of its first teacher."""
 
-    def __init__(self, model: CtcModel, dev: list[Example], table: TokenTable, unit: str, device: str):
-        self.evaluate = partial(evaluate, model, dev, table, unit, device)
+    def __init__(self, model: CtcModel, dev: list[Example], table: TokenTable, units: Units, device: str):
+        self.evaluate = partial(evaluate, model, dev, table, units, device)
         self.model, self.device = model, device
         self.teacher_paths: dict = {}
         self.examples: list[Example] = []

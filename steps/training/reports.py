@@ -11,14 +11,20 @@ from utils.jobs import log
 from utils.jobs.files import write_atomic
 
 
-def progress_bar(total: int, name: str) -> object:
-    """A bar on the terminal: that of stderr, or the driver's behind file descriptor RETORT_BAR_FD; else a dumb one."""
+def progress_bar(total: int, name: str, **more: object) -> object:
+    """A bar on the terminal: that of stderr, or the driver's behind file descriptor RETORT_BAR_FD; else a dumb one.
+
+    Args:
+        total: What it counts to.
+        name: What stands before it.
+        more: Further settings of tqdm, such as the unit.
+    """
     from tqdm import tqdm
 
     fd = os.environ.get("RETORT_BAR_FD", "")
     stream = os.fdopen(int(fd), "w", closefd=False) if fd.isdigit() else sys.stderr
     slot = int(os.environ.get("RETORT_BAR_SLOT", "0"))
-    return tqdm(total=total, desc=name, file=stream, disable=not stream.isatty(), leave=False, position=slot)
+    return tqdm(total=total, desc=name, file=stream, disable=not stream.isatty(), leave=False, position=slot, **more)
 
 
 class Reporter:

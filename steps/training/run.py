@@ -13,7 +13,7 @@ from steps.config.schema import Config, SystemConfig
 from steps.features.settings import check_features
 from steps.nnet.model import CtcModel, ModelConfig, new_model
 from steps.nnet.tensor_file import save_tensors
-from steps.scoring.units import split_units
+from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable, read_lang
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
@@ -121,15 +121,15 @@ def make_terms(
     return terms
 
 
-def dev_look(dev_dir: Path, unit: str, model: CtcModel, table: TokenTable, device: str) -> DevLook:
+def dev_look(dev_dir: Path, units: Units, model: CtcModel, table: TokenTable, device: str) -> DevLook:
     """The look at dev of a training."""
     dev, faults = read_examples(dev_dir, table)
     first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
-    if not any(split_units(example.text, unit) for example in dev):
+    if not any(units.split(example.text) for example in dev):
         raise DataError(f"{first} (no dev utterance can be scored, so that no checkpoint could be chosen)")
     if faults:
         log.warn(f"{first} ({len(faults)} dev utterances are like this: scored, but left out of the loss)")
-    return DevLook(model, dev, table, unit, device)
+    return DevLook(model, dev, table, units, device)
 
 
 def stop_flag() -> Callable[[], bool]:
@@ -165,7 +165,7 @@ def train(job: TrainJob) -> dict:
     check_different(by_set)
     examples = [example for examples in by_set.values() for example in examples]
     terms = make_terms(job, config, system, by_set, student, model, ranks.device)
-    look = dev_look(data_dir / system.data.dev, config.score.unit, model, table, ranks.device)
+    look = dev_look(data_dir / system.data.dev, Units.of(config.score), model, table, ranks.device)
     for term in terms:
         if term.teacher is None:
             check_lengths(term, examples, output_len_of(model))

@@ -8,6 +8,7 @@ from rapidfuzz.distance import Levenshtein
 from bench.rows import Goal, Row, race, time_row
 from steps.scoring.errors import count_errors
 from steps.scoring.score_set import score_set
+from steps.scoring.units import Units
 
 NUM_UTTS = 10_000
 NUM_SPEAKERS = 100
@@ -33,7 +34,7 @@ def rows(folder: Path) -> list[Row]:
     runners = {
         "rapidfuzz": lambda: [Levenshtein.editops(r, h) for r, h in split],
         "count_errors": lambda: [count_errors(r, h) for r, h in split],
-        "score_set": lambda: score_set(ref, hyp, speakers, "word"),
+        "score_set": lambda: score_set(ref, hyp, speakers, Units("word")),
     }
     seconds = race(runners, 5)
     return [

@@ -30,7 +30,7 @@ def test_malformed_audio_is_refused_or_read_whole(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["WAV", "Vorbis", "MP3"])  # decoders of the others notice more themselves
 def test_audio_whose_wholeness_is_not_checked_is_noticed(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(audio, "_check_whole", lambda path, rec_id, f: None)
+    monkeypatch.setattr(audio, "_check_whole", lambda path, rec_id, raw, f: None)
     problems, _ = malform(tmp_path, kind, 2 * TRIALS)
     assert any("samples at" in problem for problem in problems)
 

@@ -91,7 +91,10 @@ FAULTS = [
     ("[decode]\ndecoder = 'beam'\nnbest = 17", "decode.nbest = 17 and decode.beam_size = 16; a beam holds no more"),
     ("[score]\nunit = 'bpe'", "score.unit = 'bpe': choose one of word, char, phone"),
     ("[teacher.soft_labels]\nbits = 4", "teacher.soft_labels.bits = 4: choose one of 8, 16"),
-    ("[studnet]\nx = 1", "[studnet] is neither one of data, features, tokens, decode, score, corpus nor a system"),
+    (
+        "[studnet]\nx = 1",
+        "[studnet] is neither one of data, features, tokens, decode, score, report, corpus nor a system",
+    ),
     ("x = 1", "student.distill.0 has no setting 'x'"),
     ("[other.model]\nencoder = 'gru'", "other.model.encoder = 'gru': choose one of conformer, lstm"),
     ("[other.model]\ndim = 3", "other.model.encoder = None: choose one of conformer, lstm"),

@@ -1,17 +1,19 @@
 import random
+import re
 
 import jiwer
 import numpy as np
 import pytest
 from scipy import stats
 
+from steps.config.schema import ScoreConfig
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from steps.scoring.errors import Errors, align, count_errors
 from steps.scoring.intervals import draws, estimate, pooled, speaker_bootstrap
 from steps.scoring.score_set import alignment_lines, check_ids, score_set
 from steps.scoring.table import comparison_rows, size_of, to_markdown, to_text, verdict
-from steps.scoring.units import split_units
-from utils.jobs.errors import DataError
+from steps.scoring.units import Units, read_map
+from utils.jobs.errors import DataError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -68,11 +70,41 @@ def test_rates_are_pooled_and_not_averaged_over_utterances():
     ],
 )
 def test_text_is_split_into_units(text, unit, units):
-    assert split_units(text, unit) == units
+    assert Units(unit).split(text) == units
+
+
+def test_a_map_joins_units_and_leaves_some_out(tmp_path):
+    (tmp_path / "map.txt").write_text("cl sil\nvcl sil\nq\n")
+    units = Units.of(ScoreConfig("phone", str(tmp_path / "map.txt")))
+    assert units.split("sil cl q t vcl") == ["sil", "sil", "t", "sil"]
+    assert units.normalisation == "single spaces, mapped by map.txt"
+
+
+def test_a_map_applies_to_reference_and_hypothesis():
+    units = Units("phone", {"cl": "sil", "q": ""}, "map.txt")
+    figures, alignments = score_set({"a-1": "cl q t"}, {"a-1": "sil d q q"}, {"a-1": "a"}, units)
+    assert (figures["ref_units"], figures["errors"], figures["sub"]) == (2, 1, 1)
+    assert alignments == "a-1 ref sil t\na-1 hyp sil d\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a b c\n", "map.txt:1: 'a b c' is not '<unit> <unit>', or '<unit>' for one to leave out"),
+        ("a b\n\n", "map.txt:2: '' is not"),
+        ("a b\na\n", "map.txt:2: 'a' stands in an earlier line already"),
+        (None, "map.txt: missing; it is a map of units"),
+    ],
+)
+def test_a_map_that_cannot_be_used_is_told(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "map.txt").write_text(content)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        read_map(tmp_path / "map.txt")
 
 
 def test_composed_and_decomposed_letters_are_equal():
-    figures, _ = score_set({"a-1": "café"}, {"a-1": "cafe\u0301"}, {"a-1": "a"}, "word")
+    figures, _ = score_set({"a-1": "café"}, {"a-1": "cafe\u0301"}, {"a-1": "a"}, Units("word"))
     assert figures["errors"] == 0
 
 
@@ -94,7 +126,7 @@ UTT2SPK = {"a-1": "a", "a-2": "a", "b-1": "b"}
 
 
 def test_a_set_is_scored_in_all_and_by_speaker():
-    figures, _ = score_set(REF, {"a-1": "x", "a-2": "x", "b-1": "z z z z y z"}, UTT2SPK, "word")
+    figures, _ = score_set(REF, {"a-1": "x", "a-2": "x", "b-1": "z z z z y z"}, UTT2SPK, Units("word"))
     assert {k: figures[k] for k in ("ref_units", "errors", "ins", "del", "sub", "error_rate")} == {
         "ref_units": 8,
         "errors": 2,
@@ -108,7 +140,7 @@ def test_a_set_is_scored_in_all_and_by_speaker():
 
 
 def test_a_missing_hypothesis_counts_as_deletions():
-    figures, _ = score_set(REF, {"a-1": "x y", "a-2": "x"}, UTT2SPK, "word")
+    figures, _ = score_set(REF, {"a-1": "x y", "a-2": "x"}, UTT2SPK, Units("word"))
     assert figures["del"] == 5
 
 
@@ -126,7 +158,7 @@ def test_an_extra_hypothesis_is_refused(allow_missing):
 
 def test_references_without_a_word_have_no_error_rate():
     with pytest.raises(DataError, match="the references hold no word: the error rate is undefined"):
-        score_set({"a-1": ""}, {"a-1": "x"}, UTT2SPK, "word")
+        score_set({"a-1": ""}, {"a-1": "x"}, UTT2SPK, Units("word"))
 
 
 def test_draws_are_the_same_each_time_and_draw_as_many_speakers():

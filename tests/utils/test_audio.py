@@ -3,6 +3,7 @@ import pytest
 import soundfile
 
 from tests.support import write_wav
+from utils.data_dir import flac
 from utils.data_dir.audio import audio_info, read_audio
 from utils.jobs.errors import DataError
 
@@ -99,3 +100,40 @@ def test_500_malformed_files_are_refused_or_read_whole(tmp_path):
             assert len(read_audio(str(path), "a")[0]) == count
         except DataError:
             pass
+
+
+def with_frame_inside(path, header):
+    """A FLAC file that stores its samples as they are, with the bytes of a header among those of its last frame."""
+    samples = np.random.default_rng(0).integers(-32768, 32767, 6000).astype(np.int16)
+    samples[5000 : 5000 + len(header) // 2] = np.frombuffer(header[: len(header) // 2 * 2], ">i2")
+    soundfile.write(path, samples, 16000, format="FLAC")
+    assert header in path.read_bytes()
+    return samples
+
+
+def frame_header(rate_code):
+    """Of a frame of 192 samples at a rate, with its checksum."""
+    data = bytes([0xFF, 0xF8, 0x10 | rate_code, 0x08, 0x00])
+    return data + bytes([flac.crc8(data)])
+
+
+@pytest.mark.parametrize("rate_code", [4, 5, 8, 9])
+def test_sound_that_looks_like_a_frame_of_flac_is_no_fault(tmp_path, rate_code):
+    samples = with_frame_inside(tmp_path / "a.flac", frame_header(rate_code))
+    assert audio_info(str(tmp_path / "a.flac"), "a").num_samples == 6000
+    assert np.array_equal(read_audio(str(tmp_path / "a.flac"), "a")[0] * 32768, samples)
+
+
+def test_a_flac_file_whose_header_tells_another_rate_or_length_is_refused(tmp_path):
+    samples = np.random.default_rng(0).integers(-3000, 3000, 6000).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", samples, 16000, format="FLAC")
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    packed = int.from_bytes(data[18:26], "big")
+    for changed, said in (
+        (packed ^ (packed >> 44 << 44) | 8000 << 44, "is of 16000 Hz, its header says 8000 Hz"),
+        (packed - 1000, "holds 6,000 samples, its header says 5,000"),
+    ):
+        data[18:26] = changed.to_bytes(8, "big")
+        (tmp_path / "a.flac").write_bytes(data)
+        with pytest.raises(DataError, match=said):
+            audio_info(str(tmp_path / "a.flac"), "a")

@@ -24,6 +24,11 @@ def test_a_lock_ends_with_its_holder(tmp_path):
         assert execute([sys.executable, "-c", TAKE, tmp_path / "x.lock"], tmp_path).returncode == 0
 
 
+def test_a_process_may_take_a_lock_that_it_holds(tmp_path):
+    twice = TAKE.replace("lock(Path(argv[0])))", "[lock(Path(argv[0])) for _ in range(2)])")
+    assert execute([sys.executable, "-c", twice, "x.lock"], tmp_path).returncode == 0
+
+
 def test_the_shell_holds_a_lock_through_its_file_descriptor(tmp_path):
     script = f"exec 9>>x.lock; for i in 1 2; do (exec 8>>x.lock; {sys.executable} -m utils.jobs.lock 8; echo $?); done"
     with open(tmp_path / "x.lock", "a") as f:

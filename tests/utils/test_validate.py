@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 
-from tests.support import command, error_of, write_data_dir, write_wav
+from tests.support import assert_status, command, error_of, execute, write_data_dir, write_wav
 from utils.data_dir.validate import find_faults
 
 
@@ -52,6 +54,46 @@ def test_incremental_validation_checks_again_when_audio_vanished(data_dir):
     assert command("utils.validate_data_dir", *options, cwd=data_dir).returncode == 0
     (data_dir / "wav" / "a-1.wav").unlink()
     assert "'a-1' is missing" in error_of(command("utils.validate_data_dir", *options, cwd=data_dir), 3)
+
+
+OPENED = """
+import runpy, sys
+def told(event, args):
+    if event == "open" and str(args[0]).endswith((".wav", ".flac")):
+        print(args[0])
+sys.addaudithook(told)
+runpy.run_module("utils.validate_data_dir", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_each_recording_is_opened_once_in_all_sets(tmp_path):
+    sets = {name: write_data_dir(tmp_path / name, {f"{name}-{i}": "x" for i in range(60)}) for name in ("a", "b", "c")}
+    opened, earlier = [], []
+    for folder in sets.values():
+        result = execute([sys.executable, "-c", OPENED, "--incremental", *earlier, folder], tmp_path)
+        assert_status(result, 0)
+        opened += result.stdout.split()
+        earlier += ["--apart-from", folder]
+    assert sorted(opened) == sorted(str(path) for path in tmp_path.rglob("*.wav"))
+    again = execute([sys.executable, "-c", OPENED, "--incremental", *earlier[:4], sets["c"]], tmp_path)
+    assert again.stdout == "" and "up to date" in again.stderr
+
+
+def test_the_same_audio_is_told_by_what_was_seen_of_another_set(tmp_path):
+    one, two = (write_data_dir(tmp_path / name, {f"{name}-1": "one", f"{name}-2": "two"}) for name in ("a", "b"))
+    (two / "wav" / "b-2.wav").write_bytes((one / "wav" / "a-1.wav").read_bytes())
+    assert_status(command("utils.validate_data_dir", "--incremental", one, cwd=tmp_path), 0)
+    options = ("--incremental", "--apart-from", one, two)
+    said = error_of(command("utils.validate_data_dir", *options, cwd=tmp_path), 3)
+    assert f"utterance 'b-2' is the same audio as 'a-1' in {one}" in said
+
+
+def test_what_was_seen_of_a_set_that_changed_since_is_not_used(tmp_path):
+    one, two = (write_data_dir(tmp_path / name, {f"{name}-1": "one"}) for name in ("a", "b"))
+    assert_status(command("utils.validate_data_dir", "--incremental", one, cwd=tmp_path), 0)
+    write_wav(one / "wav" / "a-1.wav", 0.7, seed=9)
+    options = ("--incremental", "--apart-from", one, two)
+    assert "a-1.wav, which changed since" in error_of(command("utils.validate_data_dir", *options, cwd=tmp_path), 4)
 
 
 def test_a_pipe_in_wav_scp_is_never_run(data_dir):

@@ -1,5 +1,6 @@
 """Audio files: what their header says, and their samples."""
 
+import hashlib
 import io
 import os
 import re
@@ -8,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from utils.data_dir import flac, mp3
+from utils.data_dir.content import Content
 from utils.jobs.errors import DataError
 from utils.jobs.files import insist
 
@@ -24,16 +27,18 @@ MAX_SAMPLES = 2**40  # libsndfile gives a larger number where the header holds n
 OGG_BEGINNING = b"OggS\0\x02"  # of the first page of a stream
 OPUS_RATE = 48000  # Hz; the pages of Opus count in it, and begin before the first sample
 OGG_TOLERANCE_S = 0.1
+PIECE = 1024  # samples; hardly two recordings agree in so many, unless they are silent there
 UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe put such a size, or a larger one, into the header
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What the header of an audio file says."""
+    """What the header of an audio file says, and a digest of some samples in its middle where that was asked for."""
 
     sample_rate_hz: int
     num_samples: int
     num_channels: int
+    middle: str = ""
 
     @property
     def duration_s(self) -> float:
@@ -50,12 +55,12 @@ def _unreadable(path: str, utt_id: str, error: Exception) -> DataError:
     elif p.stat().st_size == 0:
         fault = "empty"
     else:
-        fault = f"not readable as audio ({str(error).removeprefix(f'Error opening {path!r}: ')})"
+        fault = f"not readable as audio ({getattr(error, 'error_string', error)})"
     return DataError(f"{path}: recording '{utt_id}' is {fault}; replace the file, or remove it from the corpus")
 
 
-def _check_whole(path: str, rec_id: str, f: "object") -> None:
-    """Raises: DataError when an open file was cut short, as far as its format tells."""
+def _check_whole(path: str, rec_id: str, raw: BinaryIO, f: "object") -> None:
+    """Raises: DataError when an open file was cut short, as far as its format tells. `raw` are its bytes."""
     fault, remedy = "", "replace the file"
     if not MIN_RATE_HZ <= f.samplerate <= MAX_RATE_HZ:
         fault = f"has a sample rate of {f.samplerate:,} Hz, which is none of speech"
@@ -65,17 +70,16 @@ def _check_whole(path: str, rec_id: str, f: "object") -> None:
     elif f.subtype in LINEAR and (found := CONTRADICTION.search(f.extra_info)):
         fault = f"has a header that contradicts itself ({found[1]} {found[2]})"
     elif f.format == "NIST":
-        with open(path, "rb") as raw:
-            told = SPHERE_SAMPLES.search(raw.read(1024))
+        told = SPHERE_SAMPLES.search(os.pread(raw.fileno(), 1024, 0))
         if told and f.frames < int(told[1]):
             fault = f"holds {f.frames:,} samples, its header says {int(told[1]):,}"
-    elif f.format == "OGG" and not _is_whole_ogg(path, f):
+    elif f.format == "OGG" and not _is_whole_ogg(path, raw, f):
         fault = "lacks pages of its Ogg stream, at the end or before"
     elif f.frames > MAX_SAMPLES:
         fault = "does not say how long it is; encode it anew"
-    elif f.format == "MP3" and (found := mp3.fault_of(path, f.frames, f.samplerate)):
+    elif f.format == "MP3" and (found := mp3.fault_of(path, raw, f.frames, f.samplerate)):
         fault, remedy = found, "replace the file, or convert it to WAV or FLAC"
-    elif f.format == "FLAC" and (found := flac.fault_of(path, f.frames, f.samplerate)):
+    elif f.format == "FLAC" and (found := flac.fault_of(raw, f.frames, f.samplerate)):
         fault = found
     elif f.format in ("FLAC", "MP3") and f.frames and not _reaches_end(f):
         fault = f"ends before the {f.frames / f.samplerate:.2f} s that its header says"
@@ -83,24 +87,24 @@ def _check_whole(path: str, rec_id: str, f: "object") -> None:
         raise DataError(f"{path}: recording '{rec_id}' {fault}; {remedy}")
 
 
-def _is_whole_ogg(path: str, f: "object") -> bool:
+def _is_whole_ogg(path: str, raw: BinaryIO, f: "object") -> bool:
     """Whether an Ogg file is one stream that ends, and counts as many samples as are found in it.
 
     libogg leaves out pages whose checksum is wrong, and says nothing.
     """
-    stat = Path(path).stat()
-    position = _last_position(path, stat.st_size, stat.st_mtime_ns)
+    stat = os.fstat(raw.fileno())
+    position = _last_position(Content(path, raw), stat.st_size, stat.st_mtime_ns)
     rate = OPUS_RATE if f.subtype == "OPUS" else f.samplerate
     return position is not None and abs(position / rate - f.frames / f.samplerate) < OGG_TOLERANCE_S
 
 
 @lru_cache(maxsize=256)  # the segments of a recording follow one another
-def _last_position(path: str, _size: int, _mtime_ns: int) -> int | None:
+def _last_position(content: Content, size: int, _mtime_ns: int) -> int | None:
     """The sample that the last page of an Ogg file ends at; None where that page is cut short or not the last.
 
     None for several streams, too, of which libsndfile reads the first.
     """
-    data = Path(path).read_bytes()
+    data = content.read(size)
     page = data[data.rfind(b"OggS") :]
     num_segments = page[26] if len(page) > 26 else 256
     is_whole = len(page) >= 27 + num_segments + sum(page[27 : 27 + num_segments]) and page[5] & 4
@@ -120,33 +124,58 @@ def _reaches_end(f: "object") -> bool:
     return found
 
 
-def audio_info(path: str, rec_id: str) -> AudioInfo:
-    """The header of an audio file.
+def audio_info(path: str, rec_id: str, with_middle: bool = False) -> AudioInfo:
+    """The header of an audio file, which is opened once.
 
     Raises: DataError when it is missing, empty, cut short or not audio; OSError for an I/O error.
     """
-    return insist(Path(path), lambda: _info(path, rec_id))
+    return insist(Path(path), lambda: _info(path, rec_id, with_middle)[0])
 
 
-def _info(path: str, rec_id: str) -> AudioInfo:
-    with _opened(path, rec_id) as f:
-        info = AudioInfo(f.samplerate, f.frames, f.channels)
+def audio_info_and_hash(path: str, rec_id: str) -> tuple[AudioInfo, str]:
+    """The header with the digest of the middle, and the SHA-256 of the file, which is opened once. Raises: the same."""
+    return insist(Path(path), lambda: _info(path, rec_id, with_middle=True, with_hash=True))
+
+
+def _info(path: str, rec_id: str, with_middle: bool = False, with_hash: bool = False) -> tuple[AudioInfo, str]:
+    with _opened(path, rec_id) as (f, raw):
+        middle = _digest_of_middle(f) if with_middle and f.frames > 0 else ""
+        info = AudioInfo(f.samplerate, f.frames, f.channels, middle)
+        digest = ""
+        if with_hash:
+            raw.seek(0)
+            digest = hashlib.file_digest(raw, "sha256").hexdigest()
     if info.num_samples <= 0:
         raise DataError(f"{path}: recording '{rec_id}' holds no samples; replace the file, or remove it")
-    return info
+    return info, digest
+
+
+def _digest_of_middle(f: "object") -> str:
+    """A digest of some samples in the middle of an open file as float32; empty where they cannot be read."""
+    import soundfile
+
+    try:
+        f.seek(max(0, f.frames - PIECE) // 2)
+        samples = f.read(PIECE, dtype="float32")
+    except (soundfile.SoundFileError, RuntimeError):  # which reading the whole file reports
+        return ""
+    return hashlib.sha256(samples.tobytes()).hexdigest()[:32]
 
 
 @contextmanager
-def _opened(path: str, rec_id: str) -> Iterator["object"]:
-    """An open file that is whole, as far as its format tells. Raises: DataError, also for what fails within."""
+def _opened(path: str, rec_id: str) -> Iterator[tuple["object", BinaryIO]]:
+    """An open file that is whole, as far as its format tells, and its bytes.
+
+    Raises: DataError, also for what fails within.
+    """
     import soundfile
 
     try:
         if not os.path.isfile(path):  # libsndfile would wait for ever at a FIFO
             raise RuntimeError
-        with soundfile.SoundFile(path) as f:
-            _check_whole(path, rec_id, f)
-            yield f
+        with open(path, "rb", buffering=0) as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as f:
+            _check_whole(path, rec_id, raw, f)
+            yield f, raw
     except (RuntimeError, TypeError) as e:  # soundfile's LibsndfileError is a RuntimeError
         raise _unreadable(path, rec_id, e) from None
 
@@ -173,7 +202,7 @@ def read_audio(path: str, rec_id: str, start_s: float = 0.0, end_s: float | None
 
 
 def _read(path: str, rec_id: str, start_s: float, end_s: float | None) -> tuple["object", int]:
-    with _opened(path, rec_id) as f:
+    with _opened(path, rec_id) as (f, _):
         rate, num_channels, total = f.samplerate, f.channels, f.frames
         start = round(start_s * rate)
         stop = total if end_s is None else min(round(end_s * rate), total)

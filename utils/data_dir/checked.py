@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from utils.data_dir.audio import AudioInfo, audio_info, check_mono
+from utils.data_dir.audio import AudioInfo, check_mono
 from utils.data_dir.channel import DIRECT, Channel, to_channel
 from utils.data_dir.data_dir import COMPLETE, FEATS_TABLES, table_names
+from utils.data_dir.looks import Looks
 from utils.data_dir.tables import BLANK_LINE, Fault, Table, fix_command, scan_table
 from utils.data_dir.values import to_segment, to_speed
 from utils.jobs.errors import DataError
@@ -27,6 +28,7 @@ class Checked:
         allows_any_rate: Whether recordings may differ in sample rate.
         apart_from: Directories that must not hold the same audio.
         beside: Directories that may hold it, at another speed or through another channel.
+        looks: What is known of recordings.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class Checked:
     allows_any_rate: bool = False
     apart_from: tuple[Path, ...] = ()
     beside: tuple[Path, ...] = ()
+    looks: Looks = field(default_factory=Looks)
 
     def rows(self, name: str) -> Iterator[tuple[str, str, str]]:
         """(place, key, value) of each row of a table that is there."""
@@ -72,7 +75,7 @@ class Checked:
         def look(row: tuple[str, str, str]) -> tuple[str, AudioInfo | DataError]:
             _, rec_id, file = row
             try:
-                info = audio_info(file, rec_id)
+                info = self.looks.info(file, rec_id)
                 check_mono(file, rec_id, info.num_channels)
                 return rec_id, info
             except DataError as e:

@@ -5,7 +5,7 @@ keeps the manifest, and reports a wrong corpus folder in one line.
 """
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from utils.jobs.job import Job
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CorpusUtterance:
     """One utterance that is a whole audio file. `text` is None where there is no transcript."""
 
     utt_id: str
     speaker: str
-    path: Path
+    path: Path | str
     text: str | None
 
 
@@ -53,7 +53,7 @@ def normalise_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def to_data_dir(path: Path, utterances: list[CorpusUtterance]) -> DataDir:
+def to_data_dir(path: Path, utterances: Iterable[CorpusUtterance]) -> DataDir:
     """The tables of one set. Raises: DataError when an id comes twice."""
     tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "text": {}}
     for utterance in utterances:
@@ -85,7 +85,7 @@ def corpus_parser(doc: str) -> Parser:
 def prepare(
     args: object,
     files: list[Path],
-    make_sets: Callable[[Path, Path], dict[str, list[CorpusUtterance]]],
+    make_sets: Callable[[Path, Path], dict[str, Iterable[CorpusUtterance]]],
     settings: dict,
     speeds: dict[str, list[str]] | None = None,
     heard: dict[str, tuple[str, list[str]]] | None = None,
@@ -96,7 +96,7 @@ def prepare(
         args: The parsed options of `corpus_parser`.
         files: All files of the corpus that are read, transcripts too.
         make_sets: Gets the folder to write new audio in, and the folder where that audio will lie in the end;
-            returns the utterances of each set.
+            returns the utterances of each set, which are gone through once: a generator saves memory.
         settings: What else the result depends on.
         speeds: For sets that are heard at several speeds, the factors, "1" for the speech as it is.
         heard: Further sets: of which one, and through which channels, as in
@@ -109,31 +109,29 @@ def prepare(
             raise DataError(f"{file}: missing from the corpus")
 
     def build(stage: Path) -> dict:
-        sets = make_sets(stage, args.data_dir.resolve())
-        home: dict[str, str] = {}
-        written: dict[str, DataDir] = {}
-        for name, utterances in sets.items():
-            for utterance in utterances:
-                other = home.setdefault(utterance.utt_id, name)
-                if other != name:
-                    raise DataError(f"{utterance.path}: utterance id '{utterance.utt_id}' is in {other} and in {name}")
-            if not utterances:
-                raise DataError(f"{args.data_dir / name}: the corpus has no utterances for this set")
+        home: dict[str, str] = {}  # utterance -> set
+        written: dict[str, DataDir | None] = {}  # kept where another set is made of it
+        for name, utterances in make_sets(stage, args.data_dir.resolve()).items():
             data = to_data_dir(stage / name, utterances)
+            if not data.utt_ids:
+                raise DataError(f"{args.data_dir / name}: the corpus has no utterances for this set")
+            for utt_id in data.utt_ids:
+                if home.setdefault(utt_id, name) != name:
+                    path = data.tables["wav.scp"][utt_id]
+                    raise DataError(f"{path}: utterance id '{utt_id}' is in {home[utt_id]} and in {name}")
+            at_speeds = f", at {len(speeds[name])} speeds" if name in speeds else ""
+            speakers = len(set(data.utt2spk.values()))
+            log.info(f"{args.data_dir / name}: {len(data.utt_ids):,} utterances, {speakers} speakers{at_speeds}")
             if name in speeds:
                 data = perturb(data, speeds[name])
             data.write(stage / name)
-            written[name] = data
-            speakers = len({u.speaker for u in utterances})
-            at_speeds = f", at {len(speeds[name])} speeds" if name in speeds else ""
-            log.info(f"{args.data_dir / name}: {len(utterances):,} utterances, {speakers} speakers{at_speeds}")
+            written[name] = data if name in {source for source, _ in heard.values()} else None
         for name, (source, choices) in heard.items():
             if source not in written or name in written:
                 raise UsageError(f"'{source}' cannot be heard as '{name}': the sets are {', '.join(written)}")
             transmit(written[source], choices).write(stage / name)
             log.info(f"{args.data_dir / name}: {source} through {', '.join(choices)}")
-        total = sum(map(len, sets.values()))
-        return {"in": total, "out": total, "dropped": 0}
+        return {"in": len(home), "out": len(home), "dropped": 0}
 
     folder = {"data_dir": str(args.data_dir.resolve())}  # wav.scp holds absolute paths
     inputs = (*files, *sorted(Path("local").glob("*.py")))

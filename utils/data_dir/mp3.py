@@ -4,8 +4,11 @@ Decoders leave out frames that they cannot read, and say nothing.
 Source: ISO 11172-3 and 13818-3 for the frames; the tag of the first frame as LAME and libavformat write it.
 """
 
+import os
 from functools import lru_cache
-from pathlib import Path
+from typing import BinaryIO
+
+from utils.data_dir.content import Content
 
 BITRATES_KBPS = {  # of Layer III, by index 1 to 14
     1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
@@ -99,9 +102,9 @@ def samples_in(first: bytes, frame: Frame, num_frames: int, num_bytes: int) -> i
 
 
 @lru_cache(maxsize=256)  # the segments of a recording follow one another
-def _look(path: str, _size: int, _mtime_ns: int) -> tuple[str, int, int]:
+def _look(content: Content, size: int, _mtime_ns: int) -> tuple[str, int, int]:
     """(fault or nothing, samples, rate in Hz) of the file."""
-    data = Path(path).read_bytes()
+    data = content.read(size)
     start, end = stream_of(data)
     place, num_frames = start, 0
     first = int.from_bytes(data[start : start + 4], "big")
@@ -121,16 +124,17 @@ def _look(path: str, _size: int, _mtime_ns: int) -> tuple[str, int, int]:
     return "", num_samples, frame.rate_hz
 
 
-def fault_of(path: str, num_samples: int, rate_hz: int) -> str:
+def fault_of(path: str, raw: BinaryIO, num_samples: int, rate_hz: int) -> str:
     """What is wrong with an MP3 file; empty when all is well.
 
     Args:
         path: The file.
+        raw: The same, open; the place that is read next does not move.
         num_samples: As the decoder counts them.
         rate_hz: As the decoder tells it.
     """
-    stat = Path(path).stat()
-    fault, *found = _look(path, stat.st_size, stat.st_mtime_ns)
+    stat = os.fstat(raw.fileno())
+    fault, *found = _look(Content(path, raw), stat.st_size, stat.st_mtime_ns)
     if not fault and found != [num_samples, rate_hz]:
         return f"is decoded as {num_samples:,} samples at {rate_hz} Hz, its frames hold {found[0]:,} at {found[1]} Hz"
     return fault

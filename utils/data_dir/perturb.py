@@ -10,7 +10,9 @@ from utils.jobs.errors import DataError, UsageError
 
 
 def speeds(factors: list[str]) -> list[str]:
-    """Factors as ids hold them. Raises: UsageError for one that is none, or stands twice."""
+    """Factors as ids hold them. Raises: UsageError for one that is none or stands twice, and where there are none."""
+    if not factors:
+        raise UsageError("no factor of speed; write at least 1")
     found = []
     for factor in factors:
         speed = to_speed(factor)

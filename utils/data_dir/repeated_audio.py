@@ -11,7 +11,6 @@ from utils.data_dir.channel import Channel
 from utils.data_dir.checked import Checked, scan, unusable
 from utils.data_dir.tables import Fault
 
-PIECE = 1024  # samples; hardly two recordings agree in so many, unless they are silent there
 BLOCK = 2**20  # samples that are decoded at a time
 
 
@@ -27,7 +26,8 @@ def repeated_audio(checked: Checked) -> Iterator[Fault]:
     """The same samples, segment, speed and channel under two ids, or beside; at any speed, or through any channel, in
     a directory to be apart from.
     """
-    apart, beside = ([Checked(path, scan(path)[0]) for path in group] for group in (checked.apart_from, checked.beside))
+    groups = (checked.apart_from, checked.beside)
+    apart, beside = ([Checked(path, scan(path)[0], looks=checked.looks) for path in group] for group in groups)
     keys = same_recordings([checked, *apart, *beside])
     needs_ends = any("segments" in one.tables for one in (checked, *apart, *beside))
     seen: dict[tuple, str] = {}
@@ -52,39 +52,24 @@ def same_recordings(directories: list[Checked]) -> dict[str, tuple]:
         for _, rec_id, file in one.rows("wav.scp"):
             info = one.audio.get(rec_id)
             if isinstance(info, AudioInfo):
-                keys[file] = (info.sample_rate_hz, info.num_samples)
-    for digest in (digest_of_middle, digest_of_all):
-        counts = Counter(keys.values())
-        alike = [file for file, key in keys.items() if counts[key] > 1]
-        with ThreadPoolExecutor(4) as pool:
-            for file, found in zip(alike, pool.map(digest, alike), strict=True):
-                keys[file] = (*keys[file], found) if found else (file,)
+                keys[file] = (info.sample_rate_hz, info.num_samples, info.middle)
+    counts = Counter(keys.values())
+    alike = [file for file, key in keys.items() if counts[key] > 1]
+    with ThreadPoolExecutor(4) as pool:
+        for file, found in zip(alike, pool.map(digest_of_all, alike), strict=True):
+            keys[file] = (*keys[file], found) if found else (file,)
     return keys
 
 
-def digest_of_middle(file: str) -> str:
-    """The SHA-256 of some samples in the middle of a recording; empty where they cannot be read."""
-    return digest(file, PIECE)
-
-
 def digest_of_all(file: str) -> str:
-    """The SHA-256 of all samples of a recording; empty where they cannot be read."""
-    return digest(file, 0)
-
-
-def digest(file: str, num_samples: int) -> str:
-    """The SHA-256 of so many samples in the middle of a recording as float32, or of all for 0."""
+    """The SHA-256 of all samples of a recording as float32; empty where they cannot be read."""
     import soundfile
 
     found = hashlib.sha256()
     try:
         with soundfile.SoundFile(file) as f:
-            if num_samples:
-                f.seek(max(0, f.frames - num_samples) // 2)
-                found.update(f.read(num_samples, dtype="float32").tobytes())
-            else:
-                for block in f.blocks(BLOCK, dtype="float32"):
-                    found.update(block.tobytes())
+            for block in f.blocks(BLOCK, dtype="float32"):
+                found.update(block.tobytes())
     except (RuntimeError, OSError):  # soundfile's LibsndfileError is a RuntimeError
         return ""  # which another check reports
     return found.hexdigest()

@@ -176,6 +176,5 @@ def read_table(path: Path, has_value: bool = True) -> Table:
 
 def write_table(path: Path, rows: Iterable[tuple[str, str]] | dict[str, str]) -> None:
     """Writes a table, sorted in C order."""
-    rows = rows.items() if isinstance(rows, dict) else rows
-    lines = sorted((f"{key} {value}".rstrip(" ") for key, value in rows), key=lambda x: x.split(" ", 1)[0].encode())
-    write_atomic(path, "".join(line + "\n" for line in lines))
+    ordered = sorted(rows.items() if isinstance(rows, dict) else rows, key=lambda row: row[0].encode())
+    write_atomic(path, (f"{key} {value}".rstrip(" ") + "\n" for key, value in ordered))

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from utils.jobs.errors import RetortError
 
 MANY_FILES = 100
+BLOCK = 2**20  # bytes that are written at a time
 T = TypeVar("T")
 
 
@@ -65,12 +66,13 @@ def replace(temporary: Path, path: Path) -> None:
     fsync(path.parent)
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Writes `data` under a temporary name beside `path`, fsyncs and renames."""
-    data = data.encode() if isinstance(data, str) else data
+def write_atomic(path: Path, data: str | bytes | Iterable[str]) -> None:
+    """Writes `data`, or its pieces, under a temporary name beside `path`, fsyncs and renames."""
+    pieces = [data] if isinstance(data, str | bytes) else data
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_bytes(data)
+        with open(temporary, "wb", buffering=BLOCK) as f:
+            f.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
         replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

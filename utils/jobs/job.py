@@ -7,14 +7,16 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.jobs import log
 from utils.jobs.errors import DataError, InUseError, StaleError
-from utils.jobs.files import flush, fsync
+from utils.jobs.files import MANY_FILES, flush, fsync, sha256
 from utils.jobs.lock import lock
 from utils.jobs.manifest import (
+    Entry,
     Manifest,
     Upstream,
     describe,
@@ -23,6 +25,8 @@ from utils.jobs.manifest import (
     is_manifest,
     output_entries,
 )
+
+HASHING_THREADS = 4  # for many files: hashing is not bound to one core
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Job:
         log_file: A log that the work is recorded in, beside stderr.
         is_final: Whether people read the outputs: then the whole chain before them is checked each time.
         begun: How far an interrupted run came, where it goes on from there.
+        hash_file: The SHA-256 of an input; it may take the occasion to look at what the file holds.
     """
 
     command: str
@@ -52,6 +57,7 @@ class Job:
     log_file: Path | None = None
     is_final: bool = False
     begun: str = ""
+    hash_file: Callable[[Path], str] = sha256
 
     @property
     def folder(self) -> Path:
@@ -90,7 +96,7 @@ class Job:
         for name, path in names.items():
             if name not in old.inputs:
                 return f"input {name} is new"
-            present = describe_input(path, old.inputs[name], verify)
+            present = describe_input(path, old.inputs[name], verify, self.hash_file)
             if present is None:
                 return f"input {name} is missing"
             if digest(present) != digest(old.inputs[name]):
@@ -167,7 +173,9 @@ class Job:
     def _refresh(self) -> None:
         """After files were touched or copied: takes their new numbers, so that they need not be hashed again."""
         old = Manifest.read(self.manifest)
-        inputs = {name: describe_input(Path(name), entry) for name, entry in old.inputs.items()}
+        inputs = {
+            name: describe_input(Path(name), entry, hash_file=self.hash_file) for name, entry in old.inputs.items()
+        }
         outputs = output_entries(self.manifest)
         outputs = {name: now if now[0] == was[0] else was for name, (was, now) in outputs.items()}
         if (inputs, outputs) != (old.inputs, old.outputs) and os.access(self.manifest.parent, os.W_OK):
@@ -240,14 +248,21 @@ class Job:
     def _read_inputs(self) -> dict:
         """Describes the inputs before the work, and refuses those that are missing or stale themselves."""
         old = Manifest.read(self.manifest)
-        inputs = {}
-        for path in self.inputs:
+        known = old.inputs if old else {}
+
+        def read(path: Path) -> tuple[str, Entry | str]:
             if path.is_dir():
                 raise DataError(f"{path}: a folder, not a file")
-            entry = describe_input(path, old.inputs.get(name_of(path)) if old else None)
+            entry = describe_input(path, known.get(name_of(path)), hash_file=self.hash_file)
             if entry is None:
                 raise DataError(f"{path}: missing; run the earlier stage that makes it")
-            inputs[name_of(path)] = entry
+            return name_of(path), entry
+
+        if len(self.inputs) > MANY_FILES:
+            with ThreadPoolExecutor(HASHING_THREADS) as pool:
+                inputs = dict(pool.map(read, self.inputs))
+        else:
+            inputs = dict(map(read, self.inputs))
         self._check_upstream()
         return inputs
 

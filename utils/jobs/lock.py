@@ -15,7 +15,7 @@ _HELD: list = []
 
 
 def lock(path: Path, patience_s: float = 5.0) -> None:
-    """Takes the lock file `path`, made with its folder.
+    """Takes the lock file `path`, made with its folder, unless this process holds it already.
 
     Args:
         path: The file.
@@ -23,8 +23,10 @@ def lock(path: Path, patience_s: float = 5.0) -> None:
 
     Raises: InUseError when another process holds it all the time.
     """
+    if any(held.name == str(path.absolute()) for held in _HELD):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    f = open(path, "a")
+    f = open(path.absolute(), "a")
     if not _is_taken(f.fileno(), patience_s):
         raise InUseError(f"{path.parent}: in use by another run")
     _HELD.append(f)

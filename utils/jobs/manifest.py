@@ -7,16 +7,20 @@ all outputs of the command that wrote it, so that hashes chain from the audio to
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from utils.jobs.errors import StaleError
-from utils.jobs.files import sha256, sha256_text, to_json, write_atomic
+from utils.jobs.files import sha256, sha256_text, write_atomic
 
 Entry = list  # [sha256, size, mtime_ns, ctime_ns, inode]
 
 
-def describe(path: Path, known: Entry | None = None, verify: bool = False) -> Entry | None:
+def describe(
+    path: Path, known: Entry | None = None, verify: bool = False, hash_file: Callable[[Path], str] = sha256
+) -> Entry | None:
     """The entry of a file, or None when it is missing; `known` is returned when the file's numbers match it."""
     try:
         s = os.stat(path)
@@ -25,7 +29,7 @@ def describe(path: Path, known: Entry | None = None, verify: bool = False) -> En
     numbers = [s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino]
     if known and known[1:] == numbers and not verify:
         return known
-    return [sha256(path), *numbers]
+    return [hash_file(path), *numbers]
 
 
 def is_manifest(path: Path) -> bool:
@@ -61,7 +65,8 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Writes the manifest, durably."""
-        write_atomic(path, to_json(self.__dict__))
+        pieces = json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(self.__dict__)
+        write_atomic(path, chain(pieces, "\n"))  # the text of a large corpus's manifest takes 100 MB
 
 
 def output_entries(path: Path, verify: bool = False) -> dict[str, tuple[Entry, Entry | None]]:
@@ -92,11 +97,16 @@ def fingerprint(path: Path, verify: bool = False) -> str | None:
     return sha256_text("".join(sorted(lines)))
 
 
-def describe_input(path: Path, known: Entry | str | None = None, verify: bool = False) -> Entry | str | None:
+def describe_input(
+    path: Path,
+    known: Entry | str | None = None,
+    verify: bool = False,
+    hash_file: Callable[[Path], str] = sha256,
+) -> Entry | str | None:
     """The entry of a file, or the fingerprint of a manifest, or None when it is missing."""
     if is_manifest(path):
         return fingerprint(path, verify)
-    return describe(path, known if isinstance(known, list) else None, verify)
+    return describe(path, known if isinstance(known, list) else None, verify, hash_file)
 
 
 def digest(entry: Entry | str | None) -> str | None:

@@ -8,6 +8,7 @@ often for a word stands first.
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from local.corpus_folder import find_corpus
 from steps.config.load import load
 from steps.tokens.lexicon import Lexicon, to_text
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, prepare
@@ -28,15 +29,6 @@ def read_tabs(path: Path) -> dict[str, str]:
         if len(row) != 2:
             raise DataError(f"{path}:{number}: '{' '.join(row)}' is not '<key> <value>'")
     return {key: value.strip() for key, value in rows}
-
-
-def find_corpus(folder: Path) -> Path:
-    """The corpus folder. Raises: DataError that says what was expected, and where it is nearby."""
-    if (folder / "train" / "wav.scp").is_file():
-        return folder
-    near = [path for path in (folder.parent, *sorted(folder.glob("*/"))) if (path / "train" / "wav.scp").is_file()]
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"
-    raise DataError(f"{folder}: expected {EXPECTED}, found {found}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def split_speakers(speakers: list[str]) -> dict[str, str]:
@@ -98,7 +90,7 @@ def main(argv: list[str]) -> None:
     """Prepares the corpus."""
     args = corpus_parser(__doc__).parse_args(argv)
     settings = check({**DEFAULTS, **load(args.config, args.set).corpus})
-    corpus = find_corpus(args.corpus_dir)
+    corpus = find_corpus(args.corpus_dir, lambda folder: (folder / "train" / "wav.scp").is_file(), EXPECTED)
     lexicon = corpus / "resource" / "lexicon.txt"
     chosen = corpus / "resource" / "text-phone"
     tables = [corpus / half / name for half in settings["halves"] for name in ("wav.scp", "text", "utt2spk")]
