@@ -22,7 +22,7 @@
 #   --exp-dir DIR          where models and results go, seen from the recipe (exp; exp_gpu for conf_gpu.toml)
 #   --set TABLE.KEY=VALUE  overrides one setting of the configuration; may be given again
 #   --tune SYSTEM          train and score what [SYSTEM.tune] says on dev, in place of the students; test is not read
-#   --publish              copy RESULTS.md beside the recipe's run.sh
+#   --publish              copy RESULTS.md beside the recipe's run.sh (RESULTS_gpu.md for conf_gpu.toml)
 #   --why                  run nothing; say what is stale, and why
 #   --force                do the stages again even where nothing changed
 #   --verify               hash every file instead of trusting size and times
@@ -172,7 +172,7 @@ fi
 if [[ -n $tune ]]; then stop_stage=$((stop_stage < 9 ? stop_stage : 9)); fi
 if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 if stage 11 report; then
-  if $publish; then job+=(--publish); fi
+  if $publish; then job+=(--publish "RESULTS$variant.md"); fi
   # what a person would type for the same figures
   command="egs/$(basename "$recipe")/run.sh${variant:+ --config $config}${corpus_dir:+ --corpus-dir DIR}"
   command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"

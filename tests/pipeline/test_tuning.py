@@ -53,6 +53,9 @@ def test_a_grid_is_tried_on_dev_alone_and_changes_no_result(recipe, corpus):
     again = run_stages(recipe, corpus, "--tune", "student", first=5)
     assert_status(again, 0)
     assert "nothing to do" in again.stderr and "distill.0.weight = 0.8" in again.stdout
+    assert_status(run_stages(recipe, corpus, first=11), 0)
+    report = (recipe / "exp/RESULTS.md").read_text()
+    assert "## Choice on dev: student and its twin" in report and "| student_plain | train.lr = 0.02 |" in report
 
 
 def test_a_recipe_without_grid_is_not_tuned(recipe, corpus):
