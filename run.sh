@@ -22,7 +22,7 @@
 #   --exp-dir DIR          where models and results go, seen from the recipe (exp; exp_gpu for conf_gpu.toml)
 #   --set TABLE.KEY=VALUE  overrides one setting of the configuration; may be given again
 #   --tune SYSTEM          train and score what [SYSTEM.tune] says on dev, in place of the students; test is not read
-#   --publish              copy RESULTS.md beside the recipe's run.sh
+#   --publish              copy RESULTS.md beside the recipe's run.sh (RESULTS_gpu.md for conf_gpu.toml)
 #   --why                  run nothing; say what is stale, and why
 #   --force                do the stages again even where nothing changed
 #   --verify               hash every file instead of trusting size and times
@@ -77,6 +77,7 @@ if $verify; then job+=(--verify); fi
 conf=(--config "$config" "${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" --tune "$tune" "${conf[@]}" "$@"; }
 sets=$(list sets)
+[[ -z $tune ]] || list students >/dev/null # fails where there is nothing to tune
 train_sets=$(awk '$2 == "train" { print $1 }' <<<"$sets")
 corpus=(--data-dir "$data_dir" ${corpus_dir:+--corpus-dir "$corpus_dir"})
 folders=(--data-dir "$data_dir" --exp-dir "$exp_dir")
@@ -120,12 +121,14 @@ if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-trai
 # Trains the runs that list_runs names $1.
 train() {
   mapfile -t runs < <(list "$1")
+  ((${#runs[@]} > 0)) || return 0
   local nj_each=$((side_by_side > ${#runs[@]} ? side_by_side / ${#runs[@]} : 1)) # of a teacher, say, that trains alone
   for run in "${runs[@]}"; do
     read -r name seed folder settings <<<"$run"
     read -ra point <<<"$settings"
+    home=$exp_dir/$folder
     queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
-      "${folders[@]}" --out-dir "$exp_dir/$folder" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
+      "${folders[@]}" --out-dir "${home%/.}" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
   done
   drain
 }
@@ -142,18 +145,20 @@ if stage 7 students; then train students; fi
 
 if stage 8 decode; then
   while read -r name seed folder eval_sets; do
+    home=$exp_dir/$folder
     read -ra data_dirs <<<"$eval_sets"
     queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
-      "$exp_dir/$folder/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
+      "${home%/.}/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
   done < <(list decodings)
   drain
 fi
 
 if stage 9 score; then
   while read -r name seed folder eval_sets; do
+    home=$exp_dir/$folder
     for name_of_set in $eval_sets; do # split on purpose: names hold no space
       queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
-        "$data_dir/$name_of_set" "$exp_dir/$folder/$name/seed$seed/decode_$name_of_set"
+        "$data_dir/$name_of_set" "${home%/.}/$name/seed$seed/decode_$name_of_set"
     done
   done < <(list decodings)
   drain
@@ -167,7 +172,7 @@ fi
 if [[ -n $tune ]]; then stop_stage=$((stop_stage < 9 ? stop_stage : 9)); fi
 if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 if stage 11 report; then
-  if $publish; then job+=(--publish); fi
+  if $publish; then job+=(--publish "RESULTS$variant.md"); fi
   # what a person would type for the same figures
   command="egs/$(basename "$recipe")/run.sh${variant:+ --config $config}${corpus_dir:+ --corpus-dir DIR}"
   command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.corpus_folder import find_corpus, subfolders
-from steps.config.load import all_sets, load, near
+from steps.config.load import load
 from steps.config.schema import Config
-from steps.config.types import check
+from steps.config.systems import all_sets
+from steps.config.types import check, near
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, prepare
 from utils.data_dir.perturb import speeds
 from utils.data_dir.tables import read_lines

@@ -8,7 +8,8 @@ Several experiment folders are folds of one rotated test set: their errors are p
 
 from pathlib import Path
 
-from steps.config.load import all_systems, load
+from steps.config.load import load
+from steps.config.systems import all_systems
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json

@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 from steps.compare import parse_seeds
 from steps.config.grid import grids_of, name_of_point, to_overrides
-from steps.config.load import all_sets, all_systems, load, soft_label_sets, system_named, teacher_of
+from steps.config.load import load
 from steps.config.schema import Config
+from steps.config.systems import all_sets, all_systems, soft_label_sets, system_named, teacher_of
 from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run

@@ -8,7 +8,8 @@ Stores the teacher's frame posteriors at temperature 1; how many and how exactly
 from dataclasses import asdict
 from pathlib import Path
 
-from steps.config.load import load, system_named
+from steps.config.load import load
+from steps.config.systems import system_named
 from utils.data_dir.tables import write_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run

@@ -10,9 +10,11 @@ on a CPU two parts give the same bits in one process and in two.
 from dataclasses import asdict
 from pathlib import Path
 
-from steps.config.load import load, loss_file, soft_label_sets, system_named, teacher_of
+from steps.config.build import loss_file
+from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.signature import code_digest
+from steps.config.systems import soft_label_sets, system_named, teacher_of
 from steps.nnet.registry import encoder_file
 from steps.training.resume_files import resume_files
 from utils.jobs.cli import Parser, positive, run

@@ -4,6 +4,7 @@
 3
 """
 
+import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,3 +72,10 @@ def check(value: object, kind: Any, where: str) -> object:
         if not allowed.holds(value):
             raise UsageError(f"{where} = {value}: {allowed.text}")
     return value
+
+
+def near(word: str, valid: object) -> str:
+    """A list of the valid names for a message, the nearest first."""
+    best = difflib.get_close_matches(str(word), list(valid), n=1)
+    ordered = best + sorted(set(valid) - set(best))
+    return f"; valid: {', '.join(ordered)}"

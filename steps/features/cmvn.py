@@ -8,6 +8,7 @@ from utils.data_dir.archive import read_feats
 from utils.jobs.errors import DataError
 
 MIN_VARIANCE = 1e-8
+LEAST_SD = 0.1  # of the median bin's
 
 
 def stats_of(feats: np.ndarray) -> np.ndarray:
@@ -47,7 +48,11 @@ def write_cmvn(path: Path, stats: np.ndarray) -> None:
 
 
 def read_cmvn(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation) of each bin, float32, shape (F,). Raises: DataError when malformed."""
+    """(mean, standard deviation) of each bin, float32, shape (F,). Raises: DataError when malformed.
+
+    A bin that hardly changes, as those above the band of a telephone line, is not blown up: its deviation counts as
+    at least a tenth of a usual bin's.
+    """
     try:
         text = path.read_text().replace("[", " ").replace("]", " ")
         stats = np.array([line.split() for line in text.splitlines() if line.strip()], np.float64)
@@ -56,4 +61,5 @@ def read_cmvn(path: Path) -> tuple[np.ndarray, np.ndarray]:
         variance = stats[1, :-1] / count - mean**2
     except (OSError, ValueError, IndexError) as e:
         raise DataError(f"{path}: not a matrix of CMVN statistics ({e}); run steps.compute_cmvn --force") from None
-    return mean.astype(np.float32), np.sqrt(np.maximum(variance, MIN_VARIANCE)).astype(np.float32)
+    sd = np.sqrt(np.maximum(variance, MIN_VARIANCE))
+    return mean.astype(np.float32), np.maximum(sd, LEAST_SD * np.median(sd)).astype(np.float32)

@@ -20,6 +20,8 @@ class LstmEncoder(nn.Module):
         num_layers: LSTM layers.
         bidirectional: Whether each layer reads both ways; then the look-ahead is the whole utterance.
         subsampling: Frames that become one.
+        layer_norm: Whether the input of each layer is normalised (Ba et al. 2016); deep stacks leave the all-blank
+            plateau of CTC sooner.
         dropout: Between layers and behind the last.
     """
 
@@ -33,16 +35,16 @@ class LstmEncoder(nn.Module):
         num_layers: PositiveInt = 1,
         bidirectional: bool = False,
         subsampling: PositiveInt = 4,
+        layer_norm: bool = False,
         dropout: Fraction = 0.1,
     ):
         super().__init__()
         self.subsampling = subsampling
         self.stack = FrameStacking(input_dim, dim, subsampling)
         directions = 2 if bidirectional else 1
-        self.layers = nn.ModuleList(
-            nn.ModuleList(nn.LSTM(dim if i == 0 else directions * dim, dim) for _ in range(directions))
-            for i in range(num_layers)
-        )
+        sizes = [dim] + [directions * dim] * (num_layers - 1)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes)
+        self.layers = nn.ModuleList(nn.ModuleList(nn.LSTM(size, dim) for _ in range(directions)) for size in sizes)
         self.dropout = nn.Dropout(dropout)
         self.output_dim = dim * (2 if bidirectional else 1)
         self.look_ahead_frames = math.inf if bidirectional else subsampling - 1
@@ -58,6 +60,7 @@ class LstmEncoder(nn.Module):
         turn = partial(reverse_frames, rows=reversed_rows(lengths, x.size(0)))
         hidden = []
         for i, (forwards, *backwards) in enumerate(self.layers):
+            x = self.norms[i](x)
             inputs = self.dropout(x) if i else x
             outputs = [forwards(inputs)[0]] + [turn(lstm(turn(inputs))[0]) for lstm in backwards]
             x = torch.cat(outputs, -1)

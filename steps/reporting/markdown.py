@@ -1,6 +1,6 @@
 """results.json as RESULTS.md."""
 
-from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_markdown
+from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_markdown, tuning_rows
 
 EXPLANATION = """\
 Error rates are pooled over the set and averaged over seeds; the interval joins the variance of seeds with that of
@@ -9,11 +9,14 @@ start, on the same batches. Gap closed is (twin − distilled) / (twin − teach
 t-interval over seeds and the bootstrap over speakers both exclude 0. Dev only picks which checkpoints are averaged."""
 
 
-def results_markdown(results: dict[str, dict], title: str, commands: list[str], made: dict, note: str = "") -> str:
+def results_markdown(
+    results: dict[str, dict], tuned: list[dict], title: str, commands: list[str], made: dict, note: str = ""
+) -> str:
     """The text of RESULTS.md.
 
     Args:
         results: The content of results.json, by experiment.
+        tuned: What was tried on dev for each system.
         title: The first heading.
         commands: What a person runs to get these figures.
         made: Commit and machine, by name.
@@ -27,6 +30,9 @@ def results_markdown(results: dict[str, dict], title: str, commands: list[str], 
             parts += [f"## {heading}", size, to_markdown(system_rows(part))]
             if part["comparisons"]:
                 parts.append(to_markdown(comparison_rows(part)))
+    for found in tuned:
+        heading = f"## Choice on {found['set']}: {next(iter(found['systems']))} and its twin"
+        parts += [heading, to_markdown(tuning_rows(found))]
     parts += ["## How it was made", "```\n" + "\n".join(commands) + "\n```"]
     parts.append("\n".join(f"- {key}: {value}" for key, value in made.items()))
     return "\n\n".join(parts) + "\n"

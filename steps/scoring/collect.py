@@ -6,8 +6,8 @@ from itertools import chain
 from pathlib import Path
 from statistics import mean
 
-from steps.config.load import all_systems, teacher_of, twin_of
 from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
+from steps.config.systems import all_systems, teacher_of, twin_of
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.job import flatten, show

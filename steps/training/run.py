@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from steps.config.load import load, soft_label_sets, system_named
+from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
+from steps.config.systems import soft_label_sets, system_named
 from steps.features.settings import check_features
 from steps.nnet.model import CtcModel, ModelConfig, new_model
 from steps.nnet.tensor_file import save_tensors

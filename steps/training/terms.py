@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from steps.config.load import teacher_of
 from steps.config.schema import DistillConfig
+from steps.config.systems import teacher_of
 from steps.distillation.store import SoftLabelStore
 from steps.distillation.targets import FrameTopk, from_logits
 from steps.nnet.model import CtcModel, LoadedModel, ModelConfig, load_model

@@ -6,7 +6,7 @@ from bench import systems
 from bench.rows import Goal, Row, time_row
 from bench.speech import random_examples
 from bench.training import NUM_BATCHES, race_batches
-from steps.config.load import build_distill
+from steps.config.build import build_distill
 from steps.config.schema import DistillConfig, SoftLabelsConfig
 from steps.distillation.extract import layout_of, write_shard
 from steps.distillation.store import SoftLabelStore, write_layout

@@ -18,9 +18,9 @@ from tests.support import to_table
 HEAD = ("tokens kept", "bits", "bytes per second", "error % [95 %]", "gain over the twin", "loss of gain [95 %]")
 EXPLANATION = """# Size of soft labels
 
-The student of `{recipe}` trained on soft labels that keep fewer tokens of each frame, or fewer bits of each; {count}
-seeds. Error rates are those of test; the twin learns without a teacher and has {twin} %. The loss is against the largest
-soft labels, seed by seed.
+The student of `{recipe}`, trained on soft labels that keep fewer tokens of each frame, or fewer bits of each; {count}
+seeds. Error rates are those of test; the twin learns without a teacher and has {twin} %. The loss is against the
+largest soft labels, seed by seed.
 """
 
 

@@ -1,5 +1,7 @@
 """Sets that hold the same moments through a telephone: beside the set they were made from, and nowhere else."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -37,3 +39,34 @@ def test_a_channel_does_not_make_audio_of_another_role_fit_to_test_on(recipe_of_
     result = run_stages(recipe_of_phones, corpus, "--set", f'data.test=["test", "{name}"]', first=1, last=1)
     assert_status(result, 3)
     assert f"'{last}' is the same audio as '{last}' in data/{name.removesuffix('_phone')}" in result.stderr
+
+
+TELEPHONE = """
+[telephone]
+base = "student"
+data.train = "train_phone"
+data.dev = "dev_phone"
+data.test = ["test_phone"]
+"""
+
+
+def test_a_student_hears_over_a_telephone_what_its_teacher_heard_clean(recipe_of_phones, corpus):
+    conf = recipe_of_phones / "conf.toml"
+    conf.write_text(conf.read_text() + TELEPHONE)
+    assert_status(run_stages(recipe_of_phones, corpus), 0)
+    soft_labels = recipe_of_phones / "exp/teacher/seed0/soft_labels"
+    assert [path.name for path in soft_labels.iterdir()] == ["train"]
+    results = json.loads((recipe_of_phones / "exp/results.json").read_text())["sets"]
+    assert sorted(results) == ["dev", "dev_phone", "test", "test_phone"]
+    assert sorted(results["test_phone"]["systems"]) == ["telephone", "telephone_plain"]
+    assert sorted(results["test"]["systems"]) == ["student", "student_plain", "teacher"]
+    (comparison,) = results["test_phone"]["comparisons"]
+    assert (comparison["teacher"], comparison["teacher_set"]) == ("teacher", "test")
+    assert (comparison["student"], comparison["distilled"]) == ("telephone_plain", "telephone")
+    heard = json.loads((recipe_of_phones / "exp/telephone/seed0/config.json").read_text())
+    assert heard["train"]["data"] == {"train": "train_phone", "dev": "dev_phone"}
+    table = (recipe_of_phones / "exp/RESULTS.md").read_text()
+    assert "| telephone | telephone_plain | teacher on test |" in table
+    again = run_stages(recipe_of_phones, corpus)
+    assert_status(again, 0)
+    assert "nothing to do" in again.stderr

@@ -5,8 +5,9 @@ from typing import Literal
 import pytest
 
 from steps.compare import parse_seeds
-from steps.config.load import all_sets, all_systems, load, soft_label_sets, system_named, teacher_of
+from steps.config.load import load
 from steps.config.signature import settings_of
+from steps.config.systems import all_sets, all_systems, soft_label_sets, system_named, teacher_of
 from steps.config.types import NaturalInt, PositiveFloat
 from steps.list_runs import lines_of, tuning_lines
 from steps.scoring.collect import pairs_of, runs_of
@@ -59,6 +60,7 @@ def test_defaults_complete_what_a_recipe_leaves_out(conf):
         "num_layers": 1,
         "bidirectional": False,
         "subsampling": 4,
+        "layer_norm": False,
         "dropout": 0.1,
     }
 

@@ -175,3 +175,12 @@ def test_shards_hold_a_fixed_number_of_utterances(tmp_path):
 
 def test_the_seed_of_an_utterance_is_the_same_in_every_process():
     assert hash_of("a-1") == 1713605489940633870
+
+
+def test_a_bin_that_hardly_changes_is_not_blown_up(tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(0, [2.0, 1.0, 1.0, 0.001], (1000, 4))
+    stats = np.stack([np.append(x.sum(0), len(x)), np.append((x * x).sum(0), 0.0)])
+    write_cmvn(tmp_path / "cmvn", stats)
+    _, sd = read_cmvn(tmp_path / "cmvn")
+    assert sd[:3] == pytest.approx([2.0, 1.0, 1.0], rel=0.1) and sd[3] == pytest.approx(0.1, rel=0.1)

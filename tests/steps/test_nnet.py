@@ -16,7 +16,12 @@ from utils.jobs.errors import DataError, StaleError, UsageError
 
 F, V = 10, 5
 SETTINGS = {
-    "lstm": [{"dim": 8}, {"dim": 8, "num_layers": 2, "bidirectional": True}, {"dim": 8, "subsampling": 3}],
+    "lstm": [
+        {"dim": 8},
+        {"dim": 8, "num_layers": 2, "bidirectional": True},
+        {"dim": 8, "subsampling": 3},
+        {"dim": 8, "num_layers": 2, "layer_norm": True},
+    ],
     "conformer": [
         {"dim": 8, "num_layers": 2, "num_heads": 2, "channels": 4},
         {"dim": 8, "num_layers": 1, "num_heads": 1, "channels": 4, "subsampling": 1, "kernel_size": 3},

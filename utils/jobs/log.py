@@ -53,7 +53,7 @@ def commit() -> str:
     try:
         found = _git("describe", "--always", "--exclude=*")
         return (
-            f"{found}+" if found and _git("status", "--porcelain", "--", ":!egs/*/RESULTS.md") else found or "unknown"
+            f"{found}+" if found and _git("status", "--porcelain", "--", ":!egs/*/RESULTS*.md") else found or "unknown"
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"

@@ -1,0 +1,115 @@
+"""Faults of a configuration that no table shows alone."""
+
+import math
+
+from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
+from steps.config.systems import roles_of
+from steps.config.types import near
+from utils.jobs.errors import UsageError
+
+
+def check_config(config: Config) -> None:
+    """Raises UsageError for settings that are right one by one, and wrong together."""
+    check_twins(config.systems)
+    check_filters(config.features)
+    check_units(config)
+    check_teachers(config.systems)
+    check_controls(config.systems)
+    check_sets(config.systems, config.data)
+
+
+def check_twins(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError when a system has the name of another one's twin."""
+    for name in systems:
+        if name.removesuffix("_plain") != name and systems.get(name.removesuffix("_plain"), systems[name]).distill:
+            raise UsageError(f"[{name}] has the name of the twin of [{name.removesuffix('_plain')}]; rename it")
+
+
+def check_units(config: Config) -> None:
+    """Raises UsageError when features, tokens, decoder and score do not go together."""
+    if config.features.norm_vars and config.features.cmvn == "global":
+        raise UsageError('features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"')
+    if config.tokens.unit == "phone" and config.score.unit != "phone":
+        raise UsageError(f"tokens.unit = 'phone' and score.unit = '{config.score.unit}'; set it to 'phone' too")
+    if config.tokens.unit == "bpe" and config.score.unit == "phone":
+        raise UsageError("tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
+    if config.decode.decoder == "beam" and config.decode.nbest > config.decode.beam_size:
+        sizes = f"decode.nbest = {config.decode.nbest} and decode.beam_size = {config.decode.beam_size}"
+        raise UsageError(f"{sizes}; a beam holds no more hypotheses than its size")
+
+
+def check_filters(settings: FeaturesConfig) -> None:
+    """Raises UsageError when the mel filters do not lie below the Nyquist frequency, hear nothing, or are too few."""
+    nyquist = settings.sample_rate_hz / 2
+    high = settings.high_freq if settings.high_freq > 0 else nyquist + settings.high_freq
+    if not settings.low_freq < high <= nyquist:
+        raise UsageError(
+            f"features.low_freq = {settings.low_freq:g} and high_freq = {settings.high_freq:g} leave "
+            f"{settings.low_freq:g} to {high:g} Hz; the first must be lower, and the last at most {nyquist:g} Hz"
+        )
+    for name in ("frame_shift_ms", "frame_length_ms"):
+        if settings.sample_rate_hz * getattr(settings, name) < 2000:
+            raise UsageError(f"features.{name} = {getattr(settings, name):g}: shorter than two samples")
+    window = int(settings.sample_rate_hz * settings.frame_length_ms / 1000)
+    spacing = settings.sample_rate_hz / 2 ** math.ceil(math.log2(window))  # Hz between bins of the spectrum
+    low_mel, high_mel = (1127 * math.log(1 + hz / 700) for hz in (settings.low_freq, high))
+    step = (high_mel - low_mel) / (settings.num_mel_bins + 1)
+    edges = [700 * (math.exp((low_mel + i * step) / 1127) - 1) for i in range(settings.num_mel_bins + 2)]
+    deaf = sum(math.floor(a / spacing) + 1 >= c / spacing for a, c in zip(edges, edges[2:], strict=False))
+    if settings.type == "mfcc" and settings.num_ceps > settings.num_mel_bins:
+        pair = f"features.num_ceps = {settings.num_ceps}: more than num_mel_bins = {settings.num_mel_bins}"
+        raise UsageError(f"{pair}; lower the one or raise the other")
+    if deaf:
+        raise UsageError(
+            f"features.num_mel_bins = {settings.num_mel_bins}: {deaf} of them are too narrow to hear anything"
+        )
+
+
+def check_teachers(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError when a term names a teacher that is no other system, or is itself taught by it."""
+    for system in systems.values():
+        for term in system.distill:
+            teacher, slash, seed = term.teacher.partition("/")
+            if teacher not in systems or teacher == system.name:
+                others = set(systems) - {system.name}
+                raise UsageError(f"[{system.name}] teacher = '{term.teacher}': no other system{near(teacher, others)}")
+            if systems[teacher].distill:
+                raise UsageError(
+                    f"[{system.name}] teacher = '{term.teacher}': is itself distilled; chains are not built yet"
+                )
+            if term.source == "live" and not term.sets and systems[teacher].data.train != system.data.train:
+                raise UsageError(
+                    f"[{system.name}] teacher = '{term.teacher}' was not trained on '{system.data.train}' but on "
+                    f"'{systems[teacher].data.train}', heard by its soft labels alone: source = \"store\""
+                )
+            if slash and not (seed.startswith("seed") and seed[4:].isdigit()):
+                raise UsageError(f"[{system.name}] teacher = '{term.teacher}': write it as {teacher}/seed1")
+
+
+def check_controls(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError when a control does not exist, or has other seeds than the system compared with it."""
+    for system in systems.values():
+        for name in system.controls:
+            if name not in systems or name == system.name:
+                raise UsageError(
+                    f"[{system.name}] controls: '{name}' is no other system{near(name, set(systems) - {system.name})}"
+                )
+            if systems[name].seeds != system.seeds:
+                raise UsageError(
+                    f"[{name}] seeds = {systems[name].seeds} and [{system.name}] seeds = {system.seeds}: "
+                    "a control has those of the system compared with it"
+                )
+
+
+def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:
+    """Raises UsageError when a set has two roles, or a term names one that is not there to train on."""
+    role_of: dict[str, str] = {}
+    for owner, found in [("data", data), *((f"{name}.data", system.data) for name, system in systems.items())]:
+        roles = roles_of(found)
+        for name, role in roles:
+            if [other for other, _ in roles].count(name) > 1 or role_of.setdefault(name, role) != role:
+                raise UsageError(f"[{owner}] '{name}' has two roles; train, dev, test and unlabelled sets must differ")
+    for system in systems.values():
+        known = {system.data.train, *system.data.unlabelled}
+        for name in set(system.sets) - known:
+            raise UsageError(f"[{system.name}.distill] sets: '{name}' is not used for training{near(name, known)}")

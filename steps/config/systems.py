@@ -1,0 +1,65 @@
+"""What a configuration stands for: its systems and their twins, their sets, and whom they learn from."""
+
+import dataclasses
+
+from steps.config.schema import Config, DataConfig, DistillConfig, SystemConfig
+from steps.config.types import near
+from utils.jobs.errors import UsageError
+
+ROLES = ("train", "dev", "test", "unlabelled")
+
+
+def roles_of(data: DataConfig) -> list[tuple[str, str]]:
+    """(set, role) of each set."""
+    sets = ([data.train], [data.dev], data.test, data.unlabelled)
+    return [(name, role) for role, names in zip(ROLES, sets, strict=True) for name in names]
+
+
+def all_sets(config: Config) -> dict[str, str]:
+    """The role of each set that a recipe uses; the training set of [data] first."""
+    pairs = [pair for data in (config.data, *(s.data for s in config.systems.values())) for pair in roles_of(data)]
+    return {name: role for wanted in ROLES for name, role in pairs if role == wanted}
+
+
+def twin_of(config: Config, system: SystemConfig) -> SystemConfig:
+    """The same system without its distillation terms. Systems that differ in nothing else share the first one's."""
+    for other in config.systems.values():
+        if other.distill and without_terms(other, "") == without_terms(system, ""):
+            return without_terms(other, f"{other.name}_plain")
+    raise ValueError(f"[{system.name}] is not distilled")
+
+
+def without_terms(system: SystemConfig, name: str) -> SystemConfig:
+    """A twin of this name."""
+    return dataclasses.replace(system, name=name, distill=(), controls=[], tune={}, tune_plain={})
+
+
+def all_systems(config: Config) -> dict[str, SystemConfig]:
+    """The systems of the configuration and the twins of the distilled ones."""
+    twins = [twin_of(config, system) for system in config.systems.values() if system.distill]
+    return {**config.systems, **{twin.name: twin for twin in twins}}
+
+
+def soft_label_sets(config: Config, term: DistillConfig) -> list[str]:
+    """The sets that a term's teacher hears: those it names, or what the teacher was trained on.
+
+    A student may hear the utterances of its teacher's training set through another channel, under the same ids.
+    """
+    return term.sets or [config.systems[teacher_of(term)[0]].data.train]
+
+
+def system_named(config: Config, name: str) -> SystemConfig:
+    """A system or a twin. Raises: UsageError naming the systems that exist."""
+    systems = all_systems(config)
+    origin = config.systems.get(name.removesuffix("_plain"))
+    if name not in systems and origin and origin.distill:  # its twin is called after another system
+        return without_terms(origin, name)
+    if name not in systems:
+        raise UsageError(f"no system '{name}'{near(name, systems)}")
+    return systems[name]
+
+
+def teacher_of(term: DistillConfig) -> tuple[str, int]:
+    """The system and the seed that a term names."""
+    name, _, seed = term.teacher.partition("/seed")
+    return name, int(seed or 0)
