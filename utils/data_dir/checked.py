@@ -1,7 +1,6 @@
 """A data directory under examination: its tables with their lines, its recordings, and the faults of its formats."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from utils.data_dir.looks import Looks
 from utils.data_dir.tables import BLANK_LINE, Fault, Table, fix_command, scan_table
 from utils.data_dir.values import to_segment, to_speed
 from utils.jobs.errors import DataError
+from utils.jobs.workers import map_in_threads
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
 
@@ -83,8 +83,7 @@ class Checked:
             except OSError as e:  # such as a path that is too long
                 return rec_id, DataError(f"{file[:60]}…: recording '{rec_id}' is not readable ({e.strerror})")
 
-        with ThreadPoolExecutor(4) as pool:
-            return dict(pool.map(look, (row for row in self.rows("wav.scp") if not row[2].endswith("|"))))
+        return dict(map_in_threads(look, (row for row in self.rows("wav.scp") if not row[2].endswith("|"))))
 
     def duration_s(self, rec_id: str) -> float | None:
         """Seconds of a recording; None when it cannot be read."""

@@ -3,13 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from utils.data_dir.audio import AudioInfo
 from utils.data_dir.channel import Channel
 from utils.data_dir.checked import Checked, scan, unusable
 from utils.data_dir.tables import Fault
+from utils.jobs.workers import map_in_threads
 
 BLOCK = 2**20  # samples that are decoded at a time
 
@@ -55,9 +55,8 @@ def same_recordings(directories: list[Checked]) -> dict[str, tuple]:
                 keys[file] = (info.sample_rate_hz, info.num_samples, info.middle)
     counts = Counter(keys.values())
     alike = [file for file, key in keys.items() if counts[key] > 1]
-    with ThreadPoolExecutor(4) as pool:
-        for file, found in zip(alike, pool.map(digest_of_all, alike), strict=True):
-            keys[file] = (*keys[file], found) if found else (file,)
+    for file, found in zip(alike, map_in_threads(digest_of_all, alike), strict=True):
+        keys[file] = (*keys[file], found) if found else (file,)
     return keys
 
 

@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,8 +24,7 @@ from utils.jobs.manifest import (
     is_manifest,
     output_entries,
 )
-
-HASHING_THREADS = 4  # for many files: hashing is not bound to one core
+from utils.jobs.workers import map_in_threads
 
 
 @dataclass(frozen=True)
@@ -259,8 +257,7 @@ class Job:
             return name_of(path), entry
 
         if len(self.inputs) > MANY_FILES:
-            with ThreadPoolExecutor(HASHING_THREADS) as pool:
-                inputs = dict(pool.map(read, self.inputs))
+            inputs = dict(map_in_threads(read, self.inputs))
         else:
             inputs = dict(map(read, self.inputs))
         self._check_upstream()

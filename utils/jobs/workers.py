@@ -1,13 +1,17 @@
-"""Work in parallel by process."""
+"""Work in parallel, by process or by thread."""
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import get_context
 
 from utils.jobs.errors import MachineError
 from utils.jobs.watch import start_worker
+
+THREADS = 4  # for work that waits for a disk, or that libraries do outside Python's lock
+BLOCK = 1000  # items that wait at a time: each takes memory
 
 
 def map_in_processes(function: Callable, items: list, nj: int, is_fresh: bool = False) -> list:
@@ -34,3 +38,11 @@ def map_in_processes(function: Callable, items: list, nj: int, is_fresh: bool = 
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def map_in_threads(function: Callable, items: Iterable) -> Iterator:
+    """`function(x)` for each of many items, in order, on some threads."""
+    items = iter(items)
+    with ThreadPoolExecutor(THREADS) as pool:
+        while block := list(islice(items, BLOCK)):
+            yield from pool.map(function, block)
