@@ -13,7 +13,8 @@ PREPARE = [sys.executable, RECIPE / "local" / "prepare_data.py", "--config", REC
 
 
 def prepare(folder, corpus, *options):
-    return execute([*PREPARE, "--corpus-dir", corpus, *options], folder)
+    one_speed = ("--set", 'corpus.speeds=["1"]')
+    return execute([*PREPARE, "--corpus-dir", corpus, *one_speed, *options], folder)
 
 
 @pytest.fixture(scope="module")
