@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from steps.config.schema import DecodeConfig
 from steps.decoding.greedy import Hypothesis, spikes
 from steps.nnet.output import ModelOutput
-from utils.jobs.errors import MachineError
+from utils.jobs.packages import import_for
 
 TIE_BREAK = 2.0**-10  # of 1 nat and the gap to the best token; float32 tells some thousand amounts of this size apart
 TIE_PERIOD = 127  # frames
@@ -25,12 +25,8 @@ MAX_CELLS = 2**24  # (labelling, frame, state) of one call of ctc_loss, 8 bytes 
 
 def load_flashlight() -> ModuleType:
     """The decoders of the package. Raises: MachineError when it is not installed."""
-    try:
-        from flashlight.lib.text import decoder
-    except ImportError as e:
-        remedy = "run: python3 -m pip install flashlight-text (Python 3.12 at most), or set it to 'greedy'"
-        raise MachineError(f"decode.decoder = 'beam' needs the package flashlight-text ({e}); {remedy}") from None
-    return decoder
+    hint = " (Python 3.12 at most), or set it to 'greedy'"
+    return import_for("decode.decoder = 'beam'", "flashlight-text", "flashlight.lib.text.decoder", hint)
 
 
 def beam_search(output: ModelOutput, blank_id: int, settings: DecodeConfig) -> list[list[Hypothesis]]:

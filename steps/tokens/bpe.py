@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from utils.jobs.errors import DataError, MachineError, UsageError
+from utils.jobs.errors import DataError, UsageError
+from utils.jobs.packages import import_for
 
 WORD_START = "▁"
 MARKS = (WORD_START, "▅")  # that sentencepiece writes in the place of spaces and of unknown characters
@@ -20,12 +21,7 @@ NO_LIMIT = 2**30  # bytes of a transcript; sentencepiece would leave out longer 
 
 def load_sentencepiece() -> ModuleType:
     """The package. Raises: MachineError when it is not installed."""
-    try:
-        import sentencepiece
-    except ImportError as e:
-        remedy = "run: python3 -m pip install sentencepiece"
-        raise MachineError(f"tokens.unit = 'bpe' needs the package sentencepiece ({e}); {remedy}") from None
-    return sentencepiece
+    return import_for("tokens.unit = 'bpe'", "sentencepiece", "sentencepiece")
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int, character_coverage: float) -> "BpeModel":

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,10 @@ def race(runners: dict[str, Callable[[], object]], repetitions: int) -> dict[str
             runner()
             seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+def show(text: str, out: Path | None) -> None:
+    """Prints a table, and writes it where asked."""
+    print(text, end="")
+    if out:
+        out.write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+from bench.rows import show
 from steps.scoring.collect import read_json, read_scores
 from steps.scoring.comparison import SystemScores, compare, gather
 from tests.support import to_table
@@ -68,9 +69,7 @@ def main() -> None:
     head = EXPLANATION.format(runs=len(seeds), system=args.system.name, set=args.set)
     table = to_table([HEAD, *(row(scores, size) for size in args.sizes)])
     text = f"{head}\n{table}\n\n{spread}, {len(scores.speakers)} speakers\n"
-    print(text, end="")
-    if args.out:
-        args.out.write_text(text, encoding="utf-8")
+    show(text, args.out)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Run by tests/bench/soft_label_size.sh.
 import argparse
 from pathlib import Path
 
+from bench.rows import show
 from steps.compare import parse_seeds
 from steps.scoring.collect import read_json, read_scores
 from steps.scoring.comparison import SystemScores, describe, gather, paired
@@ -65,9 +66,7 @@ def main() -> None:
     twin = number(float(scores_of(args.exp_dir, "student_plain", seeds).by_seed.mean()))
     head = EXPLANATION.format(recipe=f"egs/{Path.cwd().name}", count=len(seeds), twin=twin)
     text = f"{head}\n{to_table([HEAD, *rows(args.exp_dir, homes, seeds)])}\n"
-    print(text, end="")
-    if args.out:
-        args.out.write_text(text, encoding="utf-8")
+    show(text, args.out)
 
 
 if __name__ == "__main__":

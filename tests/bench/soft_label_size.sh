@@ -55,35 +55,29 @@ if stage 6 "soft labels"; then
   drain
 fi
 
-if stage 7 students; then
+# Calls `$1 <folder> <seed> <job name>`, which queues a job, for each size and seed, and waits for all.
+each_run() {
+  local seed size home
   for seed in "${seed_list[@]}"; do
     for size in "${sizes[@]}"; do
       home=$exp_dir/top${size/ /.bits}
-      queue "${home##*/}.seed$seed" python3 -m steps.train --system student --seed "$seed" --exp-dir "$home" \
-        "${overrides[@]}"
+      "$1" "$home" "$seed" "${home##*/}.seed$seed"
     done
   done
   drain
-fi
-
-if stage 8 decode; then
-  for seed in "${seed_list[@]}"; do
-    for size in "${sizes[@]}"; do
-      home=$exp_dir/top${size/ /.bits}
-      queue "${home##*/}.seed$seed" python3 -m steps.decode "$home/student/seed$seed" data/test
-    done
-  done
-  drain
-fi
-
+}
+train() {
+  queue "$3" python3 -m steps.train --system student --seed "$2" --exp-dir "$1" "${overrides[@]}"
+}
+decode() {
+  queue "$3" python3 -m steps.decode "${overrides[@]}" "$1/student/seed$2" data/test
+}
+score() {
+  queue "$3" python3 -m steps.score "${overrides[@]}" data/test "$1/student/seed$2/decode_test"
+}
+if stage 7 students; then each_run train; fi
+if stage 8 decode; then each_run decode; fi
 if stage 9 score; then
-  for seed in "${seed_list[@]}"; do
-    for size in "${sizes[@]}"; do
-      home=$exp_dir/top${size/ /.bits}
-      queue "${home##*/}.seed$seed" python3 -m steps.score "${overrides[@]}" data/test \
-        "$home/student/seed$seed/decode_test"
-    done
-  done
-  drain
+  each_run score
   python3 -m bench.soft_label_size --seeds "$seeds" --out SOFT_LABEL_SIZE.md "$source_dir" "$exp_dir"
 fi

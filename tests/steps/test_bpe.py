@@ -1,6 +1,6 @@
-import builtins
 import json
 import random
+import sys
 
 import pytest
 
@@ -213,13 +213,6 @@ def test_a_damaged_or_missing_model_is_a_data_error(tmp_path):
 
 
 def test_a_machine_without_sentencepiece_is_told_what_to_install(monkeypatch):
-    found = builtins.__import__
-
-    def absent(name, *args):
-        if name == "sentencepiece":
-            raise ImportError("No module named 'sentencepiece'")
-        return found(name, *args)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
     with pytest.raises(MachineError, match="python3 -m pip install sentencepiece"):
         train_bpe(SENTENCES, 20, 1.0)

@@ -5,6 +5,7 @@ import pytest
 from steps.config.schema import FeaturesConfig
 from steps.features import matrix as module
 from steps.features.matrix import feature_matrix
+from tests.steps.kaldi_reference import kaldi_features
 
 RATE = 8000
 
@@ -12,22 +13,10 @@ RATE = 8000
 def reference(samples, settings):
     """The cepstra of kaldi-native-fbank."""
     options = knf.MfccOptions()
-    options.frame_opts.samp_freq = settings.sample_rate_hz
-    options.frame_opts.dither = 0
-    options.frame_opts.snip_edges = settings.snip_edges
-    options.frame_opts.frame_length_ms = settings.frame_length_ms
-    options.frame_opts.frame_shift_ms = settings.frame_shift_ms
-    options.mel_opts.num_bins = settings.num_mel_bins
-    options.mel_opts.low_freq = settings.low_freq
-    options.mel_opts.high_freq = settings.high_freq
     options.num_ceps = settings.num_ceps
     options.cepstral_lifter = settings.cepstral_lifter
     options.use_energy = settings.use_energy
-    options.energy_floor = 0.0
-    computer = knf.OnlineMfcc(options)
-    computer.accept_waveform(settings.sample_rate_hz, samples.tolist())
-    computer.input_finished()
-    frames = [computer.get_frame(i) for i in range(computer.num_frames_ready)]
+    frames = kaldi_features(options, knf.OnlineMfcc, samples, settings)
     return np.array(frames, np.float32).reshape(-1, settings.num_ceps)
 
 
