@@ -17,6 +17,7 @@ from steps.nnet.registry import ENCODERS, encoder_file
 from utils.jobs.errors import UsageError
 
 LOSSES = Path(__file__).parents[1] / "losses"  # one file each
+NORMALISATION = Path(__file__).parents[1] / "nnet" / "normalisation.py"
 OWN = ("seeds", "controls", "tune", "tune_plain")
 FIELDS = {f.name: f for f in dataclasses.fields(SystemConfig)}
 
@@ -71,6 +72,7 @@ def build_model(table: object, where: str) -> dict:
     if encoder not in ENCODERS:
         raise UsageError(f"{where}.encoder = {encoder!r}: choose one of {', '.join(sorted(ENCODERS))}")
     settings = settings_of(encoder_file(encoder), ENCODERS[encoder])
+    settings |= settings_of(NORMALISATION, "without_mean")
     rest = {key: value for key, value in table.items() if key != "encoder"}
     return {"encoder": encoder, **complete(settings, rest, where)}
 

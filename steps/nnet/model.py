@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import read_cmvn
 from steps.features.settings import feature_dim, static_dim
+from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
 from steps.nnet.tensor_file import load_tensors
@@ -32,7 +33,8 @@ class CtcModel(nn.Module):
         self.static_dim = input_dim  # the features before their deltas
         self.register_buffer("mean", torch.zeros(input_dim))
         self.register_buffer("inverse_sd", torch.ones(input_dim))
-        inner = {key: value for key, value in settings.items() if key != "encoder"}
+        inner = {key: value for key, value in settings.items() if key not in ("encoder", "mean_norm")}
+        self.mean_norm = settings.get("mean_norm", "none")
         try:
             self.encoder = encoder_class(settings["encoder"])(input_dim, **inner)
         except (ValueError, AssertionError, ZeroDivisionError, RuntimeError) as e:
@@ -40,6 +42,8 @@ class CtcModel(nn.Module):
         self.ctc = nn.Linear(self.encoder.output_dim, num_tokens)
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
+        if self.mean_norm == "utterance":
+            self.look_ahead_ms = math.inf
 
     def set_cmvn(self, mean: np.ndarray, sd: np.ndarray) -> None:
         """Sets the normalisation from a mean and standard deviation of shape (F,)."""
@@ -62,7 +66,8 @@ class CtcModel(nn.Module):
             feat_lens: (B,) frames of each utterance.
             augment: Masks normalised features in training.
         """
-        x = (feats - self.mean) * self.inverse_sd
+        x = zero_padding((feats - self.mean) * self.inverse_sd, feat_lens)
+        x = without_mean(x, feat_lens, mean_norm=self.mean_norm)
         if augment:
             x = augment(x, feat_lens)
         encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens)

@@ -62,6 +62,7 @@ def test_defaults_complete_what_a_recipe_leaves_out(conf):
         "subsampling": 4,
         "layer_norm": False,
         "dropout": 0.1,
+        "mean_norm": "none",
     }
 
 

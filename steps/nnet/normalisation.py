@@ -1,0 +1,31 @@
+"""The mean of an utterance, or of what was heard of it so far, taken off its features: voices and rooms differ."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from steps.nnet.output import zero_padding
+
+PRIOR_FRAMES = 100  # that the training set's mean counts for at the start of an utterance
+
+
+def without_mean(
+    x: Tensor, feat_lens: Tensor, *, mean_norm: Literal["none", "utterance", "running"] = "none"
+) -> Tensor:
+    """(B, T, F), (B,) -> (B, T, F): features of mean 0 over the training set, less a mean of their own.
+
+    Args:
+        x: Features; padding must be 0.
+        feat_lens: Frames of each utterance.
+        mean_norm: "utterance": over all its frames, so the look-ahead is the whole utterance. "running": over the
+            frames up to and with each, and `PRIOR_FRAMES` more of 0; no look-ahead.
+
+    Source: Kaldi's apply-cmvn and apply-cmvn-online, the latter without its window.
+    """
+    if mean_norm == "utterance":
+        return zero_padding(x - x.sum(1, keepdim=True) / feat_lens.clamp(min=1).view(-1, 1, 1), feat_lens)
+    if mean_norm == "running":
+        count = torch.arange(1, x.size(1) + 1, device=x.device).view(-1, 1) + PRIOR_FRAMES
+        return zero_padding(x - x.cumsum(1) / count, feat_lens)
+    return x
