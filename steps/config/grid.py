@@ -1,14 +1,16 @@
-"""The settings that are tried on dev: every combination of the values in [<system>.tune].
+"""The settings that are tried on dev: combinations of the values in [<system>.tune].
 
 [student.tune]                      # of the distilled system
+points = 4                          # drawn from all combinations (Bergstra and Bengio 2012); without it, all
 distill.0.weight = [0.3, 0.9]
-distill.0.temperature = [1.0, 2.0]
+distill.0.temperature = [1.0, 2.0, 4.0]
 
 [student.tune_plain]                # of its twin, as many combinations
 train.lr = [0.001, 0.002, 0.003, 0.005]
 """
 
 import json
+import random
 from itertools import product
 
 from steps.config.schema import SystemConfig
@@ -19,18 +21,24 @@ Point = dict[str, str]  # dotted key below the system -> value as TOML spells it
 
 
 def points_of(grid: dict, where: str) -> list[Point]:
-    """All combinations of a grid, those of its last key next to each other.
+    """The combinations of a grid, or as many of them as its `points` says, those of its last key next to each other.
 
-    Raises: UsageError when a key has no list of values.
+    Raises: UsageError when a key has no list of values, or there are fewer combinations than points.
     """
     flat = flatten(grid)
+    count = flat.pop("points", None)
     for key, values in flat.items():
         if not isinstance(values, list) or not values:
             raise UsageError(f"[{where}] {key} = {values!r}: write a list of values to try")
-    return [
+    points = [
         {key: json.dumps(value, separators=(",", ":")) for key, value in zip(flat, chosen, strict=True)}
         for chosen in product(*flat.values())
     ]
+    if count is None:
+        return points
+    if type(count) is not int or not 1 <= count <= len(points):
+        raise UsageError(f"[{where}] points = {count!r}: write a number from 1 to {len(points)}, its combinations")
+    return [points[i] for i in sorted(random.Random(0).sample(range(len(points)), count))]
 
 
 def grids_of(system: SystemConfig) -> tuple[list[Point], list[Point]]:

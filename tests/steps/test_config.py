@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 
 from steps.compare import parse_seeds
+from steps.config.grid import points_of
 from steps.config.load import load
 from steps.config.signature import settings_of
 from steps.config.systems import all_sets, all_systems, soft_label_sets, system_named, teacher_of
@@ -436,6 +437,18 @@ def test_a_grid_is_listed_with_as_many_points_for_the_twin(conf):
     )
 
 
+def test_points_are_drawn_from_all_combinations(conf):
+    values = [round(0.1 * i, 1) for i in range(1, 10)]
+    grid = GRID.replace("[0.3, 0.9]", str(values)).replace(".lr = [0.001, 0.002]", ".lr = [0.001, 0.002]\npoints = 4")
+    lines = tuning_lines(lambda point: conf(grid, *point), [0], "students", "student")
+    drawn = [line for line in lines if line.startswith("student 0")]
+    assert len(set(drawn)) == 4 and len(lines) == 8
+    grid_points = points_of(conf(grid).systems["student"].tune, "")
+    assert len(grid_points) == 4 and grid_points == points_of(conf(grid).systems["student"].tune, "")
+    every = points_of({"distill.0.weight": values, "train.lr": [0.001, 0.002]}, "")
+    assert [point for point in every if point in grid_points] == grid_points
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -443,6 +456,9 @@ def test_a_grid_is_listed_with_as_many_points_for_the_twin(conf):
         ("student.tune.train.lr=0.1", "write a list of values"),
         ("student.tune.train.lr=[]", "write a list of values"),
         ("student.tune_plain.train.lr=[1, 2, 3, 'x']", "student.train.lr = 'x'"),
+        ("student.tune.points=5", "points = 5: write a number from 1 to 4"),
+        ("student.tune.points=[2]", "points = .2.: write a number"),
+        ("student.tune.points=2", "2 combinations and .* 4"),
     ],
 )
 def test_a_grid_that_cannot_be_tried_is_refused(conf, text, said):
