@@ -5,6 +5,7 @@
 #   tests/run.sh -k frame_kl                what pytest selects
 #   tests/run.sh -m "long or not long"      the long ones too
 #   tests/run.sh tests/steps                one folder
+#   tests/run.sh -n 0                       one after the other, in place of one process per core
 #
 # Real recordings are looked for in $RETORT_CORPORA (../shared/data, seen from the repository). Without them the
 # tests that need them are skipped; with them a skip is a failure.
@@ -32,4 +33,4 @@ for argument in "$@"; do
 done
 targets=()
 if ! $has_target; then targets+=(tests); fi
-exec python3 -m pytest -c tests/pytest.ini --rootdir . "$@" "${targets[@]}"
+exec python3 -m pytest -c tests/pytest.ini --rootdir . -n auto --maxprocesses 8 --dist loadfile "$@" "${targets[@]}"
