@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
 from steps.nnet.output import zero_padding
-from steps.nnet.subsampling import FrameStacking, subsampled_lens
+from steps.nnet.streaming import Past
+from steps.nnet.subsampling import FrameStacking
 
 
 class LstmEncoder(nn.Module):
@@ -16,6 +17,7 @@ class LstmEncoder(nn.Module):
 
     Args:
         input_dim: Features of a frame, F.
+        frame_shift_ms: Of the features.
         dim: Width of each direction.
         num_layers: LSTM layers.
         bidirectional: Whether each layer reads both ways; then the look-ahead is the whole utterance.
@@ -26,10 +28,12 @@ class LstmEncoder(nn.Module):
     """
 
     input = "features"
+    cell = nn.LSTM
 
     def __init__(
         self,
         input_dim: int,
+        frame_shift_ms: float,
         *,
         dim: PositiveInt = 96,
         num_layers: PositiveInt = 1,
@@ -44,16 +48,15 @@ class LstmEncoder(nn.Module):
         directions = 2 if bidirectional else 1
         sizes = [dim] + [directions * dim] * (num_layers - 1)
         self.norms = nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes)
-        self.layers = nn.ModuleList(nn.ModuleList(nn.LSTM(size, dim) for _ in range(directions)) for size in sizes)
+        self.layers = nn.ModuleList(nn.ModuleList(self.cell(size, dim) for _ in range(directions)) for size in sizes)
         self.dropout = nn.Dropout(dropout)
         self.output_dim = dim * (2 if bidirectional else 1)
         self.look_ahead_frames = math.inf if bidirectional else subsampling - 1
+        self.chunk_frames = 0 if bidirectional else subsampling
 
-    def output_lens(self, feat_lens: Tensor) -> Tensor:
-        """(B,) frames of the output."""
-        return subsampled_lens(feat_lens, self.subsampling)
-
-    def forward(self, feats: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def forward(
+        self, feats: Tensor, feat_lens: Tensor, past: Past | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """(B, T, F), (B,) -> (B, U, D), (B,), and (B, U, D) behind each layer but the last. Padding must be 0."""
         x, lengths = self.stack(feats, feat_lens)
         x = x.transpose(0, 1)  # (U, B, D)
@@ -62,7 +65,10 @@ class LstmEncoder(nn.Module):
         for i, (forwards, *backwards) in enumerate(self.layers):
             x = self.norms[i](x)
             inputs = self.dropout(x) if i else x
-            outputs = [forwards(inputs)[0]] + [turn(lstm(turn(inputs))[0]) for lstm in backwards]
+            heard, state = forwards(inputs, past.memory.get(forwards) if past else None)
+            if past:
+                past.memory[forwards] = state
+            outputs = [heard] + [turn(lstm(turn(inputs))[0]) for lstm in backwards]
             x = torch.cat(outputs, -1)
             hidden.append(x.transpose(0, 1))
         return zero_padding(self.dropout(hidden[-1]), lengths), lengths, hidden[:-1]

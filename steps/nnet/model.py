@@ -16,6 +16,8 @@ from steps.features.settings import feature_dim, static_dim
 from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
+from steps.nnet.streaming import Past
+from steps.nnet.subsampling import subsampled_lens
 from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import TokenTable
 from utils.jobs.errors import DataError, StaleError, UsageError
@@ -25,7 +27,13 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 
 
 class CtcModel(nn.Module):
-    """An encoder under a CTC head (Graves et al. 2006), on features that it normalises itself."""
+    """An encoder under a CTC head (Graves et al. 2006), on features that it normalises itself.
+
+    Attributes:
+        frame_shift_ms: Between two frames of the output.
+        look_ahead_ms: What it hears behind a frame before it says what the frame holds.
+        chunk_frames: Features that a stream takes at a time; 0: it cannot stream.
+    """
 
     def __init__(self, settings: dict, input_dim: int, num_tokens: int, frame_shift_ms: float, blank_id: int = 0):
         super().__init__()
@@ -36,14 +44,15 @@ class CtcModel(nn.Module):
         inner = {key: value for key, value in settings.items() if key not in ("encoder", "mean_norm")}
         self.mean_norm = settings.get("mean_norm", "none")
         try:
-            self.encoder = encoder_class(settings["encoder"])(input_dim, **inner)
+            self.encoder = encoder_class(settings["encoder"])(input_dim, frame_shift_ms, **inner)
         except (ValueError, AssertionError, ZeroDivisionError, RuntimeError) as e:
             raise UsageError(f"the {settings['encoder']} cannot be built from {inner}: {e}") from None
         self.ctc = nn.Linear(self.encoder.output_dim, num_tokens)
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
+        self.chunk_frames = self.encoder.chunk_frames
         if self.mean_norm == "utterance":
-            self.look_ahead_ms = math.inf
+            self.look_ahead_ms, self.chunk_frames = math.inf, 0
 
     def set_cmvn(self, mean: np.ndarray, sd: np.ndarray) -> None:
         """Sets the normalisation from a mean and standard deviation of shape (F,)."""
@@ -52,25 +61,30 @@ class CtcModel(nn.Module):
 
     def output_lens(self, feat_lens: Tensor) -> Tensor:
         """(B,) frames of the output."""
-        return self.encoder.output_lens(feat_lens)
+        return subsampled_lens(feat_lens, self.encoder.subsampling)
 
     def num_params(self) -> int:
         """Trained weights."""
         return sum(p.numel() for p in self.parameters())
 
-    def forward(self, feats: Tensor, feat_lens: Tensor, augment: Augment | None = None) -> ModelOutput:
+    def forward(
+        self, feats: Tensor, feat_lens: Tensor, augment: Augment | None = None, past: Past | None = None
+    ) -> ModelOutput:
         """Runs a batch.
 
         Args:
             feats: (B, T, F) features.
             feat_lens: (B,) frames of each utterance.
             augment: Masks normalised features in training.
+            past: Of a stream, whose chunks have `chunk_frames` frames, the last one as many or fewer.
         """
         x = zero_padding((feats - self.mean) * self.inverse_sd, feat_lens)
-        x = without_mean(x, feat_lens, mean_norm=self.mean_norm)
+        x = without_mean(x, feat_lens, past, mean_norm=self.mean_norm)
         if augment:
             x = augment(x, feat_lens)
-        encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens)
+        encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens, past)
+        if past is not None:
+            past.frames += encoder_out.size(1)
         return ModelOutput(encoder_out, lengths, {"ctc": self.ctc(encoder_out)}, hidden)
 
     def inner_output(self, output: ModelOutput) -> ModelOutput:
@@ -107,7 +121,7 @@ class ModelConfig:
         model = CtcModel(self.model, feature_dim(features), self.num_tokens, features.frame_shift_ms, self.blank_id)
         model.static_dim = static_dim(features)
         if features.cmvn != "global":
-            model.look_ahead_ms = math.inf
+            model.look_ahead_ms, model.chunk_frames = math.inf, 0
         return model
 
     def to_dict(self) -> dict:

@@ -3,8 +3,14 @@
 from pathlib import Path
 
 ENCODERS = {
+    "cnn": "CnnEncoder",
     "conformer": "ConformerEncoder",
+    "dnn": "DnnEncoder",
+    "ebranchformer": "EBranchformerEncoder",
+    "gru": "GruEncoder",
     "lstm": "LstmEncoder",
+    "tdnn": "TdnnEncoder",
+    "transformer": "TransformerEncoder",
 }
 
 

@@ -6,29 +6,61 @@ import numpy as np
 import pytest
 import torch
 
+from steps.nnet.attention import SelfAttention, rotate, sinusoids
 from steps.nnet.inference import batches_by_length, pad
 from steps.nnet.model import CtcModel, ModelConfig, load_model, new_model
+from steps.nnet.output import is_frame
 from steps.nnet.registry import ENCODERS, encoder_class
+from steps.nnet.streaming import Past
+from steps.nnet.tdnn import TdnnLayer
 from steps.nnet.tensor_file import load_tensors, save_tensors
 from steps.tokens.token_table import TokenTable
 from tests.support import ROOT
 from utils.jobs.errors import DataError, StaleError, UsageError
 
 F, V = 10, 5
+SMALL = {"dim": 8, "num_layers": 2, "num_heads": 2, "channels": 4}
+CHUNKED = SMALL | {"chunk_ms": 80, "left_context_ms": 160}
 SETTINGS = {
+    "cnn": [
+        {"dim": 8, "channels": 2},
+        {"dim": 8, "channels": 2, "num_blocks": 2, "subsampling": 3},
+        {"dim": 8, "channels": 2, "is_causal": True, "subsampling": 6},
+    ],
+    "conformer": [
+        SMALL,
+        {"dim": 8, "num_layers": 1, "num_heads": 1, "channels": 4, "subsampling": 1, "kernel_size": 3},
+        {"dim": 8, "num_layers": 1, "num_heads": 2, "channels": 4, "subsampling": 8},
+        CHUNKED,
+        {**SMALL, "chunk_ms": 60, "kernel_size": 4, "subsampling": 6},
+    ],
+    "dnn": [
+        {"dim": 8, "num_layers": 2},
+        {"dim": 8, "num_layers": 1, "left_frames": 0, "right_frames": 0, "subsampling": 1},
+        {"dim": 8, "num_layers": 2, "left_frames": 6, "right_frames": 2, "subsampling": 3},
+    ],
+    "ebranchformer": [SMALL, CHUNKED, {**SMALL, "subsampling": 3}],
+    "gru": [{"dim": 8}, {"dim": 8, "num_layers": 2, "bidirectional": True}],
     "lstm": [
         {"dim": 8},
         {"dim": 8, "num_layers": 2, "bidirectional": True},
         {"dim": 8, "subsampling": 3},
         {"dim": 8, "num_layers": 2, "layer_norm": True},
+        {"dim": 8, "num_layers": 1, "mean_norm": "utterance"},
+        {"dim": 8, "num_layers": 1, "mean_norm": "running"},
     ],
-    "conformer": [
-        {"dim": 8, "num_layers": 2, "num_heads": 2, "channels": 4},
-        {"dim": 8, "num_layers": 1, "num_heads": 1, "channels": 4, "subsampling": 1, "kernel_size": 3},
-        {"dim": 8, "num_layers": 1, "num_heads": 2, "channels": 4, "subsampling": 8},
+    "tdnn": [
+        {"dim": 8, "num_layers": 3},
+        {"dim": 8, "num_layers": 2, "bottleneck": 4, "dilation": 2, "subsampling": 2},
+        {"dim": 8, "num_layers": 3, "bottleneck": 4, "is_causal": True},
+    ],
+    "transformer": [
+        SMALL,
+        {**SMALL, "positions": "sinusoidal", "subsampling": 2},
+        CHUNKED,
+        {**CHUNKED, "positions": "sinusoidal", "subsampling": 8},
     ],
 }
-SETTINGS["lstm"] += [{"dim": 8, "num_layers": 1, "mean_norm": norm} for norm in ("utterance", "running")]
 CASES = [(name, settings) for name, several in SETTINGS.items() for settings in several]
 LENGTHS = [37, 12, 5, 1]
 
@@ -99,11 +131,34 @@ def test_look_ahead_is_what_the_encoder_says(name, settings):
     frames = model.look_ahead_ms / 10.0
     if frames == float("inf"):
         return
-    feats = torch.randn(1, 40, F)
-    factor, before = settings.get("subsampling", 4), model(feats, torch.tensor([40])).logits["ctc"]
-    feats[:, 20:] += 1
-    same = (model(feats, torch.tensor([40])).logits["ctc"] == before).all(-1)[0]
-    assert same[: int(20 - frames - 1) // factor + 1].all() and not same[20 // factor]
+    torch.manual_seed(1)
+    feats = torch.randn(1, 240, F)
+    factor, before = settings.get("subsampling", 4), model(feats, torch.tensor([240])).logits["ctc"]
+    earliest = 240
+    for t in range(120, 168):
+        louder = feats.clone()
+        louder[:, t] += 1
+        is_same = (model(louder, torch.tensor([240])).logits["ctc"] - before).abs().amax(-1)[0] < 1e-6
+        earliest = min(earliest, int((~is_same).nonzero()[0]) * factor - t)
+    assert earliest == -frames
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+@torch.inference_mode()
+def test_a_stream_says_what_is_said_at_once(name, settings):
+    model = make_model(name, settings)
+    if not model.chunk_frames:
+        return
+    for matrix in utterances():
+        whole, past, heard = model(*pad([matrix])), Past(), []
+        for start in range(0, len(matrix), model.chunk_frames):
+            chunk = model(*pad([matrix[start : start + model.chunk_frames]]), past=past)
+            heard.append(chunk.logits["ctc"][0, : int(chunk.lengths[0])])
+        assert torch.allclose(torch.cat(heard), whole.logits["ctc"][0, : int(whole.lengths[0])], atol=1e-5)
+
+
+def test_every_encoder_can_stream():
+    assert {name for name, settings in CASES if make_model(name, settings).chunk_frames} == set(ENCODERS)
 
 
 def test_a_unidirectional_lstm_equals_torchs():
@@ -120,9 +175,58 @@ def test_a_unidirectional_lstm_equals_torchs():
         assert torch.allclose(model(feats, lengths).encoder_out, expected, atol=1e-6)
 
 
-def test_attention_knows_distances_only():
-    from steps.nnet.conformer import rotate
+def test_attention_equals_torchs():
+    torch.manual_seed(0)
+    ours, reference = SelfAttention(8, 2, is_rotary=False), torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    reference.load_state_dict(
+        {
+            "in_proj_weight": ours.qkv.weight,
+            "in_proj_bias": ours.qkv.bias,
+            "out_proj.weight": ours.out.weight,
+            "out_proj.bias": ours.out.bias,
+        }
+    )
+    x, lengths = torch.randn(3, 7, 8), torch.tensor([7, 4, 1])
+    heard = is_frame(lengths, 7)
+    with torch.inference_mode():
+        y = ours.norm(x)
+        expected = reference(y, y, y, key_padding_mask=~heard, need_weights=False)[0]
+        assert torch.allclose(ours(x, heard[:, None, None])[heard], expected[heard], atol=1e-6)
 
+
+def test_the_sinusoids_are_those_of_the_paper():
+    found = sinusoids(5, 6, start=3)
+    for row, position in enumerate(range(3, 8)):
+        for i in range(3):
+            angle = position / 10000 ** (2 * i / 6)
+            assert found[row, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-6)
+            assert found[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
+
+
+def test_the_first_factor_of_a_tdnn_becomes_semi_orthogonal_in_training():
+    torch.manual_seed(0)
+    layer = TdnnLayer(12, 5, 1, False, 0.0)
+    x, lengths = torch.randn(1, 9, 12), torch.tensor([9])
+    before = layer.factor.conv.weight.clone()
+    layer.eval()(x, lengths)
+    assert torch.equal(layer.factor.conv.weight, before)
+    for _ in range(30):
+        layer.train()(x, lengths)
+    M = layer.factor.conv.weight.detach().flatten(1)
+    P = M @ M.T
+    assert torch.allclose(P / P.trace() * 5, torch.eye(5), atol=1e-4)
+
+
+def test_a_dnn_hears_its_neighbours():
+    model = make_model("dnn", {"dim": 8, "num_layers": 1, "left_frames": 2, "right_frames": 1, "subsampling": 3})
+    x = torch.arange(70.0).view(1, 7, F)
+    spliced = torch.nn.functional.pad(x, (0, 0, 2, 1))[0]
+    expected = model.encoder.layers[0](torch.stack([spliced[u : u + 4].flatten() for u in (0, 3, 6)]))
+    found = model.encoder(x, torch.tensor([7]))[0][0]
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_attention_knows_distances_only():
     q, k = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
     rows = rotate(q.expand(1, 1, 10, 8)) @ rotate(k.expand(1, 1, 10, 8)).transpose(-1, -2)
     products = rows[0, 0]
@@ -146,7 +250,7 @@ def test_settings_that_cannot_be_built_are_a_usage_error(name, settings):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_states_what_it_needs(name):
     cls = encoder_class(name)
-    assert cls.input in ("features", "waveform") and callable(cls.output_lens)
+    assert cls.input in ("features", "waveform")
 
 
 def test_batches_hold_each_utterance_once_and_are_bound_by_frames():

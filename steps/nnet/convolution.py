@@ -1,0 +1,28 @@
+"""Depthwise convolution over time, centred or causal."""
+
+from torch import Tensor, nn
+
+from steps.nnet.streaming import Past, with_past
+
+
+class DepthwiseConv(nn.Module):
+    """One kernel per channel. A causal one sees only the past, and can stream.
+
+    Args:
+        dim: Channels.
+        kernel_size: Frames, odd unless causal.
+        is_causal: Whether the kernel ends at its frame, or is centred on it.
+    """
+
+    def __init__(self, dim: int, kernel_size: int, is_causal: bool = False):
+        super().__init__()
+        if kernel_size % 2 == 0 and not is_causal:
+            raise ValueError(f"kernel_size {kernel_size} is not odd")
+        self.is_causal = is_causal
+        self.conv = nn.Conv1d(dim, dim, kernel_size, padding=0 if is_causal else kernel_size // 2, groups=dim)
+
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+        """(B, U, D) -> (B, U, D). Padding must be 0."""
+        if self.is_causal:
+            x = with_past(self, x, self.conv.kernel_size[0] - 1, past)
+        return self.conv(x.transpose(1, 2)).transpose(1, 2)
