@@ -15,6 +15,7 @@ from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.signature import code_digest
 from steps.config.systems import soft_label_sets, system_named, teacher_of
+from steps.heads.registry import head_file
 from steps.nnet.registry import encoder_file
 from steps.training.resume_files import resume_files
 from utils.jobs.cli import Parser, positive, run
@@ -52,7 +53,8 @@ def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     """The settings that change the weights, and the code of the encoder and the losses, which users edit."""
     table = system.training()
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
-    parts = [encoder_file(system.model["encoder"]), *(loss_file(term.loss) for term in system.distill)]
+    parts = [encoder_file(system.model["encoder"]), *map(head_file, system.heads)]
+    parts += [loss_file(term.loss) for term in system.distill]
     code = {path.stem: code_digest(path) for path in parts}
     score = {key: value for key, value in asdict(config.score).items() if value}
     return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": score, "code": code}

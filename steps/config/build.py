@@ -11,12 +11,14 @@ from steps.config.schema import (
     SystemConfig,
     TrainConfig,
 )
-from steps.config.signature import settings_of
-from steps.config.types import check, near
+from steps.config.signature import Setting, settings_of
+from steps.config.types import NaturalFloat, check, near
+from steps.heads.registry import HEADS, head_file
 from steps.nnet.registry import ENCODERS, encoder_file
 from utils.jobs.errors import UsageError
 
 LOSSES = Path(__file__).parents[1] / "losses"  # one file each
+WEIGHT = Setting(NaturalFloat, 1.0)  # of a head's loss
 NORMALISATION = Path(__file__).parents[1] / "nnet" / "normalisation.py"
 OWN = ("seeds", "controls", "tune", "tune_plain")
 FIELDS = {f.name: f for f in dataclasses.fields(SystemConfig)}
@@ -26,6 +28,7 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
     """One system from its merged table, and [data] for what its own does not say."""
     known = {
         "model",
+        "heads",
         "train",
         "spec_augment",
         "soft_labels",
@@ -45,6 +48,7 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
     return SystemConfig(
         name,
         build_model(table.get("model", {}), f"{name}.model"),
+        build_heads(table.get("heads", {"ctc": {}}), f"{name}.heads"),
         build(TrainConfig, table.get("train", {}), f"{name}.train"),
         build(SpecAugmentConfig, table.get("spec_augment", {}), f"{name}.spec_augment"),
         build(SoftLabelsConfig, table.get("soft_labels", {}), f"{name}.soft_labels"),
@@ -75,6 +79,23 @@ def build_model(table: object, where: str) -> dict:
     settings |= settings_of(NORMALISATION, "without_mean")
     rest = {key: value for key, value in table.items() if key != "encoder"}
     return {"encoder": encoder, **complete(settings, rest, where)}
+
+
+def build_heads(table: object, where: str) -> dict[str, dict]:
+    """The settings of each head and the weight of its loss, completed by their defaults."""
+    if not isinstance(table, dict) or not table:
+        raise UsageError(f"[{where}] is not a table of heads; write [{where}.ctc]")
+    found = {}
+    for name, given in table.items():
+        if name not in HEADS:
+            raise UsageError(f"[{where}.{name}] is no head{near(name, HEADS)}")
+        if not isinstance(given, dict):
+            raise UsageError(f"[{where}.{name}] is not a table")
+        settings = {"weight": WEIGHT} | settings_of(head_file(name), HEADS[name])
+        found[name] = complete(settings, given, f"{where}.{name}")
+    if not sum(head["weight"] for head in found.values()):
+        raise UsageError(f"[{where}] the weights of all heads are 0")
+    return found
 
 
 def build_distill(table: object, where: str) -> DistillConfig:

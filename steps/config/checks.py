@@ -14,6 +14,7 @@ def check_config(config: Config) -> None:
     check_filters(config.features)
     check_units(config)
     check_teachers(config.systems)
+    check_heads(config.systems)
     check_controls(config.systems)
     check_sets(config.systems, config.data)
 
@@ -84,6 +85,22 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                 )
             if slash and not (seed.startswith("seed") and seed[4:].isdigit()):
                 raise UsageError(f"[{system.name}] teacher = '{term.teacher}': write it as {teacher}/seed1")
+
+
+def check_heads(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError where something needs a CTC head and the system has none."""
+    for system in systems.values():
+        if "ctc" in system.heads:
+            continue
+        if system.train.inner_ctc_weight:
+            raise UsageError(f"[{system.name}] train.inner_ctc_weight needs [{system.name}.heads.ctc]")
+        for term in system.distill:
+            raise UsageError(f"[{system.name}] the loss {term.loss} needs [{system.name}.heads.ctc]")
+    for system in systems.values():
+        for term in system.distill:
+            teacher = systems[term.teacher.partition("/")[0]]
+            if "ctc" not in teacher.heads:
+                raise UsageError(f"[{system.name}] the loss {term.loss} needs [{teacher.name}.heads.ctc]")
 
 
 def check_controls(systems: dict[str, SystemConfig]) -> None:

@@ -77,10 +77,12 @@ class DecodeConfig:
     beam_tokens: BeamSize = 20  # of beam: tokens tried in each frame, the most probable
     beam_threshold: PositiveFloat = 20.0  # of beam: nats below the best where hypotheses are dropped
     nbest: PositiveInt = 1  # of beam: hypotheses written of each utterance, where so many are left
+    head: str = ""  # of the model; empty: its first
 
     def in_use(self) -> dict:
         """The settings that matter for the decoder."""
-        return asdict(self) if self.decoder == "beam" else {"decoder": self.decoder}
+        found = asdict(self) if self.decoder == "beam" else {"head": self.head, "decoder": self.decoder}
+        return {key: value for key, value in found.items() if (key, value) != ("head", "")}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,6 @@ class TrainConfig:
     weight_decay: NaturalFloat = 0.01
     beta2: Fraction = 0.98
     clip_norm: PositiveFloat = 5.0
-    ctc_weight: NaturalFloat = 1.0
     inner_ctc_weight: NaturalFloat = 0.0  # of CTC on the middle layer through the same head, in training only
     curriculum_epochs: NaturalInt = 0  # at the start, in which short utterances come before long ones
     average: PositiveInt = 3  # how many of the best checkpoints on dev are averaged
@@ -163,6 +164,7 @@ class SystemConfig:
 
     name: str
     model: dict
+    heads: dict = field(default_factory=lambda: {"ctc": {"weight": 1.0}})  # the first one decodes
     train: TrainConfig = TrainConfig()
     spec_augment: SpecAugmentConfig = SpecAugmentConfig()
     soft_labels: SoftLabelsConfig = SoftLabelsConfig()

@@ -8,11 +8,14 @@ import torch
 from steps.config.schema import DecodeConfig
 from steps.decoding.beam import beam_search, load_flashlight
 from steps.decoding.greedy import Hypothesis, greedy
+from steps.decoding.label_search import label_search
+from steps.decoding.transducer_search import transducer_search
+from steps.decoding.viterbi import viterbi_search
 from steps.nnet.device import room_for
 from steps.nnet.inference import run_model
-from steps.nnet.model import LoadedModel
+from steps.nnet.model import LoadedModel, Recogniser
 from steps.nnet.output import ModelOutput
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, UsageError
 
 GREEDY = DecodeConfig()
 
@@ -29,7 +32,7 @@ def decode_set(
     Raises: DataError when the model's output for an utterance is not finite; MachineError when there is no memory for
         one, or no package for the beam search.
     """
-    decode = decoder_of(settings, loaded.model.blank_id)
+    decode = decoder_of(settings, loaded.model)
     found = {}
     for utt_ids, output in run_model(loaded.model, feats_scp, num_frames, device):
         check_finite(utt_ids, output, feats_scp)
@@ -40,20 +43,36 @@ def decode_set(
     return found
 
 
-def decoder_of(settings: DecodeConfig, blank_id: int) -> Callable[[ModelOutput], list[list[Hypothesis]]]:
-    """What turns the output for a batch into hypotheses, the best first."""
-    if settings.decoder == "greedy":
-        return lambda output: [[hypothesis] for hypothesis in greedy(output, blank_id)[0]]
-    load_flashlight()
-    return partial(beam_search, blank_id=blank_id, settings=settings)
+def decoder_of(settings: DecodeConfig, model: Recogniser) -> Callable[[ModelOutput], list[list[Hypothesis]]]:
+    """What turns the output for a batch into hypotheses, the best first.
+
+    Raises: UsageError when the model has no such head, or its head no such search.
+    """
+    name = settings.head or next(iter(model.heads))
+    if name not in model.heads:
+        raise UsageError(f"decode.head = '{name}': the model has {', '.join(model.heads)}")
+    head, is_beam = model.heads[name], settings.decoder == "beam"
+    sizes = (settings.beam_size, settings.nbest) if is_beam else (1, 1)
+    if name == "ctc":
+        if is_beam:
+            load_flashlight()
+            return partial(beam_search, blank_id=model.blank_id, settings=settings)
+        return lambda output: [[hypothesis] for hypothesis in greedy(output, model.blank_id)[0]]
+    if name == "hmm":
+        if is_beam:
+            raise UsageError("decode.decoder = 'beam': an hmm has one search, 'greedy', which finds the best path")
+        return partial(viterbi_search, head=head)
+    search = transducer_search if name == "transducer" else label_search
+    return partial(search, head=head, beam_size=sizes[0], nbest=sizes[1])
 
 
 def check_finite(utt_ids: list[str], output: ModelOutput, feats_scp: dict[str, str]) -> None:
     """Raises DataError for the first utterance whose output has no order, because a number in it is NaN or infinite."""
-    for utt_id, logits, length in zip(utt_ids, output.logits["ctc"], output.lengths.tolist(), strict=True):
-        if not torch.isfinite(logits[:length]).all():
-            told = f"{feats_scp[utt_id]}: utterance '{utt_id}': the model's output is not finite"
-            raise DataError(f"{told}; its features or the weights are damaged, make them again with --force")
+    for scores in (output.encoder_out, *output.logits.values()):
+        for utt_id, rows, length in zip(utt_ids, scores, output.lengths.tolist(), strict=True):
+            if not torch.isfinite(rows[:length]).all():
+                told = f"{feats_scp[utt_id]}: utterance '{utt_id}': the model's output is not finite"
+                raise DataError(f"{told}; its features or the weights are damaged, make them again with --force")
 
 
 def to_entry(hypothesis: Hypothesis, loaded: LoadedModel) -> dict:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from steps.nnet.device import room_for
-from steps.nnet.model import CtcModel
+from steps.nnet.model import Recogniser
 from steps.nnet.output import ModelOutput
 from utils.data_dir.archive import read_feats
 
@@ -37,7 +37,7 @@ def batches_by_length(num_frames: dict[str, int], max_frames: int = MAX_FRAMES) 
 
 @torch.inference_mode()
 def run_model(
-    model: CtcModel, feats_scp: dict[str, str], num_frames: dict[str, int], device: str = "cpu"
+    model: Recogniser, feats_scp: dict[str, str], num_frames: dict[str, int], device: str = "cpu"
 ) -> Iterator[tuple[list[str], ModelOutput]]:
     """Yields (utterance ids, output) for each batch. The batches depend on the utterances alone."""
     for utt_ids in batches_by_length(num_frames):

@@ -1,9 +1,9 @@
-"""A whole recogniser: normalisation, encoder, CTC head; and the folder it is kept in."""
+"""A whole recogniser: normalisation, encoder, heads; and the folder it is kept in."""
 
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import read_cmvn
 from steps.features.settings import feature_dim, static_dim
+from steps.heads.registry import head_class
 from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
@@ -26,8 +27,8 @@ from utils.jobs.files import sha256
 Augment = Callable[[Tensor, Tensor], Tensor]
 
 
-class CtcModel(nn.Module):
-    """An encoder under a CTC head (Graves et al. 2006), on features that it normalises itself.
+class Recogniser(nn.Module):
+    """An encoder under one or several heads, on features that it normalises itself.
 
     Attributes:
         frame_shift_ms: Between two frames of the output.
@@ -35,7 +36,15 @@ class CtcModel(nn.Module):
         chunk_frames: Features that a stream takes at a time; 0: it cannot stream.
     """
 
-    def __init__(self, settings: dict, input_dim: int, num_tokens: int, frame_shift_ms: float, blank_id: int = 0):
+    def __init__(
+        self,
+        settings: dict,
+        input_dim: int,
+        num_tokens: int,
+        frame_shift_ms: float,
+        blank_id: int = 0,
+        heads: dict[str, dict] | None = None,
+    ):
         super().__init__()
         self.blank_id = blank_id
         self.static_dim = input_dim  # the features before their deltas
@@ -43,11 +52,14 @@ class CtcModel(nn.Module):
         self.register_buffer("inverse_sd", torch.ones(input_dim))
         inner = {key: value for key, value in settings.items() if key not in ("encoder", "mean_norm")}
         self.mean_norm = settings.get("mean_norm", "none")
-        try:
-            self.encoder = encoder_class(settings["encoder"])(input_dim, frame_shift_ms, **inner)
-        except (ValueError, AssertionError, ZeroDivisionError, RuntimeError) as e:
-            raise UsageError(f"the {settings['encoder']} cannot be built from {inner}: {e}") from None
-        self.ctc = nn.Linear(self.encoder.output_dim, num_tokens)
+        encoder = settings["encoder"]
+        self.encoder = build_part(f"the {encoder}", encoder_class(encoder), input_dim, frame_shift_ms, **inner)
+        self.heads = nn.ModuleDict()
+        for name, table in (heads or {"ctc": {}}).items():
+            own = {key: value for key, value in table.items() if key != "weight"}
+            self.heads[name] = build_part(
+                f"the head {name}", head_class(name), self.encoder.output_dim, num_tokens, blank_id, **own
+            )
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
         self.chunk_frames = self.encoder.chunk_frames
@@ -62,6 +74,10 @@ class CtcModel(nn.Module):
     def output_lens(self, feat_lens: Tensor) -> Tensor:
         """(B,) frames of the output."""
         return subsampled_lens(feat_lens, self.encoder.subsampling)
+
+    def frames_needed(self, tokens: tuple[int, ...]) -> int:
+        """The least frames of the output that all heads can spell tokens in."""
+        return max(head.frames_needed(tokens) for head in self.heads.values())
 
     def num_params(self) -> int:
         """Trained weights."""
@@ -85,7 +101,11 @@ class CtcModel(nn.Module):
         encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens, past)
         if past is not None:
             past.frames += encoder_out.size(1)
-        return ModelOutput(encoder_out, lengths, {"ctc": self.ctc(encoder_out)}, hidden)
+        return ModelOutput(encoder_out, lengths, self.logits(encoder_out), hidden)
+
+    def logits(self, encoder_out: Tensor) -> dict[str, Tensor]:
+        """(B, U, D) -> (B, U, V) of each head that speaks on each frame."""
+        return {name: head(encoder_out) for name, head in self.heads.items() if head.is_framewise}
 
     def inner_output(self, output: ModelOutput) -> ModelOutput:
         """What the head says of the states of the middle layer (Lee and Watanabe 2021, eq. 6).
@@ -95,7 +115,15 @@ class CtcModel(nn.Module):
         if not output.hidden:
             raise UsageError("train.inner_ctc_weight needs an encoder of at least two layers")
         inner = output.hidden[len(output.hidden) // 2]
-        return ModelOutput(inner, output.lengths, {"ctc": self.ctc(inner)})
+        return ModelOutput(inner, output.lengths, self.logits(inner))
+
+
+def build_part(what: str, cls: type, *args: object, **settings: object) -> nn.Module:
+    """An encoder or a head. Raises: UsageError when it cannot be built."""
+    try:
+        return cls(*args, **settings)
+    except (ValueError, AssertionError, ZeroDivisionError, RuntimeError) as e:
+        raise UsageError(f"{what} cannot be built from {settings}: {e}") from None
 
 
 @dataclass(frozen=True)
@@ -114,11 +142,14 @@ class ModelConfig:
     params: int = 0
     labelled_hours: float = 0.0
     unlabelled_hours: float = 0.0
+    heads: dict = field(default_factory=lambda: {"ctc": {"weight": 1.0}})
 
-    def build(self) -> CtcModel:
+    def build(self) -> Recogniser:
         """A model with fresh weights from torch's default generator."""
         features = FeaturesConfig(**self.features)
-        model = CtcModel(self.model, feature_dim(features), self.num_tokens, features.frame_shift_ms, self.blank_id)
+        model = Recogniser(
+            self.model, feature_dim(features), self.num_tokens, features.frame_shift_ms, self.blank_id, self.heads
+        )
         model.static_dim = static_dim(features)
         if features.cmvn != "global":
             model.look_ahead_ms, model.chunk_frames = math.inf, 0
@@ -133,7 +164,7 @@ class ModelConfig:
 class LoadedModel:
     """A model folder in memory."""
 
-    model: CtcModel
+    model: Recogniser
     config: ModelConfig
     tokens: TokenTable
 
@@ -164,7 +195,7 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     return LoadedModel(model.eval().to(device), config, tokens)
 
 
-def new_model(config: ModelConfig, cmvn: Path, seed: int) -> CtcModel:
+def new_model(config: ModelConfig, cmvn: Path, seed: int) -> Recogniser:
     """A model with weights that depend on the configuration and the seed alone."""
     torch.manual_seed(seed)
     model = config.build()

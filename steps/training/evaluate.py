@@ -6,55 +6,84 @@ from functools import partial
 import numpy as np
 import torch
 
+from steps.config.schema import DecodeConfig
+from steps.decoding.decode_set import decoder_of
 from steps.decoding.greedy import greedy
 from steps.distillation.spikes import compare_spikes
 from steps.nnet.inference import run_model
-from steps.nnet.model import CtcModel
+from steps.nnet.model import Recogniser
+from steps.nnet.output import is_frame, zero_padding
 from steps.scoring.errors import Errors, count_errors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable
-from steps.training.examples import Example, frames_needed
-from steps.training.terms import DistillTerm, ctc
+from steps.training.examples import Example
+from steps.training.terms import DistillTerm
 from utils.jobs import log
 
 NUM_SPIKE_UTTS = 100  # that teacher and student are lined up on
+MIN_PRIOR = 1e-6
 
 
 @dataclass(frozen=True)
 class DevResult:
-    """Figures of one look at dev. `loss` is CTC in nats a token, nan where no utterance could be scored."""
+    """Figures of one look at dev.
 
+    Attributes:
+        head: The first of the model, which decodes.
+        error_rate: In percent.
+        loss: Of the head, as in training; nan where no utterance could be scored.
+        blank_share: Of the frames of a CTC head; nan where there is none.
+    """
+
+    head: str
     error_rate: float
     loss: float
     blank_share: float
 
 
-def evaluate(model: CtcModel, examples: list[Example], table: TokenTable, units: Units, device: str) -> DevResult:
-    """Decodes all examples greedily. `units` are those of the error rate."""
+def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, units: Units, device: str) -> DevResult:
+    """Decodes all examples greedily by the first head. `units` are those of the error rate."""
     by_id = {example.utt_id: example for example in examples}
     feats = {e.utt_id: e.feats for e in examples}
     num_frames = {e.utt_id: e.num_frames for e in examples}
-    errors, loss, tokens, blanks, frames = Errors(), 0.0, 0, 0, 0
+    name, head = next(iter(model.heads.items()))
+    decode = decoder_of(DecodeConfig(), model)
+    if "hmm" in model.heads:
+        set_prior(model, feats, num_frames, device)
+    errors, loss, count, blanks, frames = Errors(), 0.0, 0, 0, 0
     model.eval()
     for utt_ids, output in run_model(model, feats, num_frames, device):
-        hypotheses, paths = greedy(output, model.blank_id)
-        batch = [by_id[utt_id] for utt_id in utt_ids]
-        for example, hypothesis, path in zip(batch, hypotheses, paths, strict=True):
-            ref, hyp = units.split(example.text), units.split(table.decode(hypothesis.ids))
+        batch, lengths = [by_id[utt_id] for utt_id in utt_ids], output.lengths.tolist()
+        for example, hypotheses in zip(batch, decode(output), strict=True):
+            ref, hyp = units.split(example.text), units.split(table.decode(hypotheses[0].ids))
             errors += count_errors(ref, hyp)
-            blanks, frames = blanks + int((path == model.blank_id).sum()), frames + len(path)
-        fits = [e.tokens is not None and len(p) >= frames_needed(e.tokens) for p, e in zip(paths, batch, strict=True)]
-        scored = [
-            e if fit else Example(e.utt_id, e.feats, e.num_frames, None) for e, fit in zip(batch, fits, strict=True)
+        if "ctc" in output.logits:
+            is_blank = output.logits["ctc"].argmax(-1) == model.blank_id
+            blanks += int((is_blank & is_frame(output.lengths, is_blank.size(1))).sum())
+            frames += sum(lengths)
+        labels = [
+            e.tokens if e.tokens is not None and n >= head.frames_needed(e.tokens) else None
+            for e, n in zip(batch, lengths, strict=True)
         ]
-        batch_loss, count = ctc(output, scored, model.blank_id)
-        loss, tokens = loss + float(batch_loss), tokens + count
+        total, number = head.loss(output, labels)
+        loss, count = loss + float(total), count + number
     model.train()
     rate = errors.error_rate if errors.ref_units else float("nan")
-    return DevResult(rate, loss / tokens if tokens else float("nan"), blanks / max(frames, 1))
+    return DevResult(name, rate, loss / count if count else float("nan"), blanks / frames if frames else float("nan"))
 
 
-def best_paths(model: CtcModel, examples: list[Example], device: str) -> dict[str, np.ndarray]:
+def set_prior(model: Recogniser, feats: dict[str, str], num_frames: dict[str, int], device: str) -> None:
+    """Gives a hidden Markov model the mean of its posteriors as prior of its states, as Kaldi's hybrid systems have."""
+    total, count = 0.0, 0
+    model.eval()
+    for _, output in run_model(model, feats, num_frames, device):
+        posteriors = zero_padding(output.log_probs("hmm").exp(), output.lengths)
+        total, count = total + posteriors.double().sum((0, 1)), count + int(output.lengths.sum())
+    if count:
+        model.heads["hmm"].log_prior.copy_((total / count).clamp(min=MIN_PRIOR).log())
+
+
+def best_paths(model: Recogniser, examples: list[Example], device: str) -> dict[str, np.ndarray]:
     """The best path, shape (U,), of each example."""
     feats = {e.utt_id: e.feats for e in examples}
     num_frames = {e.utt_id: e.num_frames for e in examples}
@@ -69,7 +98,7 @@ def best_paths(model: CtcModel, examples: list[Example], device: str) -> dict[st
 class DevLook:
     """Looks at dev, and at how the student's spikes lie after those of its first teacher."""
 
-    def __init__(self, model: CtcModel, dev: list[Example], table: TokenTable, units: Units, device: str):
+    def __init__(self, model: Recogniser, dev: list[Example], table: TokenTable, units: Units, device: str):
         self.evaluate = partial(evaluate, model, dev, table, units, device)
         self.model, self.device = model, device
         self.teacher_paths: dict = {}

@@ -32,11 +32,6 @@ class Examples:
     dropped: dict[str, str]
 
 
-def frames_needed(tokens: tuple[int, ...]) -> int:
-    """The least frames that CTC can spell tokens in: one each, and a blank between equal neighbours."""
-    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
-
-
 def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> tuple[list[Example], dict[str, str]]:
     """(examples, faults): all utterances with features, and what is wrong with those that have no tokens.
 
@@ -60,7 +55,11 @@ def read_examples(data_dir: Path, table: TokenTable, has_text: bool = True) -> t
 
 
 def training_examples(
-    data_dir: Path, table: TokenTable, output_len: Callable[[int], int], settings: TrainConfig
+    data_dir: Path,
+    table: TokenTable,
+    output_len: Callable[[int], int],
+    frames_needed: Callable[[tuple[int, ...]], int],
+    settings: TrainConfig,
 ) -> Examples:
     """Examples with transcripts that a model can learn, the others listed and counted.
 
@@ -68,6 +67,7 @@ def training_examples(
         data_dir: The training set.
         table: The model's tokens.
         output_len: The model's frames for a number of feature frames.
+        frames_needed: The least of them that the model can spell tokens in.
         settings: Of the training, with the shares of utterances that may be dropped.
 
     Raises: DataError when more than the allowed share is unusable, or nothing is left.

@@ -13,7 +13,7 @@ import torch
 from steps.config.schema import SystemConfig
 from steps.nnet.device import room_for
 from steps.nnet.inference import pad
-from steps.nnet.model import CtcModel
+from steps.nnet.model import Recogniser
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
 from steps.training.evaluate import DevResult
@@ -21,7 +21,7 @@ from steps.training.examples import Example
 from steps.training.ranks import Ranks
 from steps.training.schedule import learning_rate
 from steps.training.spec_augment import SpecAugment
-from steps.training.terms import DistillTerm, ctc
+from steps.training.terms import DistillTerm
 from utils.data_dir.archive import read_feats
 from utils.jobs import log
 from utils.jobs.errors import DataError, Interrupted, StaleError
@@ -62,7 +62,7 @@ class Trainer:
         tick: Called with the number of updates done since the last call.
     """
 
-    model: CtcModel
+    model: Recogniser
     system: SystemConfig
     sampler: BatchSampler
     terms: list[DistillTerm]
@@ -187,7 +187,7 @@ class Trainer:
     def weights(self) -> dict[str, float]:
         """The weight of each term of the loss."""
         settings = self.system.train
-        found = {"ctc": settings.ctc_weight}
+        found = {name: table["weight"] for name, table in self.system.heads.items()}
         if settings.inner_ctc_weight:
             found["inner_ctc"] = settings.inner_ctc_weight
         return found | {term.name: term.settings.weight for term in self.terms}
@@ -202,9 +202,10 @@ class Trainer:
         with bf16:
             output = self.model(feats, feat_lens, mask)
             inner = self.model.inner_output(output) if self.system.train.inner_ctc_weight else None
-        found = {"ctc": ctc(output, batch, self.model.blank_id)}
+        labels = [example.tokens for example in batch]
+        found = {name: head.loss(output, labels, self.progress.update) for name, head in self.model.heads.items()}
         if inner:
-            found["inner_ctc"] = ctc(inner, batch, self.model.blank_id)
+            found["inner_ctc"] = self.model.heads["ctc"].loss(inner, labels)
         for term in self.terms:
             found[term.name] = term(output, [e.utt_id for e in batch], feats, feat_lens)
         return found
@@ -228,7 +229,7 @@ class Trainer:
             result, facts = self.look_at_dev()
             means = {f"train_{name}": total / max(count, 1.0) for name, (total, count) in p.sums.items()}
             lr = learning_rate(p.update - 1, self.system.train)
-            line = {"epoch": self.sampler.epoch + 1, "update": p.update, **means, "dev_ctc": result.loss}
+            line = {"epoch": self.sampler.epoch + 1, "update": p.update, **means, f"dev_{result.head}": result.loss}
             line |= {"dev_error_rate": result.error_rate, "dev_blank_share": result.blank_share, **facts, "lr": lr}
             p.history.append(line | {"seconds": round(p.seconds, 1), "cpu_seconds": round(p.cpu_seconds, 1)})
             self.report(p.history)
@@ -236,6 +237,8 @@ class Trainer:
             p.best = sorted([*p.best, [*rank, p.update]])[: self.system.train.average]
             if p.update in [update for _, _, update in p.best]:
                 self.checkpoints.save_model(p.update, self.model.state_dict())
+        for buffer in self.model.buffers():  # a look may change them
+            self.ranks.broadcast(buffer)
         p.sums = {}
         self.save()
         self.ranks.wait()

@@ -58,6 +58,11 @@ class Ranks:
         for p, part in zip(model.parameters(), flat.split([g.numel() for g in grads]), strict=True):
             p.grad = part.view_as(p)
 
+    def broadcast(self, x: Tensor) -> None:
+        """Gives all processes the main one's tensor, in place."""
+        if self.world > 1:
+            dist.broadcast(x, 0)
+
     def wait(self) -> None:
         """Waits until all processes are here."""
         if self.world > 1:

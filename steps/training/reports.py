@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from steps.heads.registry import HEADS
 from utils.jobs import log
 from utils.jobs.files import write_atomic
 
@@ -38,10 +39,11 @@ class Reporter:
         """Writes the last line, and the files whole, so that a resumed run repeats nothing."""
         line = history[-1]
         write_atomic(self.out / "metrics.jsonl", "".join(to_line(row) for row in history))
-        losses = ", ".join(f"{k.removeprefix('train_')} {v:.3f} {unit_of(k)}" for k, v in line.items() if "train_" in k)
+        losses, on_dev = losses_of(line, "train_"), losses_of(line, "dev_")
+        blanks = f", blank share {line['dev_blank_share']:.2f}" if math.isfinite(line["dev_blank_share"]) else ""
         log.info(
             f"epoch {line['epoch']}, update {line['update']}: {losses}; dev: {line['dev_error_rate']:.2f} % error, "
-            f"ctc {line['dev_ctc']:.3f} nats/token, blank share {line['dev_blank_share']:.2f}; {line['seconds']:.0f} s"
+            f"{on_dev}{blanks}; {line['seconds']:.0f} s"
         )
         write_atomic(self.out / "events" / "events.out.tfevents.retort", to_events(history))
 
@@ -67,6 +69,12 @@ def to_line(row: dict) -> str:
     return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}) + "\n"
 
 
+def losses_of(line: dict, prefix: str) -> str:
+    """The losses in a line of the history, with their units."""
+    found = {key.removeprefix(prefix): value for key, value in line.items() if key.startswith(prefix)}
+    return ", ".join(f"{k} {v:.3f} {unit_of(k)}" for k, v in found.items() if k not in ("error_rate", "blank_share"))
+
+
 def unit_of(name: str) -> str:
     """The unit of a term's mean."""
-    return "nats/token" if name.endswith("ctc") else "nats/frame"
+    return "nats/token" if name.endswith("ctc") or (name in HEADS and name != "hmm") else "nats/frame"

@@ -12,7 +12,7 @@ from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.systems import soft_label_sets, system_named
 from steps.features.settings import check_features
-from steps.nnet.model import CtcModel, ModelConfig, new_model
+from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable, read_lang
@@ -60,7 +60,7 @@ class TrainJob:
 
 def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTable) -> ModelConfig:
     """What the model folder's config.json will hold."""
-    training = {key: value for key, value in system.training().items() if key != "model"}
+    training = {key: value for key, value in system.training().items() if key not in ("model", "heads")}
     return ModelConfig(
         system.name,
         seed,
@@ -71,10 +71,11 @@ def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTa
         table.sha256,
         blank_id=0,
         train=training,
+        heads=system.heads,
     )
 
 
-def output_len_of(model: CtcModel) -> Callable[[int], int]:
+def output_len_of(model: Recogniser) -> Callable[[int], int]:
     """The model's output frames for a number of feature frames."""
     return lambda num_frames: int(model.output_lens(torch.tensor(num_frames)))
 
@@ -106,7 +107,7 @@ def make_terms(
     system: SystemConfig,
     by_set: dict[str, list[Example]],
     student: ModelConfig,
-    model: CtcModel,
+    model: Recogniser,
     device: str,
 ) -> list[DistillTerm]:
     """The distillation terms of a system."""
@@ -122,7 +123,7 @@ def make_terms(
     return terms
 
 
-def dev_look(dev_dir: Path, units: Units, model: CtcModel, table: TokenTable, device: str) -> DevLook:
+def dev_look(dev_dir: Path, units: Units, model: Recogniser, table: TokenTable, device: str) -> DevLook:
     """The look at dev of a training."""
     dev, faults = read_examples(dev_dir, table)
     first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
@@ -131,6 +132,12 @@ def dev_look(dev_dir: Path, units: Units, model: CtcModel, table: TokenTable, de
     if faults:
         log.warn(f"{first} ({len(faults)} dev utterances are like this: scored, but left out of the loss)")
     return DevLook(model, dev, table, units, device)
+
+
+def learn_bigram(model: Recogniser, examples: list[Example]) -> None:
+    """Tells a hidden Markov model which token follows which."""
+    if "hmm" in model.heads:
+        model.heads["hmm"].learn_bigram([example.tokens for example in examples if example.tokens])
 
 
 def stop_flag() -> Callable[[], bool]:
@@ -154,7 +161,7 @@ def train(job: TrainJob) -> dict:
     cmvn = train_dir / "cmvn"
     model = new_model(student, cmvn, job.seed).to(ranks.device)
     settings = system.train
-    labelled = training_examples(train_dir, table, output_len_of(model), settings)
+    labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
     if settings.labelled_every > 1:
         kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
         labelled = replace(labelled, kept=kept)
@@ -165,6 +172,7 @@ def train(job: TrainJob) -> dict:
     dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}
     check_different(by_set)
     examples = [example for examples in by_set.values() for example in examples]
+    learn_bigram(model, examples)
     terms = make_terms(job, config, system, by_set, student, model, ranks.device)
     look = dev_look(data_dir / system.data.dev, Units.of(config.score), model, table, ranks.device)
     for term in terms:

@@ -12,29 +12,10 @@ from steps.config.schema import DistillConfig
 from steps.config.systems import teacher_of
 from steps.distillation.store import SoftLabelStore
 from steps.distillation.targets import FrameTopk, from_logits
-from steps.nnet.model import CtcModel, LoadedModel, ModelConfig, load_model
+from steps.nnet.model import LoadedModel, ModelConfig, Recogniser, load_model
 from steps.nnet.output import ModelOutput
 from steps.training.examples import Example
 from utils.jobs.errors import DataError, StaleError, UsageError
-
-
-def ctc(output: ModelOutput, examples: list[Example], blank_id: int) -> tuple[Tensor, int]:
-    """Sum of -ln p(transcript) over utterances with a transcript, in nats, and the number of their tokens.
-
-    Source: Graves et al. 2006, through `torch.nn.functional.ctc_loss`. No infinite loss is zeroed: utterances
-    with too few frames were sorted out before.
-    """
-    rows = [i for i, example in enumerate(examples) if example.tokens is not None]
-    if not rows:
-        return output.logits["ctc"].sum() * 0.0, 0
-    log_probs = output.log_probs("ctc")
-    log_probs = (log_probs if len(rows) == len(examples) else log_probs[rows]).transpose(0, 1)  # (U, B, V)
-    tokens = [torch.tensor(examples[i].tokens) for i in rows]
-    sizes = torch.tensor([len(t) for t in tokens])
-    labels = torch.cat(tokens).to(log_probs.device)
-    lengths = output.lengths[rows].cpu()
-    loss = torch.nn.functional.ctc_loss(log_probs, labels, lengths, sizes, blank_id, reduction="sum")
-    return loss, int(sizes.sum())
 
 
 @dataclass
@@ -46,7 +27,7 @@ class DistillTerm:
     loss: Callable
     utt_ids: frozenset[str]  # that the term is for
     store: SoftLabelStore | None
-    teacher: CtcModel | None  # live
+    teacher: Recogniser | None  # live
 
     def target(self, utt_ids: list[str], feats: Tensor, feat_lens: Tensor) -> FrameTopk:
         """The teacher's word on a batch."""
@@ -80,7 +61,7 @@ def make_term(
     sets: list[str],
     examples: list[Example],
     student: ModelConfig,
-    model: CtcModel,
+    model: Recogniser,
     device: str,
 ) -> DistillTerm:
     """Opens a term's soft labels, or loads its teacher, and checks that the student can learn from them.
@@ -120,14 +101,14 @@ def make_term(
     return DistillTerm(label, settings, loss, utt_ids, store, None)
 
 
-def check_live(teacher: LoadedModel, folder: Path, student: ModelConfig, model: CtcModel) -> None:
+def check_live(teacher: LoadedModel, folder: Path, student: ModelConfig, model: Recogniser) -> None:
     """Raises StaleError when a live teacher does not fit the student."""
     config = teacher.config
     check_fit(folder, config.tokens_sha256, teacher.model.frame_shift_ms, config.features, student, model)
 
 
 def check_fit(
-    where: Path, tokens_sha256: str, frame_shift_ms: float, features: dict, student: ModelConfig, model: CtcModel
+    where: Path, tokens_sha256: str, frame_shift_ms: float, features: dict, student: ModelConfig, model: Recogniser
 ) -> None:
     """Raises StaleError when a teacher's frames cannot be compared with the student's one by one."""
     if tokens_sha256 != student.tokens_sha256:

@@ -7,7 +7,7 @@ import torch
 
 from bench.speech import NUM_MEL_BINS
 from steps.config.schema import FeaturesConfig, SystemConfig, TrainConfig
-from steps.nnet.model import CtcModel, LoadedModel, ModelConfig
+from steps.nnet.model import LoadedModel, ModelConfig, Recogniser
 from steps.tokens.token_table import BLANK, TokenTable
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
@@ -23,10 +23,10 @@ TEACHER = {"encoder": "lstm", "dim": 128, "num_layers": 2, "bidirectional": True
 CONFORMER = {"encoder": "conformer", "dim": 96, "num_layers": 4}
 
 
-def new_model(settings: dict, num_tokens: int = NUM_TOKENS) -> CtcModel:
+def new_model(settings: dict, num_tokens: int = NUM_TOKENS) -> Recogniser:
     """A model with weights from seed 0."""
     torch.manual_seed(0)
-    return CtcModel(settings, NUM_MEL_BINS, num_tokens, frame_shift_ms=10.0)
+    return Recogniser(settings, NUM_MEL_BINS, num_tokens, frame_shift_ms=10.0)
 
 
 def loaded(settings: dict, num_tokens: int = NUM_TOKENS) -> LoadedModel:
@@ -37,7 +37,7 @@ def loaded(settings: dict, num_tokens: int = NUM_TOKENS) -> LoadedModel:
     return LoadedModel(model, config, table)
 
 
-def new_trainer(model: CtcModel, examples: list[Example], folder: Path, terms: list[DistillTerm]) -> Trainer:
+def new_trainer(model: Recogniser, examples: list[Example], folder: Path, terms: list[DistillTerm]) -> Trainer:
     """A trainer with the default settings, that neither looks at dev nor saves."""
     train = TrainConfig(updates=1_000_000)
     nothing: Callable = lambda *_: None  # noqa: E731

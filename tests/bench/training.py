@@ -11,7 +11,7 @@ from bench.speech import random_examples
 from steps.config.load import load
 from steps.config.schema import SystemConfig
 from steps.nnet.inference import pad
-from steps.nnet.model import CtcModel
+from steps.nnet.model import Recogniser
 from steps.training.batching import BatchSampler
 from steps.training.examples import Example
 from tests.support import ROOT
@@ -41,7 +41,7 @@ def is_repeated(name: str, systems: dict[str, SystemConfig]) -> bool:
     return any(systems[other].model == systems[name].model for other in earlier)
 
 
-def bare_update(model: CtcModel, batches: list[list[Example]]) -> Callable[[int], None]:
+def bare_update(model: Recogniser, batches: list[list[Example]]) -> Callable[[int], None]:
     """An update on the i-th of these batches: forward, CTC, backward, clip, step."""
     ready = []
     for batch in batches:

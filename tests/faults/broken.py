@@ -57,12 +57,12 @@ def forget() -> None:
 
 def lack_memory() -> None:
     """The machine has no memory for a model's output."""
-    from steps.nnet.model import CtcModel
+    from steps.nnet.model import Recogniser
 
     def forward(self: object, *_: object) -> None:
         raise MemoryError
 
-    CtcModel.forward = forward
+    Recogniser.forward = forward
 
 
 BROKEN: dict[str, Callable[[], None]] = {

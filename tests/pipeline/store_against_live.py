@@ -15,7 +15,7 @@ from steps.distillation.store import SoftLabelStore
 from steps.distillation.targets import FrameTopk, from_logits
 from steps.losses.frame_kl import frame_kl
 from steps.nnet.inference import pad
-from steps.nnet.model import CtcModel, load_model
+from steps.nnet.model import Recogniser, load_model
 from steps.training.terms import soft_label_folder
 from utils.data_dir.archive import read_feats
 from utils.data_dir.tables import read_table
@@ -23,7 +23,7 @@ from utils.data_dir.tables import read_table
 TEMPERATURES = (1.0, 2.0, 4.0)
 
 
-def gradient(student: CtcModel, feats: tuple, target: FrameTopk, temperature: float) -> tuple[float, torch.Tensor]:
+def gradient(student: Recogniser, feats: tuple, target: FrameTopk, temperature: float) -> tuple[float, torch.Tensor]:
     """The term, and its gradient as one vector."""
     student.zero_grad()
     total, _ = frame_kl(student(*feats), target, temperature=temperature)

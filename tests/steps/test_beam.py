@@ -1,6 +1,7 @@
 import itertools
 import math
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,6 +35,9 @@ def by_enumeration(log_probs, blank_id):
         probability = math.exp(sum(float(log_probs[u, token]) for u, token in enumerate(path)))
         totals[labelling] = totals.get(labelling, 0.0) + probability
     return {labelling: math.log(total) for labelling, total in totals.items()}
+
+
+CTC = SimpleNamespace(heads={"ctc": None}, blank_id=0)
 
 
 def output_of(logits, lengths):
@@ -189,7 +193,7 @@ def test_scores_in_parts_are_those_in_one(monkeypatch):
 def test_greedy_decoding_gives_its_one_hypothesis():
     logits = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
     output = output_of(logits, [9, 4])
-    assert decoder_of(DecodeConfig(), 0)(output) == [[h] for h in greedy(output, 0)[0]]
+    assert decoder_of(DecodeConfig(), CTC)(output) == [[h] for h in greedy(output, 0)[0]]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -204,6 +208,6 @@ def test_output_that_is_not_finite_is_refused_with_its_utterance(value):
 
 def test_a_machine_without_flashlight_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
-    assert decoder_of(DecodeConfig(), 0)
+    assert decoder_of(DecodeConfig(), CTC)
     with pytest.raises(MachineError, match="python3 -m pip install flashlight-text"):
-        decoder_of(DecodeConfig("beam"), 0)
+        decoder_of(DecodeConfig("beam"), CTC)

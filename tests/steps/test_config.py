@@ -131,6 +131,17 @@ FAULTS = [
     ("[other]\nmodel = 3", "other.model"),
     ("[other]\nmodel.encoder = 'lstm'\ntrain = 3", "other.train"),
     ("not toml", "conf.toml"),
+    ("[other.model]\nencoder = 'lstm'\n[other.heads.cct]", "[other.heads.cct] is no head; valid: ctc,"),
+    ("[other.model]\nencoder = 'lstm'\n[other.heads.las]\ndim = 0", "other.heads.las.dim = 0: must be at least 1"),
+    ("[other.model]\nencoder = 'lstm'\n[other.heads]\nctc = 1", "[other.heads.ctc] is not a table"),
+    ("[other]\nmodel.encoder = 'lstm'\nheads = {}", "write [other.heads.ctc]"),
+    ("[other.model]\nencoder = 'lstm'\n[other.heads.ctc]\nweight = 0", "the weights of all heads are 0"),
+    ("[teacher.heads.hmm]", "[student] the loss frame_kl needs [teacher.heads.ctc]"),
+    ("[student.heads.las]", "[student] the loss frame_kl needs [student.heads.ctc]"),
+    (
+        "[other.model]\nencoder = 'lstm'\n[other.train]\ninner_ctc_weight = 1\n[other.heads.las]",
+        "[other] train.inner_ctc_weight needs [other.heads.ctc]",
+    ),
 ]
 
 

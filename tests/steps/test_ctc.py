@@ -7,13 +7,12 @@ import torch
 
 from steps.decoding.greedy import collapse, greedy, spikes
 from steps.distillation.spikes import compare_spikes, offsets
+from steps.heads.ctc import CtcHead
 from steps.nnet.output import ModelOutput
-from steps.training.examples import Example, frames_needed
-from steps.training.terms import ctc
 
 
-def example(tokens):
-    return Example("a-1", "", 0, tokens)
+def ctc(output, labels, blank_id):
+    return CtcHead(1, output.logits["ctc"].size(-1), blank_id).loss(output, labels)
 
 
 def output_of(logits, lengths):
@@ -33,21 +32,21 @@ def by_enumeration(log_probs, tokens, blank_id):
 @pytest.mark.parametrize("tokens", [(1,), (1, 2), (1, 1), (2, 1, 2), (1, 2, 2)])
 def test_ctc_equals_the_sum_over_all_paths(tokens):
     logits = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
-    loss, count = ctc(output_of(logits, [5]), [example(tokens)], 0)
+    loss, count = ctc(output_of(logits, [5]), [tokens], 0)
     expected = by_enumeration(logits[0].log_softmax(-1).double().numpy(), tokens, 0)
     assert (float(loss), count) == (pytest.approx(expected, rel=1e-5), len(tokens))
 
 
 def test_ctc_uses_the_models_blank():
     logits = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(0))
-    loss, _ = ctc(output_of(logits, [4]), [example((0, 1))], 2)
+    loss, _ = ctc(output_of(logits, [4]), [(0, 1)], 2)
     assert float(loss) == pytest.approx(by_enumeration(logits[0].log_softmax(-1).double().numpy(), (0, 1), 2), rel=1e-5)
 
 
 def test_ctc_of_a_batch_is_the_sum_of_its_transcribed_utterances():
     logits = torch.randn(3, 6, 3, generator=torch.Generator().manual_seed(0))
     tokens, lengths = [(1, 2), None, (2,)], [6, 5, 3]
-    loss, count = ctc(output_of(logits, lengths), [example(t) for t in tokens], 0)
+    loss, count = ctc(output_of(logits, lengths), tokens, 0)
     log_probs = logits.log_softmax(-1).double().numpy()
     expected = by_enumeration(log_probs[0, :6], (1, 2), 0) + by_enumeration(log_probs[2, :3], (2,), 0)
     assert (float(loss), count) == (pytest.approx(expected, rel=1e-5), 3)
@@ -55,18 +54,18 @@ def test_ctc_of_a_batch_is_the_sum_of_its_transcribed_utterances():
 
 def test_ctc_without_a_transcript_is_zero_and_has_a_gradient():
     logits = torch.randn(1, 4, 3, requires_grad=True)
-    loss, count = ctc(output_of(logits, [4]), [example(None)], 0)
+    loss, count = ctc(output_of(logits, [4]), [None], 0)
     loss.backward()
     assert (loss.item(), count, logits.grad.abs().max().item()) == (0.0, 0, 0.0)
 
 
 def test_ctc_of_too_few_frames_is_infinite_and_not_zeroed():
-    assert math.isinf(float(ctc(output_of(torch.zeros(1, 2, 3), [2]), [example((1, 1))], 0)[0]))
+    assert math.isinf(float(ctc(output_of(torch.zeros(1, 2, 3), [2]), [(1, 1)], 0)[0]))
 
 
 @pytest.mark.parametrize(("tokens", "frames"), [((), 0), ((1,), 1), ((1, 2), 2), ((1, 1), 3), ((1,) * 11, 21)])
 def test_frames_needed_are_the_fewest_that_have_a_path(tokens, frames):
-    assert frames_needed(tokens) == frames
+    assert CtcHead.frames_needed(tokens) == frames
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 
 from steps.nnet.attention import SelfAttention, rotate, sinusoids
 from steps.nnet.inference import batches_by_length, pad
-from steps.nnet.model import CtcModel, ModelConfig, load_model, new_model
+from steps.nnet.model import ModelConfig, Recogniser, load_model, new_model
 from steps.nnet.output import is_frame
 from steps.nnet.registry import ENCODERS, encoder_class
 from steps.nnet.streaming import Past
@@ -67,7 +67,7 @@ LENGTHS = [37, 12, 5, 1]
 
 def make_model(name, settings):
     torch.manual_seed(0)
-    model = CtcModel({"encoder": name, **settings}, F, V, 10.0).eval()
+    model = Recogniser({"encoder": name, **settings}, F, V, 10.0).eval()
     generator = np.random.default_rng(0)
     model.set_cmvn(generator.normal(3, 1, F).astype(np.float32), generator.uniform(1, 2, F).astype(np.float32))
     return model
@@ -244,7 +244,7 @@ def test_attention_knows_distances_only():
 )
 def test_settings_that_cannot_be_built_are_a_usage_error(name, settings):
     with pytest.raises(UsageError, match=f"the {name} cannot be built"):
-        CtcModel({"encoder": name, **settings}, F, V, 10.0)
+        Recogniser({"encoder": name, **settings}, F, V, 10.0)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -317,8 +317,9 @@ def test_weights_depend_on_the_seed_alone(folder):
     path, built = folder
     config = load_model(path).config
     torch.manual_seed(99)
-    again, other = new_model(config, path / "cmvn", 0), new_model(config, path / "cmvn", 1)
-    assert torch.equal(again.ctc.weight, built.ctc.weight) and not torch.equal(other.ctc.weight, built.ctc.weight)
+    models = [built, new_model(config, path / "cmvn", 0), new_model(config, path / "cmvn", 1)]
+    first, again, other = (model.heads["ctc"].linear.weight for model in models)
+    assert torch.equal(again, first) and not torch.equal(other, first)
 
 
 @pytest.mark.parametrize(
@@ -383,8 +384,8 @@ def test_a_loss_never_divides():
 )
 def test_the_inner_output_is_that_of_the_head_on_the_middle_layer(settings):
     torch.manual_seed(0)
-    model = CtcModel(settings, 20, 7, frame_shift_ms=10.0).eval()
-    shorter = CtcModel({**settings, "num_layers": 2}, 20, 7, frame_shift_ms=10.0).eval()
+    model = Recogniser(settings, 20, 7, frame_shift_ms=10.0).eval()
+    shorter = Recogniser({**settings, "num_layers": 2}, 20, 7, frame_shift_ms=10.0).eval()
     shorter.load_state_dict(model.state_dict(), strict=False)
     feats, feat_lens = torch.randn(2, 30, 20), torch.tensor([30, 17])
     output = model(feats, feat_lens)
@@ -396,6 +397,6 @@ def test_the_inner_output_is_that_of_the_head_on_the_middle_layer(settings):
 
 
 def test_an_encoder_of_one_layer_has_no_inner_output():
-    model = CtcModel({"encoder": "lstm", "dim": 8, "num_layers": 1}, 20, 7, frame_shift_ms=10.0)
+    model = Recogniser({"encoder": "lstm", "dim": 8, "num_layers": 1}, 20, 7, frame_shift_ms=10.0)
     with pytest.raises(UsageError, match="at least two layers"):
         model.inner_output(model(torch.randn(1, 20, 20), torch.tensor([20])))

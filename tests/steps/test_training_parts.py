@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from steps.config.schema import SpecAugmentConfig, TrainConfig
+from steps.heads.ctc import CtcHead
 from steps.tokens.token_table import TokenTable
 from steps.training.batching import BatchSampler, make_batches
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
@@ -186,12 +187,12 @@ def test_examples_hold_tokens_and_frames(data_dir):
 def test_an_utterance_that_is_too_short_is_refused_with_its_frames(data_dir):
     folder = data_dir("u-1 a a\nu-2 a b\n", {"u-1": 8, "u-2": 8})
     with pytest.raises(DataError, match=r"'u-1': too short: 2 frames for tokens that need 3 \(1 of 2"):
-        training_examples(folder, TABLE, quarter, TrainConfig())
+        training_examples(folder, TABLE, quarter, CtcHead.frames_needed, TrainConfig())
 
 
 def test_utterances_that_are_too_short_are_dropped_as_far_as_allowed(data_dir):
     folder = data_dir("u-1 a a\nu-2 a b\n", {"u-1": 8, "u-2": 8})
-    found = training_examples(folder, TABLE, quarter, TrainConfig(max_too_short=0.5))
+    found = training_examples(folder, TABLE, quarter, CtcHead.frames_needed, TrainConfig(max_too_short=0.5))
     assert [e.utt_id for e in found.kept] == ["u-2"]
     assert found.dropped == {"u-1": "too short: 2 frames for tokens that need 3"}
 
@@ -199,12 +200,14 @@ def test_utterances_that_are_too_short_are_dropped_as_far_as_allowed(data_dir):
 def test_an_utterance_that_is_too_long_is_refused_with_its_frames(data_dir):
     folder = data_dir("u-1 a\nu-2 b\n", {"u-1": 101, "u-2": 100})
     with pytest.raises(DataError, match=r"'u-1': too long: 101 frames, train.max_frames is 100 \(1 of 2"):
-        training_examples(folder, TABLE, quarter, TrainConfig(max_frames=100))
+        training_examples(folder, TABLE, quarter, CtcHead.frames_needed, TrainConfig(max_frames=100))
 
 
 def test_utterances_that_are_too_long_are_dropped_as_far_as_allowed(data_dir):
     folder = data_dir("u-1 a\nu-2 b\n", {"u-1": 101, "u-2": 100})
-    found = training_examples(folder, TABLE, quarter, TrainConfig(max_frames=100, max_too_long=0.5))
+    found = training_examples(
+        folder, TABLE, quarter, CtcHead.frames_needed, TrainConfig(max_frames=100, max_too_long=0.5)
+    )
     assert [e.utt_id for e in found.kept] == ["u-2"] and list(found.dropped) == ["u-1"]
 
 
@@ -228,29 +231,35 @@ def test_a_speaker_at_another_speed_keeps_transcripts_too(tmp_path):
 
 
 def test_an_empty_transcript_is_dropped_and_counted(data_dir):
-    found = training_examples(data_dir("u-1\nu-2 a\n", {"u-1": 8, "u-2": 8}), TABLE, quarter, TrainConfig())
+    found = training_examples(
+        data_dir("u-1\nu-2 a\n", {"u-1": 8, "u-2": 8}), TABLE, quarter, CtcHead.frames_needed, TrainConfig()
+    )
     assert found.dropped == {"u-1": "empty transcript"}
 
 
 def test_an_unknown_token_is_refused_with_its_line(data_dir):
     folder = data_dir("u-1 a\nu-2 c\n", {"u-1": 8, "u-2": 8})
     with pytest.raises(DataError, match="text:2: utterance 'u-2' holds a token that is not in tokens.txt"):
-        training_examples(folder, TABLE, quarter, TrainConfig())
+        training_examples(folder, TABLE, quarter, CtcHead.frames_needed, TrainConfig())
 
 
 def test_unknown_tokens_are_dropped_as_far_as_allowed_and_counted_by_utterance(data_dir):
     folder = data_dir("u-1 a\nu-2 c\n", {"u-1": 8, "u-2": 8})
-    assert list(training_examples(folder, TABLE, quarter, TrainConfig(max_unk=0.5)).dropped) == ["u-2"]
+    assert list(training_examples(folder, TABLE, quarter, CtcHead.frames_needed, TrainConfig(max_unk=0.5)).dropped) == [
+        "u-2"
+    ]
 
 
 def test_features_without_transcript_are_refused(data_dir):
     with pytest.raises(DataError, match="utterance 'u-2' has features but no transcript"):
-        training_examples(data_dir("u-1 a\n", {"u-1": 8, "u-2": 8}), TABLE, quarter, TrainConfig())
+        training_examples(
+            data_dir("u-1 a\n", {"u-1": 8, "u-2": 8}), TABLE, quarter, CtcHead.frames_needed, TrainConfig()
+        )
 
 
 def test_nothing_to_train_on_is_refused(data_dir):
     with pytest.raises(DataError, match="no utterance is left to train on"):
-        training_examples(data_dir("u-1\n", {"u-1": 8}), TABLE, quarter, TrainConfig())
+        training_examples(data_dir("u-1\n", {"u-1": 8}), TABLE, quarter, CtcHead.frames_needed, TrainConfig())
 
 
 def test_parts_of_a_batch_are_the_same_for_one_process_and_two():

@@ -1,0 +1,86 @@
+"""Beam search for heads that write token after token (Chan et al. 2016, sec. 3.3), a batch at once."""
+
+import torch
+from torch import Tensor
+
+from steps.decoding.greedy import Hypothesis
+from steps.nnet.output import ModelOutput
+
+
+def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbest: int) -> list[list[Hypothesis]]:
+    """The best hypotheses of each utterance, the best first.
+
+    A hypothesis grows until its end is the best next token of all in the beam; it holds at most as many tokens as
+    there are frames. Hypotheses are ordered by log-probability per token, end counted, lest short ones win.
+
+    Args:
+        output: Of the model; the encoder's states are used.
+        head: With `start`, `step` and `end_id`.
+        beam_size: Hypotheses of each utterance; 1 is greedy.
+        nbest: Hypotheses returned, where so many are found.
+    """
+    B, K = len(output.lengths), beam_size
+    lengths = output.lengths.repeat_interleave(K)
+    state = head.start(output.encoder_out.repeat_interleave(K, 0), lengths)
+    device = lengths.device
+    tokens = torch.zeros(B * K, 0, dtype=torch.long, device=device)
+    frames = tokens
+    scores = torch.full((B, K), -torch.inf, device=device)
+    scores[:, 0] = 0.0
+    done: list[list[Hypothesis]] = [[] for _ in range(B)]
+    limits = output.lengths.tolist()
+    for length in range(max(limits, default=0) + 1):
+        log_probs, state = head.step(tokens, state)  # (B * K, V)
+        V = log_probs.size(-1)
+        total = scores[..., None] + log_probs.view(B, K, V)
+        ends = total[..., head.end_id].clone()
+        total[..., head.end_id] = -torch.inf
+        kept, places = total.flatten(1).topk(min(K, K * (V - 1)), -1)  # (B, K)
+        collect(done, ends, kept, tokens.view(B, K, -1), frames.view(B, K, -1), limits, length)
+        if all(is_full(found, limits[b], length, K, kept[b]) for b, found in enumerate(done)):
+            break
+        rows = (torch.arange(B, device=device)[:, None] * K + places // V).flatten()
+        state = {key: value.index_select(0, rows) for key, value in state.items()}
+        place = state["weights"].argmax(-1) if "weights" in state else torch.full_like(rows, -1)
+        tokens = torch.cat((tokens[rows], (places % V).flatten()[:, None]), 1)
+        frames = torch.cat((frames[rows], place[:, None]), 1)
+        scores = kept
+    return [sorted(found, key=lambda h: (-rank_of(h), h.ids))[:nbest] for found in done]
+
+
+def collect(
+    done: list[list[Hypothesis]],
+    ends: Tensor,
+    kept: Tensor,
+    tokens: Tensor,
+    frames: Tensor,
+    limits: list[int],
+    length: int,
+) -> None:
+    """Adds the hypotheses of `length` tokens whose end is among the best next steps, or that may grow no longer."""
+    K = ends.size(1)
+    worst = kept[:, -1:]
+    for b, k in ((ends > worst) & torch.isfinite(ends)).nonzero().tolist():
+        if length <= limits[b] and len(done[b]) < K * K:
+            add(done[b], ends[b, k], tokens[b, k], frames[b, k])
+    for b, limit in enumerate(limits):
+        if length == limit and not done[b]:
+            add(done[b], ends[b, 0], tokens[b, 0], frames[b, 0])
+
+
+def add(found: list[Hypothesis], score: Tensor, tokens: Tensor, frames: Tensor) -> None:
+    """Adds a finished hypothesis."""
+    places = frames.tolist()
+    found.append(Hypothesis(tokens.tolist(), [] if -1 in places else places, float(score)))
+
+
+def rank_of(hypothesis: Hypothesis) -> float:
+    """Log-probability per token, the end counted."""
+    return hypothesis.score / (len(hypothesis.ids) + 1)
+
+
+def is_full(found: list[Hypothesis], limit: int, length: int, beam_size: int, kept: Tensor) -> bool:
+    """Whether no hypothesis that still grows can come before the finished ones: those of one beam are enough."""
+    if length >= limit:
+        return True
+    return len(found) >= beam_size and float(kept[0]) / (length + 2) < rank_of(max(found, key=rank_of))

@@ -1,0 +1,1 @@
+"""What stands on an encoder: an objective, and what its decoding needs."""

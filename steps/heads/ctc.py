@@ -1,0 +1,51 @@
+"""Connectionist temporal classification (Graves et al. 2006)."""
+
+import torch
+from torch import Tensor, nn
+
+from steps.heads.transcripts import Labels
+from steps.nnet.output import ModelOutput
+
+
+class CtcHead(nn.Module):
+    """A linear map to tokens and blank in each frame.
+
+    Args:
+        input_dim: Width of the encoder's states.
+        num_tokens: V, blank counted.
+        blank_id: The token that says nothing.
+    """
+
+    is_framewise = True
+
+    def __init__(self, input_dim: int, num_tokens: int, blank_id: int):
+        super().__init__()
+        self.blank_id = blank_id
+        self.linear = nn.Linear(input_dim, num_tokens)
+
+    def forward(self, encoder_out: Tensor) -> Tensor:
+        """(B, U, D) -> (B, U, V) logits."""
+        return self.linear(encoder_out)
+
+    @staticmethod
+    def frames_needed(tokens: tuple[int, ...]) -> int:
+        """The least frames that tokens can be spelt in: one each, and a blank between equal neighbours."""
+        return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
+
+    def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
+        """Sum of -ln p(transcript) over utterances with a transcript, in nats, and the number of their tokens.
+
+        Source: `torch.nn.functional.ctc_loss`. No infinite loss is zeroed: utterances with too few frames were
+        sorted out before.
+        """
+        rows = [i for i, tokens in enumerate(labels) if tokens is not None]
+        if not rows:
+            return output.logits["ctc"].sum() * 0.0, 0
+        log_probs = output.log_probs("ctc")
+        log_probs = (log_probs if len(rows) == len(labels) else log_probs[rows]).transpose(0, 1)  # (U, B, V)
+        tokens = [torch.tensor(labels[i]) for i in rows]
+        sizes = torch.tensor([len(t) for t in tokens])
+        targets = torch.cat(tokens).to(log_probs.device)
+        lengths = output.lengths[rows].cpu()
+        loss = nn.functional.ctc_loss(log_probs, targets, lengths, sizes, self.blank_id, reduction="sum")
+        return loss, int(sizes.sum())

@@ -1,0 +1,23 @@
+"""The heads by their type in conf.toml. Adding one takes its file and a line here."""
+
+from pathlib import Path
+
+HEADS = {
+    "ctc": "CtcHead",
+    "hmm": "HmmHead",
+    "las": "LasHead",
+    "transducer": "TransducerHead",
+    "transformer_decoder": "TransformerDecoderHead",
+}
+
+
+def head_file(name: str) -> Path:
+    """The file that defines a head."""
+    return Path(__file__).with_name(f"{name}.py")
+
+
+def head_class(name: str) -> type:
+    """The class of a head."""
+    from importlib import import_module
+
+    return getattr(import_module(f"steps.heads.{name}"), HEADS[name])

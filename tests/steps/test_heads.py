@@ -1,0 +1,213 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from steps.config.schema import DecodeConfig
+from steps.decoding.decode_set import decoder_of
+from steps.heads.hmm import HmmHead, best_alignment
+from steps.heads.registry import HEADS
+from steps.heads.transcripts import label_cross_entropy, transcribed
+from steps.nnet.inference import pad
+from steps.nnet.model import Recogniser
+from steps.nnet.output import ModelOutput
+from steps.nnet.registry import ENCODERS
+
+F, V = 12, 5
+SMALL = {"dim": 16, "num_layers": 2, "num_heads": 2, "channels": 4, "dropout": 0.0}
+ENCODER_SETTINGS = {
+    "cnn": {"dim": 16, "channels": 4, "dropout": 0.0},
+    "conformer": SMALL,
+    "dnn": {"dim": 32, "num_layers": 2, "dropout": 0.0},
+    "ebranchformer": SMALL,
+    "gru": {"dim": 24, "bidirectional": True, "dropout": 0.0},
+    "lstm": {"dim": 24, "bidirectional": True, "dropout": 0.0},
+    "tdnn": {"dim": 24, "num_layers": 3, "dropout": 0.0},
+    "transformer": SMALL,
+}
+HEAD_SETTINGS = {
+    "ctc": {},
+    "hmm": {"num_states": 2, "flat_updates": 20, "acoustic_scale": 1.0},
+    "las": {"dim": 24, "dropout": 0.0, "label_smoothing": 0.0},
+    "transducer": {"dim": 24, "dropout": 0.0},
+    "transformer_decoder": {"dim": 16, "num_heads": 2, "dropout": 0.0, "label_smoothing": 0.0},
+}
+CASES = [(encoder, head) for encoder in ENCODERS for head in HEADS]
+
+
+def make(encoder, head, **more):
+    torch.manual_seed(0)
+    settings = {"encoder": encoder, **ENCODER_SETTINGS[encoder], "subsampling": 2}
+    return Recogniser(settings, F, V, 10.0, heads={head: HEAD_SETTINGS[head] | more})
+
+
+def batch():
+    """Utterances in which each token sounds for 12 frames, and silence stands between them."""
+    generator = np.random.default_rng(0)
+    sounds = generator.normal(0, 2, (V, F))
+    labels = [tuple(generator.integers(1, V, n).tolist()) for n in (1, 2, 2, 3, 3, 4, 4, 5)]
+    feats = []
+    for tokens in labels:
+        rows = [sounds[0]] * 6 + [sounds[t] for t in tokens for t in [t] * 12 + [0] * 6]
+        feats.append((np.array(rows) + 0.1 * generator.normal(size=(len(rows), F))).astype(np.float32))
+    return *pad(feats), labels
+
+
+def test_all_encoders_and_heads_are_tested():
+    assert set(ENCODER_SETTINGS) == set(ENCODERS) and set(HEAD_SETTINGS) == set(HEADS)
+
+
+@pytest.mark.parametrize(("encoder", "head"), CASES)
+def test_eight_utterances_are_learnt_by_heart(encoder, head):
+    feats, feat_lens, labels = batch()
+    model = make(encoder, head).train()
+    if head == "hmm":
+        model.heads["hmm"].learn_bigram(labels)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    kinds = {"hmm": ["greedy"], "transducer": ["beam"]}  # a transducer's likeliest alignment may be an unlikely text
+    decoders = [decoder_of(DecodeConfig(kind), model) for kind in kinds.get(head, ["greedy", "beam"])]
+    for update in range(400):
+        loss, count = model.heads[head].loss(model(feats, feat_lens), labels, update)
+        optimizer.zero_grad()
+        (loss / count).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        if update % 20 == 19:
+            with torch.inference_mode():
+                output = model.eval()(feats, feat_lens)
+                found = [[tuple(h[0].ids) for h in decode(output)] for decode in decoders]
+            model.train()
+            if all(heard == labels for heard in found):
+                return
+    raise AssertionError((found, labels))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_loss_of_a_batch_is_the_sum_of_its_utterances(head):
+    feats, feat_lens, labels = batch()
+    labels = [*labels[:3], None, *labels[4:]]
+    model = make("lstm", head).eval()
+    with torch.inference_mode():
+        total, count = model.heads[head].loss(model(feats, feat_lens), labels)
+        alone = [
+            model.heads[head].loss(model(feats[i : i + 1, :n], feat_lens[i : i + 1]), [labels[i]])
+            for i, n in enumerate(feat_lens.tolist())
+        ]
+    assert float(total) == pytest.approx(sum(float(loss) for loss, _ in alone), rel=1e-4)
+    assert count == sum(number for _, number in alone)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_batch_without_transcripts_has_no_loss_and_a_gradient(head):
+    feats, feat_lens, labels = batch()
+    model = make("lstm", head)
+    loss, count = model.heads[head].loss(model(feats, feat_lens), [None] * len(labels))
+    loss.backward()
+    assert (loss.item(), count) == (0.0, 0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_an_utterance_is_decoded_alike_alone_and_in_a_batch(head):
+    feats, feat_lens, _ = batch()
+    model = make("conformer", head).eval()
+    for kind in ("greedy", "beam")[: 1 if head == "hmm" else 2]:
+        decode = decoder_of(DecodeConfig(kind, beam_size=3, nbest=2), model)
+        with torch.inference_mode():
+            whole = decode(model(feats, feat_lens))
+            for i, n in enumerate(feat_lens.tolist()):
+                (alone,) = decode(model(feats[i : i + 1, :n], feat_lens[i : i + 1]))
+                assert [h.ids for h in alone] == [h.ids for h in whole[i]]
+                assert [h.score for h in alone] == pytest.approx([h.score for h in whole[i]], abs=1e-3)
+
+
+@pytest.mark.parametrize("predictor", ["stateless", "lstm"])
+@pytest.mark.parametrize("tokens", [(1,), (2, 1), (1, 1)])
+def test_the_transducers_loss_is_the_sum_over_all_paths(tokens, predictor):
+    model = make("lstm", "transducer", predictor=predictor).eval()
+    head = model.heads["transducer"]
+    output = model(torch.randn(1, 8, F, generator=torch.Generator().manual_seed(1)), torch.tensor([8]))
+    with torch.inference_mode():
+        loss, count = head.loss(output, [tokens])
+        encoded, predicted = head.enter(output.encoder_out)[0], head.predictor(torch.tensor([tokens]))[0]
+        log_probs = head.join(encoded[:, None], predicted).log_softmax(-1)  # (U, L + 1, V)
+    U, L, total = len(encoded), len(tokens), 0.0
+    for places in itertools.combinations_with_replacement(range(U), L):  # the frame in which each token is written
+        score, written = 0.0, 0
+        for u in range(U):
+            while written < L and places[written] == u:
+                score += float(log_probs[u, written, tokens[written]])
+                written += 1
+            score += float(log_probs[u, written, 0])
+        total += math.exp(score)
+    assert (float(loss), count) == (pytest.approx(-math.log(total), rel=1e-4), L)
+
+
+def test_cross_entropy_counts_tokens_and_ends():
+    logits = torch.randn(2, 4, V, generator=torch.Generator().manual_seed(0))
+    output = ModelOutput(torch.zeros(2, 3, 1), torch.tensor([3, 3]), {})
+    found = transcribed(output, [(1, 2, 3), (4,)])
+    loss, count = label_cross_entropy(logits, found, 0, 0.0)
+    log_probs = logits.log_softmax(-1)
+    wanted = [(0, 0, 1), (0, 1, 2), (0, 2, 3), (0, 3, 0), (1, 0, 4), (1, 1, 0)]
+    assert float(loss) == pytest.approx(-sum(float(log_probs[place]) for place in wanted), rel=1e-5)
+    assert count == 6
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_alignment_is_the_best_of_all(seed):
+    n, tokens, U = 2, (1, 2), 6
+    head = HmmHead(3, 4, 0, num_states=n)
+    chain = head.chain(torch.tensor([tokens]))[0]
+    scores = torch.randn(1, U, len(chain), generator=torch.Generator().manual_seed(seed))
+    path = best_alignment(scores, torch.tensor([U]), torch.tensor([len(tokens)]), n)[0].tolist()
+    best = max(
+        (sum(float(scores[0, u, p]) for u, p in enumerate(places)), places)
+        for places in itertools.product(range(len(chain)), repeat=U)
+        if is_way(places, n, len(chain))
+    )
+    assert tuple(path) == best[1]
+
+
+def is_way(places, n, count):
+    """Whether places follow each other from left to right, and only silence is left out."""
+    steps = [(0, places[0]), *itertools.pairwise(places)]
+    jumps = all(b - a in (0, 1) or (b - a == 2 and (a + 1) % (n + 1) == 0) for a, b in steps[1:])
+    return places[0] in (0, 1) and places[-1] in (count - 1, count - 2) and jumps
+
+
+def test_a_flat_start_shares_frames_evenly():
+    head = HmmHead(3, 4, 0, num_states=2)
+    path = head.even_path(torch.tensor([12, 6]), torch.tensor([2, 1]), 12)
+    assert path[0].tolist() == [0, 0, 1, 1, 2, 2, 4, 4, 5, 5, 6, 6]
+    assert path[1, :6].tolist() == [0, 0, 1, 2, 2, 3]
+
+
+def test_the_bigram_is_that_of_the_transcripts():
+    head = HmmHead(3, 3, 0)
+    head.learn_bigram([(1, 2), (1, 1)])
+    expected = torch.tensor([[0.5, 2.5, 0.5], [1.5, 1.5, 1.5], [1.5, 0.5, 0.5]])
+    assert torch.allclose(head.log_bigram.exp(), expected / expected.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_viterbi_decoding_finds_the_best_of_all_ways(seed):
+    from steps.decoding.viterbi import viterbi_search
+
+    U = 5
+    head = HmmHead(3, 3, 0, num_states=2, acoustic_scale=0.7, lm_scale=1.3)
+    head.learn_bigram([(1, 2, 1), (2, 2), (1,)])
+    logits = torch.randn(1, U, 5, generator=torch.Generator().manual_seed(seed)) * 2
+    ((found,),) = viterbi_search(ModelOutput(logits, torch.tensor([U]), {"hmm": logits}), head)
+    scores, best = logits[0].log_softmax(-1) * 0.7, (-math.inf, None)
+    for size in range(4):
+        for tokens in itertools.product((1, 2), repeat=size):
+            chain = head.chain(torch.tensor([tokens], dtype=torch.long).view(1, size))[0].tolist()
+            path = (0, *tokens, 0)
+            lm = 1.3 * sum(float(head.log_bigram[a, b]) for a, b in itertools.pairwise(path))
+            for places in itertools.combinations_with_replacement(range(len(chain)), U):
+                if is_way(places, 2, len(chain)):
+                    score = lm + sum(float(scores[u, chain[p]]) for u, p in enumerate(places))
+                    best = max(best, (score, tokens))
+    assert (found.score, tuple(found.ids)) == (pytest.approx(best[0], abs=1e-4), best[1])
