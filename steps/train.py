@@ -14,7 +14,7 @@ from steps.config.build import loss_file
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.signature import code_digest
-from steps.config.systems import soft_label_sets, system_named, teacher_of
+from steps.config.systems import init_folder, soft_label_sets, system_named, teacher_of
 from steps.heads.registry import head_file
 from steps.nnet.registry import encoder_file
 from steps.training.resume_files import resume_files
@@ -37,6 +37,8 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     inputs += [Path(config.score.map)] if config.score.map else []  # dev chooses checkpoints by it
     sets = {*system.sets, system.data.train, system.data.dev}
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
+    start = init_folder(config, system, exp)
+    inputs += [start / "model.safetensors", start / "cmvn"] if start else []
     for term in system.distill:
         name, seed = teacher_of(term)
         teacher = exp / name / f"seed{seed}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from steps.config.schema import (
     DataConfig,
     DistillConfig,
+    InitConfig,
     SoftLabelsConfig,
     SpecAugmentConfig,
     SystemConfig,
@@ -29,6 +30,7 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
     known = {
         "model",
         "heads",
+        "init",
         "train",
         "spec_augment",
         "soft_labels",
@@ -49,6 +51,7 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
         name,
         build_model(table.get("model", {}), f"{name}.model"),
         build_heads(table.get("heads", {"ctc": {}}), f"{name}.heads"),
+        build(InitConfig, table.get("init", {}), f"{name}.init"),
         build(TrainConfig, table.get("train", {}), f"{name}.train"),
         build(SpecAugmentConfig, table.get("spec_augment", {}), f"{name}.spec_augment"),
         build(SoftLabelsConfig, table.get("soft_labels", {}), f"{name}.soft_labels"),

@@ -126,6 +126,16 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class InitConfig:
+    """[<system>.init]: fine-tuning, from the weights of another model."""
+
+    model: str = ""  # a system of the recipe, its seed 0 or "<system>/seed1", or the path of a model's folder
+    take: list[str] = field(default_factory=list)  # beginnings of the names of weights, as "encoder"; empty: all
+    freeze: list[str] = field(default_factory=list)  # beginnings of the names of weights that stay as they are
+    layer_decay: Share = 1.0  # of the learning rate, from each layer to the one below
+
+
+@dataclass(frozen=True)
 class SpecAugmentConfig:
     """[<system>.spec_augment]: masks only, no time warping (Park et al. 2019)."""
 
@@ -165,6 +175,7 @@ class SystemConfig:
     name: str
     model: dict
     heads: dict = field(default_factory=lambda: {"ctc": {"weight": 1.0}})  # the first one decodes
+    init: InitConfig = InitConfig()
     train: TrainConfig = TrainConfig()
     spec_augment: SpecAugmentConfig = SpecAugmentConfig()
     soft_labels: SoftLabelsConfig = SoftLabelsConfig()

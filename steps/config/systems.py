@@ -1,6 +1,7 @@
 """What a configuration stands for: its systems and their twins, their sets, and whom they learn from."""
 
 import dataclasses
+from pathlib import Path
 
 from steps.config.schema import Config, DataConfig, DistillConfig, SystemConfig
 from steps.config.types import near
@@ -61,5 +62,21 @@ def system_named(config: Config, name: str) -> SystemConfig:
 
 def teacher_of(term: DistillConfig) -> tuple[str, int]:
     """The system and the seed that a term names."""
-    name, _, seed = term.teacher.partition("/seed")
+    return name_and_seed(term.teacher)
+
+
+def name_and_seed(text: str) -> tuple[str, int]:
+    """`teacher` -> (teacher, 0), `teacher/seed1` -> (teacher, 1)"""
+    name, _, seed = text.partition("/seed")
     return name, int(seed or 0)
+
+
+def init_folder(config: Config, system: SystemConfig, exp_dir: Path) -> Path | None:
+    """The folder of the model that a system starts from, if there is one."""
+    model = system.init.model
+    if not model:
+        return None
+    if model.partition("/seed")[0] in config.systems:
+        name, seed = name_and_seed(model)
+        return exp_dir / name / f"seed{seed}"
+    return Path(model)

@@ -18,6 +18,7 @@ from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
 from steps.training.evaluate import DevResult
 from steps.training.examples import Example
+from steps.training.initialise import lr_scales
 from steps.training.ranks import Ranks
 from steps.training.schedule import learning_rate
 from steps.training.spec_augment import SpecAugment
@@ -77,9 +78,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         settings = self.system.train
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        vectors = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        groups = weight_groups(self.model, settings.weight_decay, lr_scales(self.model, self.system.init.layer_decay))
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=True)
         self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim)
         self.noise = random.Random(f"noise {self.seed}")
@@ -145,7 +144,7 @@ class Trainer:
         """
         settings = self.system.train
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.progress.update, settings)
+            group["lr"] = group["lr_scale"] * learning_rate(self.progress.update, settings)
         noise = self.noise.getrandbits(62)
         weights = self.weights()
         with room(batch):
@@ -294,6 +293,18 @@ class Trainer:
                 f"{self.checkpoints.folder}: an unfinished run with other settings ({changes}); "
                 "undo the change to go on, or train anew with --force"
             )
+
+
+def weight_groups(model: torch.nn.Module, weight_decay: float, scales: dict[str, float]) -> list[dict]:
+    """The optimiser's groups of trained weights, by learning rate; only matrices decay."""
+    groups: dict[tuple[float, bool], dict] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            decay = weight_decay if weight.ndim > 1 else 0.0
+            key = (-scales[name], weight.ndim <= 1)
+            group = groups.setdefault(key, {"params": [], "weight_decay": decay, "lr_scale": scales[name]})
+            group["params"].append(weight)
+    return [groups[key] for key in sorted(groups)]
 
 
 def size_of(batch: list[Example], power: int) -> int:

@@ -10,7 +10,7 @@ import torch
 
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
-from steps.config.systems import soft_label_sets, system_named
+from steps.config.systems import init_folder, soft_label_sets, system_named
 from steps.features.settings import check_features
 from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.tensor_file import save_tensors
@@ -27,6 +27,7 @@ from steps.training.examples import (
     read_examples,
     training_examples,
 )
+from steps.training.initialise import freeze, take_weights
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
@@ -158,8 +159,13 @@ def train(job: TrainJob) -> dict:
     table = read_lang(Path(job.lang_dir), config.tokens.unit)
     student = model_config(config, system, job.seed, table)
     train_dir = data_dir / system.data.train
-    cmvn = train_dir / "cmvn"
-    model = new_model(student, cmvn, job.seed).to(ranks.device)
+    start = init_folder(config, system, Path(job.exp_dir))
+    cmvn = (start or train_dir) / "cmvn"
+    model = new_model(student, cmvn, job.seed)
+    if start:
+        take_weights(model, start, system.init)
+    freeze(model, system.init.freeze)
+    model = model.to(ranks.device)
     settings = system.train
     labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
     if settings.labelled_every > 1:

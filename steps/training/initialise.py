@@ -1,0 +1,102 @@
+"""Fine-tuning: weights taken from another model, weights that stay, learning rates that fall layer by layer."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from steps.config.schema import InitConfig
+from steps.nnet.tensor_file import load_tensors
+from utils.jobs import log
+from utils.jobs.errors import StaleError, UsageError
+
+NORMALISATION = ("mean", "inverse_sd")  # goes with an encoder
+LAYER = re.compile(r"^encoder\.layers\.(\d+)\.")
+
+
+@dataclass
+class Taken:
+    """What became of a model's weights: the names taken, and the reason for each that was not."""
+
+    names: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+
+def has_prefix(name: str, prefixes: list[str]) -> bool:
+    """Whether a name begins with one of some dotted prefixes."""
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
+    """Copies from the model in a folder all weights that have the same name and shape, and logs which.
+
+    Raises: StaleError when none fits; UsageError when a prefix in `take` is no part of the model.
+    """
+    tensors, _ = load_tensors(folder / "model.safetensors")
+    own = model.state_dict()
+    check_prefixes(settings.take, own, "take")
+    found = Taken()
+    for name, value in own.items():
+        why = reason_to_leave(name, value, tensors.get(name), settings.take)
+        if why:
+            found.left[name] = why
+        else:
+            value.copy_(tensors[name])
+            found.names.append(name)
+    unused = sorted(tensors.keys() - own.keys())
+    if not set(found.names) - set(NORMALISATION):
+        why = next((text for text in found.left.values() if "shape" in text), "no weight has the same name")
+        raise StaleError(f"{folder}: no weight of it fits ({why})")
+    log.info(f"{len(found.names)} of {len(own)} weights taken from {folder}, {len(unused)} of its own not used")
+    for name, why in found.left.items():
+        log.info(f"not taken: {name}: {why}")
+    for name in unused:
+        log.info(f"not used: {name}")
+    return found
+
+
+def reason_to_leave(name: str, value: Tensor, other: Tensor | None, take: list[str]) -> str:
+    """Why a weight is not taken; empty when it is."""
+    if take and name not in NORMALISATION and not has_prefix(name, take):
+        return "not asked for"
+    if other is None:
+        return "not there"
+    if other.shape != value.shape:
+        return f"shape {tuple(other.shape)} there, {tuple(value.shape)} here"
+    return ""
+
+
+def check_prefixes(prefixes: list[str], names: dict[str, Tensor], setting: str) -> None:
+    """Raises UsageError for a prefix that no weight has."""
+    for prefix in prefixes:
+        if not any(has_prefix(name, [prefix]) for name in names):
+            parts = sorted({".".join(name.split(".")[:2]) for name in names})
+            raise UsageError(f"init.{setting}: no weight begins with '{prefix}'; valid are {', '.join(parts)}")
+
+
+def freeze(model: nn.Module, prefixes: list[str]) -> None:
+    """Keeps the weights below some prefixes as they are. Raises: UsageError when nothing is left to train."""
+    named = dict(model.named_parameters())
+    check_prefixes(prefixes, named, "freeze")
+    for name, weight in named.items():
+        if has_prefix(name, prefixes):
+            weight.requires_grad_(False)
+    if not any(weight.requires_grad for weight in named.values()):
+        raise UsageError("init.freeze leaves no weight to train")
+
+
+def lr_scales(model: nn.Module, decay: float) -> dict[str, float]:
+    """The factor of the learning rate of each weight: `decay` for each layer above it (Clark et al. 2020, appendix A).
+
+    The heads stand on top; what comes before the layers of the encoder lies below the first.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    layers = [int(match[1]) for name in names if (match := LAYER.match(name))]
+    top = max(layers, default=-1) + 1
+    scales = {}
+    for name in names:
+        match = LAYER.match(name)
+        height = int(match[1]) if match else -1 if name.startswith("encoder.") else top
+        scales[name] = decay ** (top - height)
+    return scales

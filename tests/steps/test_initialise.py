@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from steps.config.schema import InitConfig
+from steps.nnet.model import Recogniser
+from steps.nnet.tensor_file import save_tensors
+from steps.training.initialise import freeze, lr_scales, take_weights
+from steps.training.loop import weight_groups
+from utils.jobs.errors import StaleError, UsageError
+
+LAYERS = {"encoder": "lstm", "dim": 6, "num_layers": 3}
+
+
+def make(seed=0, num_tokens=5, **settings):
+    torch.manual_seed(seed)
+    return Recogniser(LAYERS | settings, 4, num_tokens, 10.0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_tensors(tmp_path / "model.safetensors", make(seed=1).state_dict())
+    return tmp_path
+
+
+def test_all_weights_are_taken_that_fit(folder):
+    model, other = make(num_tokens=7), make(seed=1)
+    fresh = model.heads["ctc"].linear.weight.clone()
+    found = take_weights(model, folder, InitConfig("x"))
+    assert all(torch.equal(model.state_dict()[name], other.state_dict()[name]) for name in found.names)
+    assert found.left == {
+        "heads.ctc.linear.weight": "shape (5, 6) there, (7, 6) here",
+        "heads.ctc.linear.bias": "shape (5,) there, (7,) here",
+    }
+    assert torch.equal(model.heads["ctc"].linear.weight, fresh)
+
+
+def test_only_what_is_asked_for_is_taken_and_its_normalisation(folder):
+    model = make()
+    found = take_weights(model, folder, InitConfig("x", take=["encoder.stack"]))
+    assert found.names == ["mean", "inverse_sd", "encoder.stack.linear.weight", "encoder.stack.linear.bias"]
+    assert set(found.left.values()) == {"not asked for"}
+
+
+def test_a_deeper_model_takes_the_layers_that_are_there(folder):
+    found = take_weights(make(num_layers=4), folder, InitConfig("x"))
+    assert {name.split(".")[2] for name, why in found.left.items() if why == "not there"} == {"3"}
+
+
+def test_a_model_of_other_shapes_is_refused(folder):
+    with pytest.raises(StaleError, match=r"no weight of it fits \(shape \(6, 16\) there, \(9, 16\) here\)"):
+        take_weights(make(dim=9, num_tokens=7), folder, InitConfig("x"))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(StaleError, match="model.safetensors: missing"):
+        take_weights(make(), tmp_path, InitConfig("x"))
+
+
+@pytest.mark.parametrize("prefix", ["encodr", "encoder.stac"])
+def test_a_prefix_that_no_weight_has_is_refused(folder, prefix):
+    with pytest.raises(UsageError, match=f"init.take: no weight begins with '{prefix}'; valid are encoder.layers, "):
+        take_weights(make(), folder, InitConfig("x", take=[prefix]))
+    with pytest.raises(UsageError, match="init.freeze"):
+        freeze(make(), [prefix])
+
+
+def test_frozen_weights_are_not_trained():
+    model = make()
+    freeze(model, ["encoder.stack", "encoder.layers.0"])
+    groups = weight_groups(model, 0.1, lr_scales(model, 1.0))
+    trained = {id(weight) for group in groups for weight in group["params"]}
+    names = [name for name, weight in model.named_parameters() if id(weight) not in trained]
+    assert names and all(name.startswith(("encoder.stack.", "encoder.layers.0.")) for name in names)
+
+
+def test_nothing_left_to_train_is_refused():
+    with pytest.raises(UsageError, match="no weight to train"):
+        freeze(make(), ["encoder", "heads"])
+
+
+def test_learning_rates_fall_from_layer_to_layer():
+    scales = lr_scales(make(), 0.5)
+    assert scales["heads.ctc.linear.weight"] == 1.0
+    assert [scales[f"encoder.layers.{i}.0.weight_hh_l0"] for i in range(3)] == [0.125, 0.25, 0.5]
+    assert scales["encoder.stack.linear.weight"] == 0.0625
+
+
+def test_each_weight_is_in_one_group_and_only_matrices_decay():
+    model = make()
+    groups = weight_groups(model, 0.1, lr_scales(model, 0.5))
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    for group in groups:
+        assert {weight.ndim > 1 for weight in group["params"]} == {group["weight_decay"] > 0}
+    assert len({group["lr_scale"] for group in groups}) == 5
