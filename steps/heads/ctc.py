@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels
 from steps.nnet.output import ModelOutput
 
@@ -11,17 +12,15 @@ class CtcHead(nn.Module):
     """A linear map to tokens and blank in each frame.
 
     Args:
-        input_dim: Width of the encoder's states.
-        num_tokens: V, blank counted.
-        blank_id: The token that says nothing.
+        shape: Of the model.
     """
 
     is_framewise = True
 
-    def __init__(self, input_dim: int, num_tokens: int, blank_id: int):
+    def __init__(self, shape: HeadShape):
         super().__init__()
-        self.blank_id = blank_id
-        self.linear = nn.Linear(input_dim, num_tokens)
+        self.blank_id = shape.blank_id
+        self.linear = nn.Linear(shape.input_dim, shape.num_tokens)
 
     def forward(self, encoder_out: Tensor) -> Tensor:
         """(B, U, D) -> (B, U, V) logits."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.types import NaturalFloat, NaturalInt, PositiveFloat, PositiveInt
+from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels, transcribed
 from steps.nnet.output import ModelOutput, is_frame
 
@@ -22,9 +23,7 @@ class HmmHead(nn.Module):
     follow each other by a bigram of the training transcripts.
 
     Args:
-        input_dim: Width of the encoder's states.
-        num_tokens: V; the blank stands for silence.
-        blank_id: Of the blank.
+        shape: Of the model.
         num_states: Of each token, so that none is shorter than as many frames.
         flat_updates: How many updates learn from evenly shared frames.
         acoustic_scale: Of log-likelihoods against the bigram when decoding, for frames that are alike.
@@ -35,9 +34,7 @@ class HmmHead(nn.Module):
 
     def __init__(
         self,
-        input_dim: int,
-        num_tokens: int,
-        blank_id: int,
+        shape: HeadShape,
         *,
         num_states: PositiveInt = 3,
         flat_updates: NaturalInt = 200,
@@ -45,12 +42,13 @@ class HmmHead(nn.Module):
         lm_scale: NaturalFloat = 1.0,
     ):
         super().__init__()
-        self.blank_id, self.num_states, self.flat_updates = blank_id, num_states, flat_updates
+        self.blank_id, self.num_states, self.flat_updates = shape.blank_id, num_states, flat_updates
         self.acoustic_scale, self.lm_scale = acoustic_scale, lm_scale
-        size = 1 + (num_tokens - 1) * num_states
-        self.linear = nn.Linear(input_dim, size)
+        size = 1 + (shape.num_tokens - 1) * num_states
+        self.linear = nn.Linear(shape.input_dim, size)
         self.register_buffer("log_prior", torch.zeros(size))
-        self.register_buffer("log_bigram", torch.zeros(num_tokens, num_tokens))  # of a token after another; blank: end
+        # of a token after another; the blank is start and end
+        self.register_buffer("log_bigram", torch.zeros(shape.num_tokens, shape.num_tokens))
 
     def forward(self, encoder_out: Tensor) -> Tensor:
         """(B, U, D) -> (B, U, S) logits of states."""

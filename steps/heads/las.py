@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
+from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels, label_cross_entropy, transcribed
 from steps.nnet.output import ModelOutput, is_frame
 
@@ -32,9 +33,7 @@ class LasHead(nn.Module):
     """An LSTM over embedded tokens and what attention heard.
 
     Args:
-        input_dim: Width of the encoder's states, D.
-        num_tokens: V; the blank stands for start and end.
-        blank_id: Of the blank.
+        shape: Of the model.
         dim: Width of the LSTM.
         dropout: Before the output.
         label_smoothing: Share of each target that is spread over all tokens.
@@ -44,23 +43,21 @@ class LasHead(nn.Module):
 
     def __init__(
         self,
-        input_dim: int,
-        num_tokens: int,
-        blank_id: int,
+        shape: HeadShape,
         *,
         dim: PositiveInt = 128,
         dropout: Fraction = 0.1,
         label_smoothing: Fraction = 0.1,
     ):
         super().__init__()
-        self.end_id = blank_id
+        self.end_id = shape.blank_id
         self.dim = dim
         self.label_smoothing = label_smoothing
-        self.embedding = nn.Embedding(num_tokens, dim)
-        self.lstm = nn.LSTMCell(dim + input_dim, dim)
-        self.attention = Attention(input_dim, dim)
+        self.embedding = nn.Embedding(shape.num_tokens, dim)
+        self.lstm = nn.LSTMCell(dim + shape.input_dim, dim)
+        self.attention = Attention(shape.input_dim, dim)
         self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(dim + input_dim, num_tokens)
+        self.out = nn.Linear(dim + shape.input_dim, shape.num_tokens)
 
     def start(self, encoder_out: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """What `step` begins with, for N hypotheses."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
+from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels, transcribed
 from steps.nnet.output import ModelOutput
 
@@ -43,9 +44,7 @@ class TransducerHead(nn.Module):
     """Predictor and joiner.
 
     Args:
-        input_dim: Width of the encoder's states.
-        num_tokens: V, blank counted.
-        blank_id: The token that goes to the next frame.
+        shape: Of the model.
         predictor: What it knows of the tokens written: the last few, or all.
         context: Tokens that a stateless predictor knows.
         dim: Width of predictor and joiner.
@@ -56,9 +55,7 @@ class TransducerHead(nn.Module):
 
     def __init__(
         self,
-        input_dim: int,
-        num_tokens: int,
-        blank_id: int,
+        shape: HeadShape,
         *,
         predictor: Literal["stateless", "lstm"] = "stateless",
         context: PositiveInt = 2,
@@ -66,14 +63,14 @@ class TransducerHead(nn.Module):
         dropout: Fraction = 0.1,
     ):
         super().__init__()
-        self.blank_id = blank_id
+        self.blank_id = shape.blank_id
         if predictor == "lstm":
-            self.predictor: nn.Module = LstmPredictor(num_tokens, dim, blank_id)
+            self.predictor: nn.Module = LstmPredictor(shape.num_tokens, dim, shape.blank_id)
         else:
-            self.predictor = StatelessPredictor(num_tokens, dim, context, blank_id)
-        self.enter = nn.Linear(input_dim, dim)
+            self.predictor = StatelessPredictor(shape.num_tokens, dim, context, shape.blank_id)
+        self.enter = nn.Linear(shape.input_dim, dim)
         self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(dim, num_tokens)
+        self.out = nn.Linear(dim, shape.num_tokens)
 
     def join(self, encoded: Tensor, predicted: Tensor) -> Tensor:
         """Encoder states after `enter` and predictor states, shapes that broadcast to (..., D) -> (..., V) logits."""

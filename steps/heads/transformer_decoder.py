@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
+from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels, label_cross_entropy, transcribed
 from steps.nnet.attention import sinusoids
 from steps.nnet.output import ModelOutput, is_frame
@@ -13,9 +14,7 @@ class TransformerDecoderHead(nn.Module):
     """Embedded tokens, then layers of self-attention, attention to the encoder and feed-forward.
 
     Args:
-        input_dim: Width of the encoder's states.
-        num_tokens: V; the blank stands for start and end.
-        blank_id: Of the blank.
+        shape: Of the model.
         dim: Width of the layers.
         num_layers: Decoder layers.
         num_heads: Attention heads.
@@ -28,9 +27,7 @@ class TransformerDecoderHead(nn.Module):
 
     def __init__(
         self,
-        input_dim: int,
-        num_tokens: int,
-        blank_id: int,
+        shape: HeadShape,
         *,
         dim: PositiveInt = 144,
         num_layers: PositiveInt = 2,
@@ -42,16 +39,16 @@ class TransformerDecoderHead(nn.Module):
         super().__init__()
         if dim % num_heads:
             raise ValueError(f"dim {dim} is not a multiple of num_heads {num_heads}")
-        self.end_id = blank_id
+        self.end_id = shape.blank_id
         self.label_smoothing = label_smoothing
-        self.enter = nn.Linear(input_dim, dim)
-        self.embedding = nn.Embedding(num_tokens, dim)
+        self.enter = nn.Linear(shape.input_dim, dim)
+        self.embedding = nn.Embedding(shape.num_tokens, dim)
         self.layers = nn.ModuleList(
             nn.TransformerDecoderLayer(dim, num_heads, dim * expansion, dropout, batch_first=True, norm_first=True)
             for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(dim)
-        self.out = nn.Linear(dim, num_tokens)
+        self.out = nn.Linear(dim, shape.num_tokens)
 
     def scores(self, encoder_out: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
         """(N, U, D), (N,), (N, L) -> (N, L + 1, V) logits after the start and after each token."""

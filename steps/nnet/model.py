@@ -14,6 +14,7 @@ from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import read_cmvn
 from steps.features.settings import feature_dim, static_dim
 from steps.heads.registry import head_class
+from steps.heads.shape import HeadShape
 from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
@@ -54,12 +55,12 @@ class Recogniser(nn.Module):
         self.mean_norm = settings.get("mean_norm", "none")
         encoder = settings["encoder"]
         self.encoder = build_part(f"the {encoder}", encoder_class(encoder), input_dim, frame_shift_ms, **inner)
+        subsampling = self.encoder.subsampling
+        shape = HeadShape(self.encoder.output_dim, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms)
         self.heads = nn.ModuleDict()
         for name, table in (heads or {"ctc": {}}).items():
             own = {key: value for key, value in table.items() if key != "weight"}
-            self.heads[name] = build_part(
-                f"the head {name}", head_class(name), self.encoder.output_dim, num_tokens, blank_id, **own
-            )
+            self.heads[name] = build_part(f"the head {name}", head_class(name), shape, **own)
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
         self.chunk_frames = self.encoder.chunk_frames

@@ -51,7 +51,7 @@ def read_json(path: Path) -> dict:
 def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
     """Raises StaleError when the model in `folder` was trained with other settings than the configuration's."""
     trained = read_json(folder / "config.json")
-    before = flatten({"model": trained["model"], "features": trained["features"], **trained["train"]})
+    before = flatten({key: trained[key] for key in ("model", "heads", "features")} | trained["train"])
     now = system.training() | {"features": asdict(config.features)}
     after = flatten(json.loads(json.dumps(now)))
     keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))

@@ -8,11 +8,12 @@ import torch
 from steps.decoding.greedy import collapse, greedy, spikes
 from steps.distillation.spikes import compare_spikes, offsets
 from steps.heads.ctc import CtcHead
+from steps.heads.shape import HeadShape
 from steps.nnet.output import ModelOutput
 
 
 def ctc(output, labels, blank_id):
-    return CtcHead(1, output.logits["ctc"].size(-1), blank_id).loss(output, labels)
+    return CtcHead(HeadShape(1, output.logits["ctc"].size(-1), blank_id)).loss(output, labels)
 
 
 def output_of(logits, lengths):

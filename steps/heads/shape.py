@@ -1,0 +1,24 @@
+"""What a head stands on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """The sizes of a model that its heads are built for.
+
+    Attributes:
+        input_dim: Width of the encoder's states, D.
+        num_tokens: V, blank counted.
+        blank_id: The token that says nothing; it also starts and ends what attention decoders write.
+        feat_dim: Features of a frame, F.
+        subsampling: Frames of features that become one state.
+        frame_shift_ms: Of the features.
+    """
+
+    input_dim: int
+    num_tokens: int
+    blank_id: int
+    feat_dim: int = 0
+    subsampling: int = 1
+    frame_shift_ms: float = 10.0
