@@ -116,8 +116,6 @@ fi
 if stage 3 tokens; then
   run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/${train_sets%%$'\n'*}" "$data_dir/lang"
 fi
-if stage 4 pretrain; then $why || say "stage 4: this recipe asks for no pre-training"; fi
-
 # Trains the runs that list_runs names $1.
 train() {
   mapfile -t runs < <(list "$1")
@@ -132,6 +130,7 @@ train() {
   done
   drain
 }
+if stage 4 pretrain; then train pretrained; fi
 if stage 5 teacher; then train teachers; fi
 
 if stage 6 "soft labels"; then

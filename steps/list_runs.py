@@ -1,6 +1,7 @@
 """conf.toml -> the runs of a stage, a line each: `<system> <seed> <folder below exp> [<setting> ...]`
 
     python3 -m steps.list_runs --seeds "0 1 2" teachers
+    python3 -m steps.list_runs pretrained           (before all others: without transcripts, or to start from)
     python3 -m steps.list_runs --tune student students   (a line for each point of its grid, and of its twin's)
     python3 -m steps.list_runs soft_labels          (`<system> <seed> <set>`)
     python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
@@ -16,10 +17,20 @@ from steps.compare import parse_seeds
 from steps.config.grid import grids_of, name_of_point, to_overrides
 from steps.config.load import load
 from steps.config.schema import Config
-from steps.config.systems import all_sets, all_systems, soft_label_sets, system_named, teacher_of
+from steps.config.systems import (
+    all_sets,
+    all_systems,
+    is_self_supervised,
+    pretrained,
+    soft_label_sets,
+    system_named,
+    teacher_of,
+)
 from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
+
+KINDS = ("sets", "resample", "pretrained", "teachers", "soft_labels", "students", "decodings")
 
 
 def teachers(config: Config) -> set[str]:
@@ -45,13 +56,12 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
         return list(dict.fromkeys(found))
     if what == "decodings":
         systems = all_systems(config)
-        sets = {name: [systems[name].data.dev, *systems[name].data.test] for name in systems}
-        return [f"{name} {seed} . {' '.join(sets[name])}" for name, seed in ordered(runs_of(config, seeds))]
-    runs = {
-        name: found
-        for name, found in runs_of(config, seeds).items()
-        if (name in teachers(config)) == (what == "teachers")
-    }
+        sets = {name: [s.data.dev, *s.data.test] for name, s in systems.items() if not is_self_supervised(s)}
+        runs = {name: found for name, found in runs_of(config, seeds).items() if name in sets}
+        return [f"{name} {seed} . {' '.join(sets[name])}" for name, seed in ordered(runs)]
+    stages = {"pretrained": pretrained(config), "teachers": teachers(config) - pretrained(config)}
+    stages["students"] = all_systems(config).keys() - stages["pretrained"] - stages["teachers"]
+    runs = {name: found for name, found in runs_of(config, seeds).items() if name in stages[what]}
     return [f"{name} {seed} ." for name, seed in ordered(runs)]
 
 
@@ -82,7 +92,7 @@ def main(argv: list[str]) -> None:
     parser.add_config()
     parser.add_argument("--seeds", default="0 1 2")
     parser.add_argument("--tune", default="", metavar="SYSTEM")
-    parser.add_argument("what", choices=["sets", "teachers", "students", "soft_labels", "decodings", "resample"])
+    parser.add_argument("what", choices=KINDS)
     args = parser.parse_args(argv)
     config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
     Units.of(config.score)  # reads its map

@@ -15,6 +15,7 @@ def check_config(config: Config) -> None:
     check_units(config)
     check_teachers(config.systems)
     check_heads(config.systems)
+    check_starts(config.systems)
     check_controls(config.systems)
     check_sets(config.systems, config.data)
 
@@ -101,6 +102,22 @@ def check_heads(systems: dict[str, SystemConfig]) -> None:
             teacher = systems[term.teacher.partition("/")[0]]
             if "ctc" not in teacher.heads:
                 raise UsageError(f"[{system.name}] the loss {term.loss} needs [{teacher.name}.heads.ctc]")
+
+
+def check_starts(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError when a system starts from one that is not trained before it."""
+    for system in systems.values():
+        name = system.init.model.partition("/seed")[0]
+        where = f"[{system.name}] init.model = '{system.init.model}'"
+        if name == system.name:
+            raise UsageError(f"{where}: is the system itself")
+        if name in systems and (systems[name].distill or systems[name].init.model.partition("/seed")[0] in systems):
+            why = "distilled" if systems[name].distill else "fine-tuned"
+            raise UsageError(
+                f"{where}: is itself {why}, in a later stage; write the path of its folder when it is there"
+            )
+        if system.init.take and not system.init.model:
+            raise UsageError(f"[{system.name}.init] take: there is no model to take weights from")
 
 
 def check_controls(systems: dict[str, SystemConfig]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from steps.config.schema import Config, DataConfig, DistillConfig, SystemConfig
 from steps.config.types import near
+from steps.heads.registry import SELF_SUPERVISED
 from utils.jobs.errors import UsageError
 
 ROLES = ("train", "dev", "test", "unlabelled")
@@ -69,6 +70,17 @@ def name_and_seed(text: str) -> tuple[str, int]:
     """`teacher` -> (teacher, 0), `teacher/seed1` -> (teacher, 1)"""
     name, _, seed = text.partition("/seed")
     return name, int(seed or 0)
+
+
+def is_self_supervised(system: SystemConfig) -> bool:
+    """Whether a system is trained without transcripts, and writes none."""
+    return set(system.heads) <= set(SELF_SUPERVISED)
+
+
+def pretrained(config: Config) -> set[str]:
+    """The systems that are trained before all others: without transcripts, or for others to start from."""
+    named = {system.init.model.partition("/seed")[0] for system in config.systems.values()}
+    return {s.name for s in config.systems.values() if s.name in named or is_self_supervised(s)}
 
 
 def init_folder(config: Config, system: SystemConfig, exp_dir: Path) -> Path | None:

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 HEADS = {
+    "best_rq": "BestRqHead",
     "ctc": "CtcHead",
     "hmm": "HmmHead",
     "las": "LasHead",
+    "reconstruction": "ReconstructionHead",
     "transducer": "TransducerHead",
     "transformer_decoder": "TransformerDecoderHead",
 }
+
+SELF_SUPERVISED = ("best_rq", "reconstruction")  # they need no transcripts, and write none
 
 
 def head_file(name: str) -> Path:

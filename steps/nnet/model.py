@@ -61,6 +61,10 @@ class Recogniser(nn.Module):
         for name, table in (heads or {"ctc": {}}).items():
             own = {key: value for key, value in table.items() if key != "weight"}
             self.heads[name] = build_part(f"the head {name}", head_class(name), shape, **own)
+        corrupting = [name for name, head in self.heads.items() if hasattr(head, "corrupt")]
+        if len(corrupting) > 1:
+            raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
+        self.corrupting = corrupting[0] if corrupting else ""  # the head that hides frames
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
         self.chunk_frames = self.encoder.chunk_frames
@@ -99,10 +103,16 @@ class Recogniser(nn.Module):
         x = without_mean(x, feat_lens, past, mean_norm=self.mean_norm)
         if augment:
             x = augment(x, feat_lens)
+        clean, hidden_frames = x, None
+        if self.corrupting:
+            x, hidden_frames = self.heads[self.corrupting].corrupt(x, feat_lens)
         encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens, past)
         if past is not None:
             past.frames += encoder_out.size(1)
-        return ModelOutput(encoder_out, lengths, self.logits(encoder_out), hidden)
+        logits = self.logits(encoder_out)
+        if hidden_frames is None:
+            return ModelOutput(encoder_out, lengths, logits, hidden)
+        return ModelOutput(encoder_out, lengths, logits, hidden, clean, hidden_frames)
 
     def logits(self, encoder_out: Tensor) -> dict[str, Tensor]:
         """(B, U, D) -> (B, U, V) of each head that speaks on each frame."""

@@ -15,12 +15,16 @@ class ModelOutput:
         lengths: (B,) frames of each utterance after subsampling; what lies behind is padding.
         logits: (B, U, V) scores before softmax, by the name of the head.
         hidden: (B, U, D) states behind each layer but the last; undefined on padding.
+        clean: (B, T, F) normalised features, where a head hides some from the encoder.
+        hidden_frames: (B, T) bool, which those are.
     """
 
     encoder_out: Tensor
     lengths: Tensor
     logits: dict[str, Tensor]
     hidden: list[Tensor] = field(default_factory=list)
+    clean: Tensor | None = None
+    hidden_frames: Tensor | None = None
     _log_probs: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def log_probs(self, head: str) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
-from steps.config.systems import all_systems, teacher_of, twin_of
+from steps.config.systems import all_systems, is_self_supervised, name_and_seed, teacher_of, twin_of
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.job import flatten, show
@@ -23,11 +23,15 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
         for term in system.distill:
             name, seed = teacher_of(term)
             named[name] = sorted({*named.get(name, []), seed})
+        name, seed = name_and_seed(system.init.model)
+        if name in systems:
+            named[name] = sorted({*named.get(name, []), seed})
     return {name: named.get(name, seeds[: system.seeds or None]) for name, system in systems.items()}
 
 
 def scored_systems(systems: dict[str, SystemConfig]) -> dict[str, list[str]]:
-    """The systems that are scored on each set, dev sets before test sets."""
+    """The systems that are scored on each set, dev sets before test sets; not those that write nothing."""
+    systems = {name: system for name, system in systems.items() if not is_self_supervised(system)}
     devs, tests = [s.data.dev for s in systems.values()], [name for s in systems.values() for name in s.data.test]
     return {
         name: [system.name for system in systems.values() if name in (system.data.dev, *system.data.test)]

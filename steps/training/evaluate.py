@@ -10,6 +10,7 @@ from steps.config.schema import DecodeConfig
 from steps.decoding.decode_set import decoder_of
 from steps.decoding.greedy import greedy
 from steps.distillation.spikes import compare_spikes
+from steps.heads.registry import SELF_SUPERVISED
 from steps.nnet.inference import run_model
 from steps.nnet.model import Recogniser
 from steps.nnet.output import is_frame, zero_padding
@@ -47,14 +48,14 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
     feats = {e.utt_id: e.feats for e in examples}
     num_frames = {e.utt_id: e.num_frames for e in examples}
     name, head = next(iter(model.heads.items()))
-    decode = decoder_of(DecodeConfig(), model)
+    decode = decoder_of(DecodeConfig(), model) if name not in SELF_SUPERVISED else None
     if "hmm" in model.heads:
         set_prior(model, feats, num_frames, device)
     errors, loss, count, blanks, frames = Errors(), 0.0, 0, 0, 0
     model.eval()
     for utt_ids, output in run_model(model, feats, num_frames, device):
         batch, lengths = [by_id[utt_id] for utt_id in utt_ids], output.lengths.tolist()
-        for example, hypotheses in zip(batch, decode(output), strict=True):
+        for example, hypotheses in zip(batch, decode(output) if decode else [], strict=bool(decode)):
             ref, hyp = units.split(example.text), units.split(table.decode(hypotheses[0].ids))
             errors += count_errors(ref, hyp)
         if "ctc" in output.logits:
@@ -62,7 +63,7 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
             blanks += int((is_blank & is_frame(output.lengths, is_blank.size(1))).sum())
             frames += sum(lengths)
         labels = [
-            e.tokens if e.tokens is not None and n >= head.frames_needed(e.tokens) else None
+            e.tokens if e.tokens is not None and n >= model.frames_needed(e.tokens) else None
             for e, n in zip(batch, lengths, strict=True)
         ]
         total, number = head.loss(output, labels)

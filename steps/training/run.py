@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from steps.config.load import load
-from steps.config.schema import Config, SystemConfig
-from steps.config.systems import init_folder, soft_label_sets, system_named
+from steps.config.schema import Config, SystemConfig, TrainConfig
+from steps.config.systems import init_folder, is_self_supervised, soft_label_sets, system_named
 from steps.features.settings import check_features
 from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.tensor_file import save_tensors
@@ -81,13 +81,18 @@ def output_len_of(model: Recogniser) -> Callable[[int], int]:
     return lambda num_frames: int(model.output_lens(torch.tensor(num_frames)))
 
 
+def untranscribed_examples(data_dir: Path, table: TokenTable, settings: TrainConfig) -> Examples:
+    """All utterances of a set, without their transcripts."""
+    examples, _ = read_examples(data_dir, table, has_text=False)
+    return Examples(*drop_too_long(data_dir, examples, settings))
+
+
 def unlabelled_examples(system: SystemConfig, data_dir: Path, table: TokenTable) -> dict[str, Examples]:
     """The utterances of each set that only a teacher speaks on."""
     found = {}
     for name in system.sets:
         if name != system.data.train:
-            examples, _ = read_examples(data_dir / name, table, has_text=False)
-            found[name] = Examples(*drop_too_long(data_dir / name, examples, system.train))
+            found[name] = untranscribed_examples(data_dir / name, table, system.train)
     return found
 
 
@@ -127,6 +132,8 @@ def make_terms(
 def dev_look(dev_dir: Path, units: Units, model: Recogniser, table: TokenTable, device: str) -> DevLook:
     """The look at dev of a training."""
     dev, faults = read_examples(dev_dir, table)
+    if model.corrupting:
+        return DevLook(model, dev, table, units, device)
     first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
     if not any(units.split(example.text) for example in dev):
         raise DataError(f"{first} (no dev utterance can be scored, so that no checkpoint could be chosen)")
@@ -167,7 +174,10 @@ def train(job: TrainJob) -> dict:
     freeze(model, system.init.freeze)
     model = model.to(ranks.device)
     settings = system.train
-    labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
+    if is_self_supervised(system):
+        labelled = untranscribed_examples(train_dir, table, settings)
+    else:
+        labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
     if settings.labelled_every > 1:
         kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
         labelled = replace(labelled, kept=kept)
