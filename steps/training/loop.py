@@ -81,7 +81,7 @@ class Trainer:
         vectors = [p for p in self.model.parameters() if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=True)
-        self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim)
+        self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim, self.model.band_hz)
         self.noise = random.Random(f"noise {self.seed}")
         self.progress = Progress()
         self.protected: set[int] = set()
