@@ -65,6 +65,9 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
 def without_freq_masks(system: SystemConfig, table: dict) -> SystemConfig:
     """The system without masks over mel bins, for cepstra have none. Raises: UsageError where it asks for some."""
     masks = system.spec_augment
+    if masks.max_freq_warp:
+        where = f"{system.name}.spec_augment.max_freq_warp = {masks.max_freq_warp:g}"
+        raise UsageError(f"{where}: cepstra have no frequencies to warp; leave it out, or set it to 0")
     if "num_freq_masks" in table.get("spec_augment", {}) and masks.num_freq_masks:
         where = f"{system.name}.spec_augment.num_freq_masks = {masks.num_freq_masks}"
         raise UsageError(f"{where}: cepstra have no frequencies to mask; leave it out, or set it to 0")

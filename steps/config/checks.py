@@ -5,6 +5,7 @@ import math
 from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
 from steps.config.systems import roles_of
 from steps.config.types import near
+from steps.features.settings import band_hz
 from utils.jobs.errors import UsageError
 
 
@@ -43,7 +44,7 @@ def check_units(config: Config) -> None:
 def check_filters(settings: FeaturesConfig) -> None:
     """Raises UsageError when the mel filters do not lie below the Nyquist frequency, hear nothing, or are too few."""
     nyquist = settings.sample_rate_hz / 2
-    high = settings.high_freq if settings.high_freq > 0 else nyquist + settings.high_freq
+    _, high = band_hz(settings)
     if not settings.low_freq < high <= nyquist:
         raise UsageError(
             f"features.low_freq = {settings.low_freq:g} and high_freq = {settings.high_freq:g} leave "

@@ -18,6 +18,12 @@ def feature_dim(settings: FeaturesConfig) -> int:
     return static_dim(settings) * (settings.deltas + 1)
 
 
+def band_hz(settings: FeaturesConfig) -> tuple[float, float]:
+    """The lower and upper end of the mel filterbank."""
+    nyquist = settings.sample_rate_hz / 2
+    return settings.low_freq, settings.high_freq if settings.high_freq > 0 else nyquist + settings.high_freq
+
+
 def check_features(data_dir: Path, settings: dict) -> None:
     """Raises StaleError when the features of a set were made with other settings than a model hears or heard.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import read_cmvn
-from steps.features.settings import feature_dim, static_dim
+from steps.features.settings import band_hz, feature_dim, static_dim
 from steps.heads.registry import head_class
 from steps.heads.shape import HeadShape
 from steps.nnet.normalisation import without_mean
@@ -49,6 +49,7 @@ class Recogniser(nn.Module):
         super().__init__()
         self.blank_id = blank_id
         self.static_dim = input_dim  # the features before their deltas
+        self.band_hz = (0.0, 0.0)  # of the filterbank
         self.register_buffer("mean", torch.zeros(input_dim))
         self.register_buffer("inverse_sd", torch.ones(input_dim))
         inner = {key: value for key, value in settings.items() if key not in ("encoder", "mean_norm")}
@@ -161,7 +162,7 @@ class ModelConfig:
         model = Recogniser(
             self.model, feature_dim(features), self.num_tokens, features.frame_shift_ms, self.blank_id, self.heads
         )
-        model.static_dim = static_dim(features)
+        model.static_dim, model.band_hz = static_dim(features), band_hz(features)
         if features.cmvn != "global":
             model.look_ahead_ms, model.chunk_frames = math.inf, 0
         return model

@@ -80,7 +80,7 @@ class Trainer:
         settings = self.system.train
         groups = weight_groups(self.model, settings.weight_decay, lr_scales(self.model, self.system.init.layer_decay))
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=True)
-        self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim)
+        self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim, self.model.band_hz)
         self.noise = random.Random(f"noise {self.seed}")
         self.progress = Progress()
         self.protected: set[int] = set()

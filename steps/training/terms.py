@@ -84,8 +84,6 @@ def make_term(
     loss = getattr(import_module(f"steps.losses.{settings.loss}"), settings.loss)
     label = f"{settings.loss}_{name}" + (f"_seed{seed}" if seed else "")
     temperature = settings.settings.get("temperature", 1.0)
-    if temperature != 1.0 and settings.settings.get("top_k"):
-        raise UsageError(f"{label}: temperature {temperature:g} needs all tokens; set top_k = 0")
     if settings.source == "live":
         teacher = load_model(folder, device)
         check_live(teacher, folder, student, model)

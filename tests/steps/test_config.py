@@ -285,6 +285,8 @@ def test_cepstra_are_not_masked_by_frequency(conf):
     assert conf("", "features.type=mfcc", "student.spec_augment.num_freq_masks=0").systems["student"]
     with pytest.raises(UsageError, match="student.spec_augment.num_freq_masks = 1: cepstra have no frequencies"):
         conf("", "features.type=mfcc", "student.spec_augment.num_freq_masks=1")
+    with pytest.raises(UsageError, match="max_freq_warp = 0.1: cepstra have no frequencies to warp"):
+        conf("", "features.type=mfcc", "student.spec_augment.max_freq_warp=0.1")
 
 
 def test_variances_are_normalised_by_speaker_or_utterance_only(conf):

@@ -96,12 +96,14 @@ def test_frame_kl_of_the_best_k_is_exact_when_they_say_all(temperature, k):
     assert float(found) == pytest.approx(plain_kl(student, teacher, temperature, ALL), rel=1e-4)
 
 
-def test_frame_kl_spreads_unknown_mass_evenly():
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_frame_kl_spreads_unknown_mass_evenly(temperature):
     teacher = torch.tensor([0.6, 0.3, 0.05, 0.04, 0.01]).log().view(1, 1, V)
     student = peaky(0, 1, 1, V)
     spread = torch.tensor([0.6, 0.3, 0.1 / 3, 0.1 / 3, 0.1 / 3]).log().view(1, 1, V)
-    found = frame_kl(output_of(student, [1]), topk_target(teacher, 2, [1]))[0]
-    assert float(found) == pytest.approx(plain_kl(student, spread, 1.0, [(0, 0)]), rel=1e-5)
+    expected = pytest.approx(plain_kl(student, spread, temperature, [(0, 0)]), rel=1e-5)
+    for target, top_k in ((topk_target(teacher, 2, [1]), 0), (target_of(teacher, [1]), 2)):
+        assert float(frame_kl(output_of(student, [1]), target, temperature=temperature, top_k=top_k)[0]) == expected
 
 
 def test_frame_kl_ignores_padding():

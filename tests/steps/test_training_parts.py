@@ -14,7 +14,7 @@ from steps.training.examples import Example, hide_transcripts, read_examples, tr
 from steps.training.ranks import Ranks
 from steps.training.reports import to_events
 from steps.training.schedule import learning_rate
-from steps.training.spec_augment import SpecAugment, spans
+from steps.training.spec_augment import SpecAugment, mel, spans, warping
 from utils.jobs.errors import DataError, StaleError
 
 
@@ -130,6 +130,39 @@ def test_a_bin_is_masked_with_its_deltas():
 
 def test_without_masks_features_stay():
     assert masked(0, SpecAugmentConfig(num_freq_masks=0, num_time_masks=0)).min() == 1
+
+
+def test_a_warp_by_1_changes_nothing():
+    assert torch.allclose(warping(torch.tensor([1.0]), 80, (20.0, 7600.0))[0], torch.eye(80), atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [0.85, 0.95, 1.1, 1.2])
+def test_a_warp_multiplies_frequencies_up_to_the_knee(factor):
+    low, high = 20.0, 7600.0
+    mels = torch.linspace(float(mel(torch.tensor(low))), float(mel(torch.tensor(high))), 82)[1:-1]
+    hz = 700 * torch.expm1(mels / 1127)
+    weights = warping(torch.tensor([factor]), 80, (low, high))[0]
+    assert torch.allclose(weights.sum(1), torch.ones(80), atol=1e-4) and weights.min() >= 0
+    heard = weights @ mels  # interpolated on the mel scale
+    inner = (hz * factor > hz[0]) & (hz * factor < 0.6 * high) & (hz < 0.6 * high)
+    assert inner.sum() > 40
+    assert torch.allclose(heard[inner], mel(hz * factor)[inner], atol=0.5)
+    assert (heard.diff() > -1e-3).all() and float(heard[-1]) == pytest.approx(float(mels[-1]), abs=40)
+
+
+def test_a_warp_leaves_frames_apart_and_warps_deltas_alike():
+    settings = SpecAugmentConfig(num_freq_masks=0, num_time_masks=0, max_freq_warp=0.2)
+    feats = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    both = torch.cat((feats, feats), -1)  # static features and deltas
+    out = SpecAugment(settings, 8, (20.0, 3600.0))(both, torch.tensor([5, 3]))
+    assert torch.equal(out[..., :8], out[..., 8:]) and not torch.equal(out[..., :8], feats)
+    torch.manual_seed(0)
+    changed = both.clone()
+    changed[:, 2] = 0
+    again = SpecAugment(settings, 8, (20.0, 3600.0))(changed, torch.tensor([5, 3]))
+    same = (again == out).all(-1)
+    assert not same[:, 2].any() and same[:, [0, 1, 3, 4]].all()
 
 
 def test_spans_lie_within_their_rows():
