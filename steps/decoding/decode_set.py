@@ -20,6 +20,7 @@ from utils.jobs.errors import DataError, UsageError
 GREEDY = DecodeConfig()
 
 
+@torch.inference_mode()
 def decode_set(
     loaded: LoadedModel,
     feats_scp: dict[str, str],

@@ -42,6 +42,7 @@ class DevResult:
     blank_share: float
 
 
+@torch.inference_mode()
 def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, units: Units, device: str) -> DevResult:
     """Decodes all examples greedily by the first head. `units` are those of the error rate."""
     by_id = {example.utt_id: example for example in examples}
@@ -73,6 +74,7 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
     return DevResult(name, rate, loss / count if count else float("nan"), blanks / frames if frames else float("nan"))
 
 
+@torch.inference_mode()
 def set_prior(model: Recogniser, feats: dict[str, str], num_frames: dict[str, int], device: str) -> None:
     """Gives a hidden Markov model the mean of its posteriors as prior of its states, as Kaldi's hybrid systems have."""
     total, count = 0.0, 0
