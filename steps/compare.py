@@ -28,18 +28,29 @@ def parse_seeds(text: str) -> list[int]:
 
 def print_tables(results: dict, note: str) -> None:
     """Shows the comparison of each set, and what must be known of it."""
-    from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_text
+    from steps.scoring.table import class_rows, comparison_rows, decoder_name, size_of, system_rows, to_text
 
     for name, part in results["sets"].items():
         print(f"\n{name}: {size_of(part)}; {decoder_name(part)}\n\n{to_text(system_rows(part))}")
         if part["comparisons"]:
             print(f"\n{to_text(comparison_rows(part))}")
+    for name, heads in results.get("classes", {}).items():
+        for head, by_system in heads.items():
+            print(f"\n{name}: {head}\n\n{to_text(class_rows(by_system))}")
     print(f"\n{note}\n" if note else "", flush=True)
 
 
 def main(argv: list[str]) -> None:
     """Compares the systems of an experiment."""
-    from steps.scoring.collect import check_settings, pairs_of, read_json, runs_of, score_file, scored_systems
+    from steps.scoring.collect import (
+        check_settings,
+        class_files,
+        pairs_of,
+        read_json,
+        runs_of,
+        score_file,
+        scored_systems,
+    )
 
     parser = Parser(__doc__)
     parser.add_config()
@@ -64,6 +75,7 @@ def main(argv: list[str]) -> None:
         for set_name in by_set
         if name in by_set[set_name]
     ]
+    inputs += (path for paths in class_files(config, args.exp_dirs, runs).values() for path in paths)
     inputs += [exp / name / f"seed{seed}" / "config.json" for exp, name, seed in pairs]
     settings = {"runs": runs, "sets": by_set, "decode": config.decode.in_use()}
     settings["comparisons"] = [list(pair) for pair in pairs_of(config)]
@@ -73,9 +85,11 @@ def main(argv: list[str]) -> None:
             check_settings(exp / name / f"seed{seed}", config, systems[name])
 
     def build(stage: Path) -> dict:
-        from steps.scoring.collect import collect_set
+        from steps.scoring.collect import collect_classes, collect_set
 
         results = {"sets": {name: collect_set(config, args.exp_dirs, runs, name) for name in by_set}}
+        classes = collect_classes(config, args.exp_dirs, runs)
+        results |= {"classes": classes} if classes else {}
         (stage / "results.json").write_text(to_json(results), encoding="utf-8")
         return {"in": len(inputs), "out": len(inputs), "dropped": 0}
 

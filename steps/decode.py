@@ -1,10 +1,11 @@
-"""exp/<system>/seed<k>, data/<set>/feats.scp -> exp/<system>/seed<k>/decode_<set>/{text,nbest.jsonl}
+"""exp/<system>/seed<k>, data/<set>/feats.scp -> exp/<system>/seed<k>/decode_<set>/{text,nbest.jsonl,utt2<head>}
 
     python3 -m steps.decode exp/student/seed0 data/dev data/test
 
 The decoder, greedy or a beam search, stands in [decode] of conf.toml; without such a file it is greedy. Each line of
 nbest.jsonl is one utterance: its hypotheses with text, score (nats) and the time at which each token begins. The score
-is that of the best path from greedy decoding, and that of all paths of these tokens from a beam search.
+is that of the best path from greedy decoding, and that of all paths of these tokens from a beam search. Where the model
+classifies, the line holds the probability of each class, and `utt2<head>` the most probable one.
 """
 
 import json
@@ -36,7 +37,13 @@ def decode(folder: Path, data_dir: Path, gpus: int, settings: DecodeConfig, stag
     feats_scp, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
     check_features(data_dir, loaded.config.features)
     found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, device, settings)
-    write_table(stage / "text", {utt_id: entry["nbest"][0]["text"] for utt_id, entry in found.items()})
+    texts = {utt_id: entry["nbest"][0]["text"] for utt_id, entry in found.items() if "nbest" in entry}
+    if texts:
+        write_table(stage / "text", texts)
+    for name, table in loaded.config.heads.items():
+        if "classes" in table:
+            best = {u: max(probs := entry["classes"][name], key=probs.get) for u, entry in found.items()}
+            write_table(stage / f"utt2{name}", best)
     lines = [json.dumps(found[utt_id], ensure_ascii=False) + "\n" for utt_id in feats_scp]
     (stage / "nbest.jsonl").write_text("".join(lines), encoding="utf-8")
     log.info(f"{folder}: {data_dir}: {len(found):,} utterances, {settings.decoder}")

@@ -1,4 +1,4 @@
-"""data/<set>/text, decode_<set>/text -> decode_<set>/{score.json,alignments.txt}
+"""data/<set>/text, decode_<set>/text -> decode_<set>/{score.json,alignments.txt,classes.json}
 
     python3 -m steps.score data/test exp/student/seed0/decode_test
 
@@ -7,11 +7,13 @@ missing, extra or repeated hypothesis is an error; with --allow-missing a missin
 says how the hypotheses were decoded.
 """
 
+import json
 from pathlib import Path
 
 from steps.config.load import load
 from steps.scoring.units import Units
 from steps.tokens.lexicon import read_lexicon, spell
+from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -28,6 +30,16 @@ def score(
     """Writes the figures of one decoded set; returns counts."""
     from steps.scoring.score_set import check_ids, score_set
 
+    names = names_of(data_dir, decode_dir)
+    classes = scored_classes(data_dir, decode_dir)
+    if classes:
+        (stage / "classes.json").write_text(to_json(names | {"heads": classes}), encoding="utf-8")
+        for head, found in classes.items():
+            figures = ", ".join(f"{key} {found[key]['value']:.2f} %" for key in ("accuracy", "macro_f1"))
+            log.info(f"{decode_dir}: {head}: {figures} of {found['utterances']:,} utterances")
+    if not (decode_dir / "text").is_file():
+        count = len(read_table(data_dir / "utt2spk"))
+        return {"in": count, "out": count, "dropped": 0}
     ref = read_table(data_dir / "text", has_value=False)
     if lexicon:
         words = read_lexicon(lexicon)
@@ -37,9 +49,6 @@ def score(
     if missing:
         log.info(f"{len(missing)} missing hypotheses count as deletions: {', '.join(missing[:5])}")
     figures, alignments = score_set(ref, hyp, read_table(data_dir / "utt2spk"), units)
-    seed = decode_dir.parent.name.removeprefix("seed")
-    names = {"system": decode_dir.parent.parent.name, "seed": int(seed) if seed.isdigit() else None}
-    names |= {"set": data_dir.name, "decode": decoded_with(decode_dir)}
     (stage / "score.json").write_text(to_json(names | figures), encoding="utf-8")
     (stage / "alignments.txt").write_text(alignments, encoding="utf-8")
     log.info(
@@ -47,6 +56,36 @@ def score(
         f"{figures['sub']} sub of {figures['ref_units']:,}), {figures['utterance_error_rate']:.1f} % of utterances"
     )
     return {"in": len(ref), "out": len(ref) - len(missing), "dropped": len(missing)}
+
+
+def names_of(data_dir: Path, decode_dir: Path) -> dict:
+    """What was scored."""
+    seed = decode_dir.parent.name.removeprefix("seed")
+    names = {"system": decode_dir.parent.parent.name, "seed": int(seed) if seed.isdigit() else None}
+    return names | {"set": data_dir.name, "decode": decoded_with(decode_dir)}
+
+
+def label_files(data_dir: Path, decode_dir: Path) -> dict[str, tuple[Path, Path]]:
+    """(reference, hypothesis) of each head that classifies."""
+    config = decode_dir.parent / "config.json"
+    heads = json.loads(config.read_text(encoding="utf-8")).get("heads", {}) if config.is_file() else {}
+    return {
+        name: (label_file(data_dir, table["label"] or name), decode_dir / f"utt2{name}")
+        for name, table in heads.items()
+        if "classes" in table
+    }
+
+
+def scored_classes(data_dir: Path, decode_dir: Path) -> dict[str, dict]:
+    """The figures of each head that classifies."""
+    from steps.scoring.classes import class_scores, confusions
+
+    utt2spk, found = read_table(data_dir / "utt2spk"), {}
+    for name, (ref, hyp) in label_files(data_dir, decode_dir).items():
+        labels = read_labels(data_dir, ref.name.removeprefix("utt2").removeprefix("spk2"))
+        per_speaker = confusions(labels, read_table(hyp), utt2spk)
+        found[name] = class_scores([per_speaker]) | {"per_speaker": per_speaker}
+    return found
 
 
 def decoded_with(decode_dir: Path) -> dict | None:
@@ -69,7 +108,10 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     config = load(args.config, args.set)
     units = Units.of(config.score)
-    inputs = [args.data_dir / "text", args.data_dir / "utt2spk", args.decode_dir / "text"]
+    files = [path for pair in label_files(args.data_dir, args.decode_dir).values() for path in pair]
+    inputs = [args.data_dir / "utt2spk", *files]
+    if not files or (args.decode_dir / "text").is_file():
+        inputs += [args.data_dir / "text", args.decode_dir / "text"]
     lexicon = None
     if config.tokens.unit == units.name == "phone":  # the references are words
         lexicon = (args.lang_dir or args.data_dir.parent / "lang") / "lexicon.txt"

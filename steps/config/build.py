@@ -93,11 +93,12 @@ def build_heads(table: object, where: str) -> dict[str, dict]:
         raise UsageError(f"[{where}] is not a table of heads; write [{where}.ctc]")
     found = {}
     for name, given in table.items():
-        if name not in HEADS:
-            raise UsageError(f"[{where}.{name}] is no head{near(name, HEADS)}")
         if not isinstance(given, dict):
             raise UsageError(f"[{where}.{name}] is not a table")
-        settings = {"weight": WEIGHT} | settings_of(head_file(name), HEADS[name])
+        kind = given.get("type", name)
+        if kind not in HEADS or (name in HEADS and kind != name):
+            raise UsageError(f"[{where}.{name}] type = {kind!r}: no head of this name{near(kind, HEADS)}")
+        settings = {"type": Setting(str, kind), "weight": WEIGHT} | settings_of(head_file(kind), HEADS[kind])
         found[name] = complete(settings, given, f"{where}.{name}")
     if not sum(head["weight"] for head in found.values()):
         raise UsageError(f"[{where}] the weights of all heads are 0")

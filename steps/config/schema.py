@@ -81,7 +81,7 @@ class DecodeConfig:
 
     def in_use(self) -> dict:
         """The settings that matter for the decoder."""
-        found = asdict(self) if self.decoder == "beam" else {"head": self.head, "decoder": self.decoder}
+        found = asdict(self) if self.decoder == "beam" else {"decoder": self.decoder, "head": self.head}
         return {key: value for key, value in found.items() if (key, value) != ("head", "")}
 
 
@@ -175,7 +175,7 @@ class SystemConfig:
 
     name: str
     model: dict
-    heads: dict = field(default_factory=lambda: {"ctc": {"weight": 1.0}})  # the first one decodes
+    heads: dict = field(default_factory=lambda: {"ctc": {"type": "ctc", "weight": 1.0}})  # the first one decodes
     init: InitConfig = InitConfig()
     train: TrainConfig = TrainConfig()
     spec_augment: SpecAugmentConfig = SpecAugmentConfig()

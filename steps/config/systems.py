@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steps.config.schema import Config, DataConfig, DistillConfig, SystemConfig
 from steps.config.types import near
-from steps.heads.registry import SELF_SUPERVISED
+from steps.heads.registry import SELF_SUPERVISED, WRITING
 from utils.jobs.errors import UsageError
 
 ROLES = ("train", "dev", "test", "unlabelled")
@@ -73,8 +73,18 @@ def name_and_seed(text: str) -> tuple[str, int]:
 
 
 def is_self_supervised(system: SystemConfig) -> bool:
-    """Whether a system is trained without transcripts, and writes none."""
-    return set(system.heads) <= set(SELF_SUPERVISED)
+    """Whether a system is trained without transcripts and labels, and says nothing."""
+    return kinds_of_heads(system) <= set(SELF_SUPERVISED)
+
+
+def can_transcribe(system: SystemConfig) -> bool:
+    """Whether a system learns from transcripts, and writes them."""
+    return not kinds_of_heads(system).isdisjoint(WRITING)
+
+
+def kinds_of_heads(system: SystemConfig) -> set[str]:
+    """The types of a system's heads."""
+    return {table["type"] for table in system.heads.values()}
 
 
 def pretrained(config: Config) -> set[str]:

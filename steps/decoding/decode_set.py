@@ -11,6 +11,12 @@ from steps.decoding.greedy import Hypothesis, greedy
 from steps.decoding.label_search import label_search
 from steps.decoding.transducer_search import transducer_search
 from steps.decoding.viterbi import viterbi_search
+from steps.heads.classifier import ClassifierHead
+from steps.heads.ctc import CtcHead
+from steps.heads.hmm import HmmHead
+from steps.heads.las import LasHead
+from steps.heads.transducer import TransducerHead
+from steps.heads.transformer_decoder import TransformerDecoderHead
 from steps.nnet.device import room_for
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, Recogniser
@@ -28,20 +34,39 @@ def decode_set(
     device: str,
     settings: DecodeConfig = GREEDY,
 ) -> dict[str, dict]:
-    """The n-best entry of each utterance, as nbest.jsonl holds it.
+    """The entry of each utterance, as nbest.jsonl holds it: its hypotheses, and the probabilities of classes.
 
     Raises: DataError when the model's output for an utterance is not finite; MachineError when there is no memory for
         one, or no package for the beam search.
     """
-    decode = decoder_of(settings, loaded.model)
+    model = loaded.model
+    decode = decoder_of(settings, model) if any(map(can_write, model.heads.values())) else None
     found = {}
     for utt_ids, output in run_model(loaded.model, feats_scp, num_frames, device):
         check_finite(utt_ids, output, feats_scp)
         with room_for(utt_ids, sum(num_frames[utt_id] for utt_id in utt_ids)):
-            hypotheses = decode(output)
-        for utt_id, nbest in zip(utt_ids, hypotheses, strict=True):
+            hypotheses = decode(output) if decode else []
+        for utt_id, nbest in zip(utt_ids, hypotheses, strict=bool(decode)):
             found[utt_id] = {"utt_id": utt_id, "nbest": [to_entry(hypothesis, loaded) for hypothesis in nbest]}
+        for utt_id, classes in zip(utt_ids, classes_of(output, loaded), strict=True):
+            found.setdefault(utt_id, {"utt_id": utt_id}).update(classes)
     return found
+
+
+def classes_of(output: ModelOutput, loaded: LoadedModel) -> list[dict]:
+    """The probability of each class, by the name of the head, for each utterance of a batch."""
+    found: list[dict] = [{} for _ in output.lengths]
+    for name, head in loaded.model.heads.items():
+        if isinstance(head, ClassifierHead):
+            names = loaded.config.heads[name]["classes"]
+            for entry, row in zip(found, head.scores(output).float().softmax(-1).tolist(), strict=True):
+                entry.setdefault("classes", {})[name] = {c: round(p, 4) for c, p in zip(names, row, strict=True)}
+    return found
+
+
+def can_write(head: object) -> bool:
+    """Whether a head writes transcripts."""
+    return isinstance(head, CtcHead | HmmHead | LasHead | TransducerHead | TransformerDecoderHead)
 
 
 def decoder_of(settings: DecodeConfig, model: Recogniser) -> Callable[[ModelOutput], list[list[Hypothesis]]]:
@@ -49,21 +74,22 @@ def decoder_of(settings: DecodeConfig, model: Recogniser) -> Callable[[ModelOutp
 
     Raises: UsageError when the model has no such head, or its head no such search.
     """
-    name = settings.head or next(iter(model.heads))
-    if name not in model.heads:
-        raise UsageError(f"decode.head = '{name}': the model has {', '.join(model.heads)}")
+    writing = [name for name, head in model.heads.items() if can_write(head)]
+    name = settings.head or next(iter(writing), "")
+    if name not in writing:
+        raise UsageError(f"decode.head = '{name}': the model writes with {', '.join(writing) or 'no head'}")
     head, is_beam = model.heads[name], settings.decoder == "beam"
     sizes = (settings.beam_size, settings.nbest) if is_beam else (1, 1)
-    if name == "ctc":
+    if isinstance(head, CtcHead):
         if is_beam:
             load_flashlight()
             return partial(beam_search, blank_id=model.blank_id, settings=settings)
         return lambda output: [[hypothesis] for hypothesis in greedy(output, model.blank_id)[0]]
-    if name == "hmm":
+    if isinstance(head, HmmHead):
         if is_beam:
             raise UsageError("decode.decoder = 'beam': an hmm has one search, 'greedy', which finds the best path")
         return partial(viterbi_search, head=head)
-    search = transducer_search if name == "transducer" else label_search
+    search = transducer_search if isinstance(head, TransducerHead) else label_search
     return partial(search, head=head, beam_size=sizes[0], nbest=sizes[1])
 
 

@@ -9,7 +9,7 @@ from steps.nnet.output import ModelOutput
 
 def viterbi_search(output: ModelOutput, head: torch.nn.Module) -> list[list[Hypothesis]]:
     """The best hypothesis of each utterance; its score is that of the path, bigram counted."""
-    likelihoods = head.acoustic_scale * (output.log_probs("hmm") - head.log_prior)
+    likelihoods = head.acoustic_scale * (output.log_probs(head.name) - head.log_prior)
     bigram = head.lm_scale * head.log_bigram
     tokens = torch.tensor([t for t in range(len(bigram)) if t != head.blank_id], device=likelihoods.device)
     return [

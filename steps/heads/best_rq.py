@@ -24,6 +24,7 @@ class BestRqHead(nn.Module):
     """
 
     is_framewise = True
+    unit = "nats/frame"
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class BestRqHead(nn.Module):
         span_ms: PositiveFloat = 200.0,
     ):
         super().__init__()
+        self.name = shape.name
         self.factor = shape.subsampling
         self.start_share = start_share
         self.span_frames = max(round(span_ms / shape.frame_shift_ms), shape.subsampling)
@@ -66,5 +68,5 @@ class BestRqHead(nn.Module):
     def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
         """Sum of -ln p(code) over the states whose frames were all hidden, in nats, and their number."""
         hidden = stack_frames(output.hidden_frames[..., None].float(), self.factor).amin(-1) > 0  # (B, U)
-        chosen = output.log_probs("best_rq").gather(-1, self.codes(output.clean)[..., None])[..., 0]
+        chosen = output.log_probs(self.name).gather(-1, self.codes(output.clean)[..., None])[..., 0]
         return -chosen.masked_fill(~hidden, 0.0).sum(), int(hidden.sum())

@@ -16,9 +16,11 @@ class CtcHead(nn.Module):
     """
 
     is_framewise = True
+    unit = "nats/token"
 
     def __init__(self, shape: HeadShape):
         super().__init__()
+        self.name = shape.name
         self.blank_id = shape.blank_id
         self.linear = nn.Linear(shape.input_dim, shape.num_tokens)
 
@@ -39,8 +41,8 @@ class CtcHead(nn.Module):
         """
         rows = [i for i, tokens in enumerate(labels) if tokens is not None]
         if not rows:
-            return output.logits["ctc"].sum() * 0.0, 0
-        log_probs = output.log_probs("ctc")
+            return output.logits[self.name].sum() * 0.0, 0
+        log_probs = output.log_probs(self.name)
         log_probs = (log_probs if len(rows) == len(labels) else log_probs[rows]).transpose(0, 1)  # (U, B, V)
         tokens = [torch.tensor(labels[i]) for i in rows]
         sizes = torch.tensor([len(t) for t in tokens])

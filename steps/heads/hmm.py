@@ -31,6 +31,7 @@ class HmmHead(nn.Module):
     """
 
     is_framewise = True
+    unit = "nats/frame"
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class HmmHead(nn.Module):
         lm_scale: NaturalFloat = 1.0,
     ):
         super().__init__()
+        self.name = shape.name
         self.blank_id, self.num_states, self.flat_updates = shape.blank_id, num_states, flat_updates
         self.acoustic_scale, self.lm_scale = acoustic_scale, lm_scale
         size = 1 + (shape.num_tokens - 1) * num_states
@@ -74,8 +76,8 @@ class HmmHead(nn.Module):
         """Sum of -ln p(state of the frame) over utterances with a transcript, in nats, and the number of frames."""
         found = transcribed(output, labels)
         if found is None:
-            return output.logits["hmm"].sum() * 0.0, 0
-        log_probs = output.log_probs("hmm")[found.rows]  # (N, U, S)
+            return output.logits[self.name].sum() * 0.0, 0
+        log_probs = output.log_probs(self.name)[found.rows]  # (N, U, S)
         chain = self.chain(found.tokens)
         if self.training and update < self.flat_updates:
             path = self.even_path(found.lengths, found.sizes, log_probs.size(1))

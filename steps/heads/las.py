@@ -40,6 +40,7 @@ class LasHead(nn.Module):
     """
 
     is_framewise = False
+    unit = "nats/token"
 
     def __init__(
         self,

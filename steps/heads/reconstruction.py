@@ -19,9 +19,11 @@ class ReconstructionHead(nn.Module):
     """
 
     is_framewise = True
+    unit = "error/frame"
 
     def __init__(self, shape: HeadShape, *, start_share: Fraction = 0.02, span_ms: PositiveFloat = 200.0):
         super().__init__()
+        self.name = shape.name
         self.factor = shape.subsampling
         self.start_share = start_share
         self.span_frames = max(round(span_ms / shape.frame_shift_ms), shape.subsampling)
@@ -46,6 +48,6 @@ class ReconstructionHead(nn.Module):
         """Sum of the mean absolute error of the hidden frames' features, which have variance 1, and their number."""
         hidden = output.hidden_frames  # (B, T)
         B, T, F = output.clean.size()
-        drawn = output.logits["reconstruction"].float().reshape(B, -1, F)[:, :T]
+        drawn = output.logits[self.name].float().reshape(B, -1, F)[:, :T]
         error = (drawn - output.clean).abs().mean(-1)
         return error.masked_fill(~hidden, 0.0).sum(), int(hidden.sum())

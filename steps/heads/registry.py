@@ -4,6 +4,7 @@ from pathlib import Path
 
 HEADS = {
     "best_rq": "BestRqHead",
+    "classifier": "ClassifierHead",
     "ctc": "CtcHead",
     "hmm": "HmmHead",
     "las": "LasHead",
@@ -12,7 +13,8 @@ HEADS = {
     "transformer_decoder": "TransformerDecoderHead",
 }
 
-SELF_SUPERVISED = ("best_rq", "reconstruction")  # they need no transcripts, and write none
+SELF_SUPERVISED = ("best_rq", "reconstruction")  # they need neither transcripts nor labels
+WRITING = ("ctc", "hmm", "las", "transducer", "transformer_decoder")  # they learn from transcripts, and write them
 
 
 def head_file(name: str) -> Path:

@@ -8,6 +8,7 @@ class HeadShape:
     """The sizes of a model that its heads are built for.
 
     Attributes:
+        name: Of the head in conf.toml, by which its logits are found.
         input_dim: Width of the encoder's states, D.
         num_tokens: V, blank counted.
         blank_id: The token that says nothing; it also starts and ends what attention decoders write.
@@ -16,6 +17,7 @@ class HeadShape:
         frame_shift_ms: Of the features.
     """
 
+    name: str
     input_dim: int
     num_tokens: int
     blank_id: int

@@ -52,6 +52,7 @@ class TransducerHead(nn.Module):
     """
 
     is_framewise = False
+    unit = "nats/token"
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class TransformerDecoderHead(nn.Module):
     """
 
     is_framewise = False
+    unit = "nats/token"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +57,13 @@ class Recogniser(nn.Module):
         encoder = settings["encoder"]
         self.encoder = build_part(f"the {encoder}", encoder_class(encoder), input_dim, frame_shift_ms, **inner)
         subsampling = self.encoder.subsampling
-        shape = HeadShape(self.encoder.output_dim, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms)
+        shape = HeadShape("", self.encoder.output_dim, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms)
         self.heads = nn.ModuleDict()
         for name, table in (heads or {"ctc": {}}).items():
-            own = {key: value for key, value in table.items() if key != "weight"}
-            self.heads[name] = build_part(f"the head {name}", head_class(name), shape, **own)
+            own = {key: value for key, value in table.items() if key not in ("type", "weight", "classes")}
+            size = len(table["classes"]) if "classes" in table else num_tokens
+            cls = head_class(table.get("type", name))
+            self.heads[name] = build_part(f"the head {name}", cls, replace(shape, name=name, num_tokens=size), **own)
         corrupting = [name for name, head in self.heads.items() if hasattr(head, "corrupt")]
         if len(corrupting) > 1:
             raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
@@ -154,7 +156,7 @@ class ModelConfig:
     params: int = 0
     labelled_hours: float = 0.0
     unlabelled_hours: float = 0.0
-    heads: dict = field(default_factory=lambda: {"ctc": {"weight": 1.0}})
+    heads: dict = field(default_factory=lambda: {"ctc": {"type": "ctc", "weight": 1.0}})
 
     def build(self) -> Recogniser:
         """A model with fresh weights from torch's default generator."""

@@ -1,6 +1,14 @@
 """results.json as RESULTS.md."""
 
-from steps.scoring.table import comparison_rows, decoder_name, size_of, system_rows, to_markdown, tuning_rows
+from steps.scoring.table import (
+    class_rows,
+    comparison_rows,
+    decoder_name,
+    size_of,
+    system_rows,
+    to_markdown,
+    tuning_rows,
+)
 
 EXPLANATION = """\
 Error rates are pooled over the set and averaged over seeds; the interval joins the variance of seeds with that of
@@ -30,6 +38,10 @@ def results_markdown(
             parts += [f"## {heading}", size, to_markdown(system_rows(part))]
             if part["comparisons"]:
                 parts.append(to_markdown(comparison_rows(part)))
+        for name, heads in found.get("classes", {}).items():
+            heading = name if len(results) == 1 else f"{experiment}: {name}"
+            for head, by_system in heads.items():
+                parts += [f"## {heading}: {head}", to_markdown(class_rows(by_system))]
     for found in tuned:
         heading = f"## Choice on {found['set']}: {next(iter(found['systems']))} and its twin"
         parts += [heading, to_markdown(tuning_rows(found))]

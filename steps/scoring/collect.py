@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import mean
 
 from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
-from steps.config.systems import all_systems, is_self_supervised, name_and_seed, teacher_of, twin_of
+from steps.config.systems import all_systems, can_transcribe, kinds_of_heads, name_and_seed, teacher_of, twin_of
+from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.job import flatten, show
@@ -31,7 +32,7 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
 
 def scored_systems(systems: dict[str, SystemConfig]) -> dict[str, list[str]]:
     """The systems that are scored on each set, dev sets before test sets; not those that write nothing."""
-    systems = {name: system for name, system in systems.items() if not is_self_supervised(system)}
+    systems = {name: system for name, system in systems.items() if can_transcribe(system)}
     devs, tests = [s.data.dev for s in systems.values()], [name for s in systems.values() for name in s.data.test]
     return {
         name: [system.name for system in systems.values() if name in (system.data.dev, *system.data.test)]
@@ -110,6 +111,34 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
         "folds": len(exp_dirs),
         "systems": rows,
         "comparisons": comparisons(config, exp_dirs, runs, set_name, scores),
+    }
+
+
+def class_files(config: Config, exp_dirs: list[Path], runs: Runs) -> dict[tuple[str, str, int], list[Path]]:
+    """(set, system, seed) -> where the scores of classes are, one file for each fold."""
+    return {
+        (set_name, name, seed): [score_file(exp, name, seed, set_name).with_name("classes.json") for exp in exp_dirs]
+        for name, system in all_systems(config).items()
+        if "classifier" in kinds_of_heads(system)
+        for set_name in (system.data.dev, *system.data.test)
+        for seed in runs[name]
+    }
+
+
+def collect_classes(config: Config, exp_dirs: list[Path], runs: Runs) -> dict:
+    """The part of results.json on classes: set -> head -> system -> figures."""
+    counts: dict = {}
+    for (set_name, system, _), files in class_files(config, exp_dirs, runs).items():
+        folds = [read_json(file)["heads"] for file in files]
+        for head in folds[0]:
+            found = pooled_confusions([fold[head]["per_speaker"] for fold in folds])
+            counts.setdefault(set_name, {}).setdefault(head, {}).setdefault(system, []).append(found)
+    return {
+        set_name: {
+            head: {system: class_scores(found) for system, found in by_system.items()}
+            for head, by_system in heads.items()
+        }
+        for set_name, heads in counts.items()
     }
 
 

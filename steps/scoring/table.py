@@ -26,6 +26,24 @@ def system_rows(part: dict) -> list[list[str]]:
     return rows
 
 
+def class_rows(by_system: dict) -> list[list[str]]:
+    """A head and one row for each system that classifies: all classes, then each."""
+    classes = sorted({name for found in by_system.values() for name in found["classes"]})
+    head = ["system", "accuracy % [95 %]", "macro precision", "macro recall", "macro F1 [95 %]", "seeds"]
+    rows = [head + [f"F1 of {name}" for name in classes]]
+    for system, found in by_system.items():
+        row = [system, with_interval(found["accuracy"])]
+        row += [number(found[f"macro_{key}"]["value"]) for key in ("precision", "recall")]
+        row += [with_interval(found["macro_f1"]), str(len(found["accuracy"]["seeds"]))]
+        rows.append(row + [with_interval(found["classes"][name]["f1"]) for name in classes])
+    return rows
+
+
+def with_interval(figure: dict) -> str:
+    """A figure and its interval."""
+    return number(figure["value"]) + interval(figure["ci95"])
+
+
 def comparison_rows(part: dict) -> list[list[str]]:
     """A head and one row for each distilled system of a set."""
     rows = [["distilled", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
@@ -96,5 +114,5 @@ def size_of(part: dict) -> str:
 def decoder_name(part: dict) -> str:
     """How the hypotheses of a set were found."""
     name, *settings = part.get("decode", {"decoder": "greedy"}).items()
-    told = ", ".join(f"{key} {value:g}" for key, value in settings)
+    told = ", ".join(f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in settings)
     return f"decoder: {name[1]}" + (f" ({told})" if told else "")

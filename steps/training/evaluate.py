@@ -1,23 +1,23 @@
 """What a model does on dev: error rate, loss, share of blank frames."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
 from steps.config.schema import DecodeConfig
-from steps.decoding.decode_set import decoder_of
+from steps.decoding.decode_set import can_write, decoder_of
 from steps.decoding.greedy import greedy
 from steps.distillation.spikes import compare_spikes
-from steps.heads.registry import SELF_SUPERVISED
+from steps.heads.hmm import HmmHead
 from steps.nnet.inference import run_model
 from steps.nnet.model import Recogniser
 from steps.nnet.output import is_frame, zero_padding
 from steps.scoring.errors import Errors, count_errors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable
-from steps.training.examples import Example
+from steps.training.examples import Example, labels_for
 from steps.training.terms import DistillTerm
 from utils.jobs import log
 
@@ -30,15 +30,15 @@ class DevResult:
     """Figures of one look at dev.
 
     Attributes:
-        head: The first of the model, which decodes.
-        error_rate: In percent.
-        loss: Of the head, as in training; nan where no utterance could be scored.
+        error_rate: Of the first head in percent; nan where it writes nothing.
+        loss: Of the first head, as in training; nan where no utterance could be scored.
+        losses: Of each head.
         blank_share: Of the frames of a CTC head; nan where there is none.
     """
 
-    head: str
     error_rate: float
     loss: float
+    losses: dict[str, float]
     blank_share: float
 
 
@@ -49,10 +49,11 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
     feats = {e.utt_id: e.feats for e in examples}
     num_frames = {e.utt_id: e.num_frames for e in examples}
     name, head = next(iter(model.heads.items()))
-    decode = decoder_of(DecodeConfig(), model) if name not in SELF_SUPERVISED else None
-    if "hmm" in model.heads:
-        set_prior(model, feats, num_frames, device)
-    errors, loss, count, blanks, frames = Errors(), 0.0, 0, 0, 0
+    decode = decoder_of(DecodeConfig(), model) if can_write(head) else None
+    for other in model.heads.values():
+        if isinstance(other, HmmHead):
+            set_prior(model, other, feats, num_frames, device)
+    errors, losses, blanks, frames = Errors(), {}, 0, 0
     model.eval()
     for utt_ids, output in run_model(model, feats, num_frames, device):
         batch, lengths = [by_id[utt_id] for utt_id in utt_ids], output.lengths.tolist()
@@ -63,27 +64,30 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
             is_blank = output.logits["ctc"].argmax(-1) == model.blank_id
             blanks += int((is_blank & is_frame(output.lengths, is_blank.size(1))).sum())
             frames += sum(lengths)
-        labels = [
-            e.tokens if e.tokens is not None and n >= model.frames_needed(e.tokens) else None
+        fitting = [
+            e if e.tokens is not None and n >= model.frames_needed(e.tokens) else replace(e, tokens=None)
             for e, n in zip(batch, lengths, strict=True)
         ]
-        total, number = head.loss(output, labels)
-        loss, count = loss + float(total), count + number
+        for key, other in model.heads.items():
+            total, count = other.loss(output, labels_for(key, other, fitting))
+            before = losses.get(key, (0.0, 0))
+            losses[key] = (before[0] + float(total), before[1] + count)
     model.train()
     rate = errors.error_rate if errors.ref_units else float("nan")
-    return DevResult(name, rate, loss / count if count else float("nan"), blanks / frames if frames else float("nan"))
+    means = {key: total / count if count else float("nan") for key, (total, count) in losses.items()}
+    return DevResult(rate, means[name], means, blanks / frames if frames else float("nan"))
 
 
 @torch.inference_mode()
-def set_prior(model: Recogniser, feats: dict[str, str], num_frames: dict[str, int], device: str) -> None:
+def set_prior(model: Recogniser, head: HmmHead, feats: dict[str, str], num_frames: dict[str, int], device: str) -> None:
     """Gives a hidden Markov model the mean of its posteriors as prior of its states, as Kaldi's hybrid systems have."""
     total, count = 0.0, 0
     model.eval()
     for _, output in run_model(model, feats, num_frames, device):
-        posteriors = zero_padding(output.log_probs("hmm").exp(), output.lengths)
+        posteriors = zero_padding(output.log_probs(head.name).exp(), output.lengths)
         total, count = total + posteriors.double().sum((0, 1)), count + int(output.lengths.sum())
     if count:
-        model.heads["hmm"].log_prior.copy_((total / count).clamp(min=MIN_PRIOR).log())
+        head.log_prior.copy_((total / count).clamp(min=MIN_PRIOR).log())
 
 
 def best_paths(model: Recogniser, examples: list[Example], device: str) -> dict[str, np.ndarray]:

@@ -1,11 +1,13 @@
 """The utterances that a system is trained on, and those it cannot be trained on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steps.config.schema import TrainConfig
+from steps.heads.classifier import ClassifierHead
 from steps.tokens.token_table import TokenTable
+from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.errors import DataError
@@ -22,6 +24,7 @@ class Example:
     num_frames: int
     tokens: tuple[int, ...] | None
     text: str = ""
+    classes: dict[str, int] = field(default_factory=dict)  # by the name of the head that learns them
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,53 @@ def training_examples(
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
     return Examples(kept, dropped | too_long | dict.fromkeys(unknown, "unknown token"))
+
+
+def with_classes(examples: list[Example], data_dir: Path, heads: dict[str, dict]) -> list[Example]:
+    """The same examples with the class of each, as the number that the heads of a model give it.
+
+    Args:
+        examples: Of one set.
+        data_dir: Of the set.
+        heads: Settings by name; those with "classes" are classifiers. A class that training lacked has no number.
+    """
+    for name, table in heads.items():
+        if "classes" in table:
+            labels, places = (
+                read_labels(data_dir, table["label"] or name),
+                {c: i for i, c in enumerate(table["classes"])},
+            )
+            examples = [
+                replace(e, classes=e.classes | {name: places[labels[e.utt_id]]})
+                if labels.get(e.utt_id) in places
+                else e
+                for e in examples
+            ]
+    return examples
+
+
+def labels_for(name: str, head: object, examples: list[Example]) -> list:
+    """What a head learns of each example: its class, or its tokens; None where it has none."""
+    if isinstance(head, ClassifierHead):
+        return [example.classes.get(name) for example in examples]
+    return [example.tokens for example in examples]
+
+
+def find_classes(data_dir: Path, heads: dict[str, dict]) -> dict[str, dict]:
+    """The settings of heads, those of classifiers with the classes that a training set has.
+
+    Raises: DataError when there are fewer than two.
+    """
+    found = {}
+    for name, table in heads.items():
+        if table["type"] == "classifier":
+            label = table["label"] or name
+            classes = sorted(set(read_labels(data_dir, label).values()))
+            if len(classes) < 2:
+                raise DataError(f"{label_file(data_dir, label)}: {len(classes)} class, and there must be two to learn")
+            table = table | {"classes": classes}
+        found[name] = table
+    return found
 
 
 def hide_transcripts(examples: list[Example], data_dir: Path, every: int) -> list[Example]:

@@ -17,7 +17,7 @@ from steps.nnet.model import Recogniser
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
 from steps.training.evaluate import DevResult
-from steps.training.examples import Example
+from steps.training.examples import Example, labels_for
 from steps.training.initialise import lr_scales
 from steps.training.ranks import Ranks
 from steps.training.schedule import learning_rate
@@ -201,10 +201,12 @@ class Trainer:
         with bf16:
             output = self.model(feats, feat_lens, mask)
             inner = self.model.inner_output(output) if self.system.train.inner_ctc_weight else None
-        labels = [example.tokens for example in batch]
-        found = {name: head.loss(output, labels, self.progress.update) for name, head in self.model.heads.items()}
+        found = {
+            name: head.loss(output, labels_for(name, head, batch), self.progress.update)
+            for name, head in self.model.heads.items()
+        }
         if inner:
-            found["inner_ctc"] = self.model.heads["ctc"].loss(inner, labels)
+            found["inner_ctc"] = self.model.heads["ctc"].loss(inner, [example.tokens for example in batch])
         for term in self.terms:
             found[term.name] = term(output, [e.utt_id for e in batch], feats, feat_lens)
         return found
@@ -228,7 +230,8 @@ class Trainer:
             result, facts = self.look_at_dev()
             means = {f"train_{name}": total / max(count, 1.0) for name, (total, count) in p.sums.items()}
             lr = learning_rate(p.update - 1, self.system.train)
-            line = {"epoch": self.sampler.epoch + 1, "update": p.update, **means, f"dev_{result.head}": result.loss}
+            line = {"epoch": self.sampler.epoch + 1, "update": p.update, **means}
+            line |= {f"dev_{name}": loss for name, loss in result.losses.items()}
             line |= {"dev_error_rate": result.error_rate, "dev_blank_share": result.blank_share, **facts, "lr": lr}
             p.history.append(line | {"seconds": round(p.seconds, 1), "cpu_seconds": round(p.cpu_seconds, 1)})
             self.report(p.history)

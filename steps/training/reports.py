@@ -7,7 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-from steps.heads.registry import HEADS
 from utils.jobs import log
 from utils.jobs.files import write_atomic
 
@@ -31,15 +30,15 @@ def progress_bar(total: int, name: str, **more: object) -> object:
 class Reporter:
     """Writes each line of the history to the log, and the history to metrics.jsonl and for TensorBoard."""
 
-    def __init__(self, out: Path):
-        self.out = out
+    def __init__(self, out: Path, units: dict[str, str] | None = None):
+        self.out, self.units = out, units or {}  # of the losses of heads
         (out / "events").mkdir(parents=True, exist_ok=True)
 
     def __call__(self, history: list[dict]) -> None:
         """Writes the last line, and the files whole, so that a resumed run repeats nothing."""
         line = history[-1]
         write_atomic(self.out / "metrics.jsonl", "".join(to_line(row) for row in history))
-        losses, on_dev = losses_of(line, "train_"), losses_of(line, "dev_")
+        losses, on_dev = (losses_of(line, prefix, self.units) for prefix in ("train_", "dev_"))
         blanks = f", blank share {line['dev_blank_share']:.2f}" if math.isfinite(line["dev_blank_share"]) else ""
         log.info(
             f"epoch {line['epoch']}, update {line['update']}: {losses}; dev: {line['dev_error_rate']:.2f} % error, "
@@ -69,12 +68,15 @@ def to_line(row: dict) -> str:
     return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}) + "\n"
 
 
-def losses_of(line: dict, prefix: str) -> str:
+FIGURES = ("error_rate", "blank_share")  # of dev, that are no losses
+
+
+def losses_of(line: dict, prefix: str, units: dict[str, str]) -> str:
     """The losses in a line of the history, with their units."""
     found = {key.removeprefix(prefix): value for key, value in line.items() if key.startswith(prefix)}
-    return ", ".join(f"{k} {v:.3f} {unit_of(k)}" for k, v in found.items() if k not in ("error_rate", "blank_share"))
+    return ", ".join(f"{k} {v:.3f} {units.get(k) or unit_of(k)}" for k, v in found.items() if k not in FIGURES)
 
 
 def unit_of(name: str) -> str:
     """The unit of a term's mean."""
-    return "nats/token" if name.endswith("ctc") or (name in HEADS and name != "hmm") else "nats/frame"
+    return "nats/token" if name.endswith("ctc") else "nats/frame"

@@ -10,8 +10,10 @@ import torch
 
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig, TrainConfig
-from steps.config.systems import init_folder, is_self_supervised, soft_label_sets, system_named
+from steps.config.systems import can_transcribe, init_folder, soft_label_sets, system_named
+from steps.decoding.decode_set import can_write
 from steps.features.settings import check_features
+from steps.heads.hmm import HmmHead
 from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import Units
@@ -23,9 +25,11 @@ from steps.training.examples import (
     Example,
     Examples,
     drop_too_long,
+    find_classes,
     hide_transcripts,
     read_examples,
     training_examples,
+    with_classes,
 )
 from steps.training.initialise import freeze, take_weights
 from steps.training.loop import Trainer
@@ -129,10 +133,13 @@ def make_terms(
     return terms
 
 
-def dev_look(dev_dir: Path, units: Units, model: Recogniser, table: TokenTable, device: str) -> DevLook:
+def dev_look(
+    dev_dir: Path, units: Units, model: Recogniser, table: TokenTable, device: str, heads: dict[str, dict]
+) -> DevLook:
     """The look at dev of a training."""
     dev, faults = read_examples(dev_dir, table)
-    if model.corrupting:
+    dev = with_classes(dev, dev_dir, heads)
+    if not any(map(can_write, model.heads.values())):
         return DevLook(model, dev, table, units, device)
     first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
     if not any(units.split(example.text) for example in dev):
@@ -144,8 +151,9 @@ def dev_look(dev_dir: Path, units: Units, model: Recogniser, table: TokenTable, 
 
 def learn_bigram(model: Recogniser, examples: list[Example]) -> None:
     """Tells a hidden Markov model which token follows which."""
-    if "hmm" in model.heads:
-        model.heads["hmm"].learn_bigram([example.tokens for example in examples if example.tokens])
+    for head in model.heads.values():
+        if isinstance(head, HmmHead):
+            head.learn_bigram([example.tokens for example in examples if example.tokens])
 
 
 def stop_flag() -> Callable[[], bool]:
@@ -166,6 +174,7 @@ def train(job: TrainJob) -> dict:
     table = read_lang(Path(job.lang_dir), config.tokens.unit)
     student = model_config(config, system, job.seed, table)
     train_dir = data_dir / system.data.train
+    student = replace(student, heads=find_classes(train_dir, student.heads))
     start = init_folder(config, system, Path(job.exp_dir))
     cmvn = (start or train_dir) / "cmvn"
     model = new_model(student, cmvn, job.seed)
@@ -174,7 +183,7 @@ def train(job: TrainJob) -> dict:
     freeze(model, system.init.freeze)
     model = model.to(ranks.device)
     settings = system.train
-    if is_self_supervised(system):
+    if not can_transcribe(system):
         labelled = untranscribed_examples(train_dir, table, settings)
     else:
         labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
@@ -183,6 +192,7 @@ def train(job: TrainJob) -> dict:
         labelled = replace(labelled, kept=kept)
     for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
+    labelled = replace(labelled, kept=with_classes(labelled.kept, train_dir, student.heads))
     found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
     by_set = {name: examples.kept for name, examples in found.items()}
     dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}
@@ -190,7 +200,7 @@ def train(job: TrainJob) -> dict:
     examples = [example for examples in by_set.values() for example in examples]
     learn_bigram(model, examples)
     terms = make_terms(job, config, system, by_set, student, model, ranks.device)
-    look = dev_look(data_dir / system.data.dev, Units.of(config.score), model, table, ranks.device)
+    look = dev_look(data_dir / system.data.dev, Units.of(config.score), model, table, ranks.device, student.heads)
     for term in terms:
         if term.teacher is None:
             check_lengths(term, examples, output_len_of(model))
@@ -200,7 +210,7 @@ def train(job: TrainJob) -> dict:
         f"{job.out}: {model.num_params():,} weights, {len(examples):,} utterances, {len(dropped)} dropped, "
         f"{model.frame_shift_ms:g} ms a frame, look-ahead {model.look_ahead_ms:g} ms, seed {job.seed}"
     )
-    report = Reporter(job.out)
+    report = Reporter(job.out, {name: head.unit for name, head in model.heads.items()})
     bar = progress_bar(settings.updates, f"{job.system}/seed{job.seed}")
     trainer = Trainer(
         model,

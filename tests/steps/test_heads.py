@@ -8,7 +8,7 @@ import torch
 from steps.config.schema import DecodeConfig
 from steps.decoding.decode_set import decoder_of
 from steps.heads.hmm import HmmHead, best_alignment
-from steps.heads.registry import HEADS, SELF_SUPERVISED
+from steps.heads.registry import WRITING
 from steps.heads.shape import HeadShape
 from steps.heads.transcripts import label_cross_entropy, transcribed
 from steps.nnet.inference import pad
@@ -35,7 +35,7 @@ HEAD_SETTINGS = {
     "transducer": {"dim": 24, "dropout": 0.0},
     "transformer_decoder": {"dim": 16, "num_heads": 2, "dropout": 0.0, "label_smoothing": 0.0},
 }
-WRITING = [head for head in HEADS if head not in SELF_SUPERVISED]
+
 CASES = [(encoder, head) for encoder in ENCODERS for head in WRITING]
 
 

@@ -1,0 +1,88 @@
+"""Scores of classes: accuracy, and precision, recall and F1 of each, with intervals over speakers and seeds."""
+
+import numpy as np
+
+from steps.scoring.intervals import MIN_SPEAKERS, draws, estimate
+
+OF_ALL = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+OF_EACH = ("precision", "recall", "f1")
+Confusions = dict[str, dict[str, dict[str, int]]]  # speaker -> reference -> hypothesis -> utterances
+
+
+def confusions(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str]) -> Confusions:
+    """How often each speaker's utterances of a class were called what; one without a hypothesis is called ``."""
+    found: Confusions = {}
+    for utt_id, label in ref.items():
+        row = found.setdefault(utt2spk[utt_id], {}).setdefault(label, {})
+        said = hyp.get(utt_id, "")
+        row[said] = row.get(said, 0) + 1
+    return found
+
+
+def pooled_confusions(folds: list[Confusions]) -> Confusions:
+    """The sum of several."""
+    found: Confusions = {}
+    for fold in folds:
+        for speaker, by_class in fold.items():
+            for label, said in by_class.items():
+                row = found.setdefault(speaker, {}).setdefault(label, {})
+                for answer, count in said.items():
+                    row[answer] = row.get(answer, 0) + count
+    return found
+
+
+def class_scores(runs: list[Confusions]) -> dict:
+    """The figures of one or several runs on a set, in percent: their mean, with a 95 % interval where there can be one.
+
+    Macro means are over the classes that references have; precision and F1 of what is never said and never there
+    are 0.
+    """
+    speakers = sorted(runs[0], key=str.encode)
+    classes = sorted({label for by_class in runs[0].values() for label in by_class})
+    counts = np.array([[to_matrix(run[speaker], classes) for speaker in speakers] for run in runs])  # (N, S, C, C + 1)
+    by_seed = figures_of(counts.sum(1))
+    by_draw = None
+    if len(speakers) >= MIN_SPEAKERS:
+        drawn = [figures_of(np.tensordot(draws(len(speakers)), run, 1)) for run in counts]
+        by_draw = {key: np.mean([figures[key] for figures in drawn], 0) for key in by_seed}
+    whole = {key: described(by_seed[key], by_draw and by_draw[key]) for key in OF_ALL}
+    of_each = {
+        name: {key: described(by_seed[key][:, i], by_draw and by_draw[key][:, i]) for key in OF_EACH}
+        | {"utterances": int(counts[0, :, i].sum())}
+        for i, name in enumerate(classes)
+    }
+    return {"utterances": int(counts[0].sum()), "speakers": len(speakers), **whole, "classes": of_each}
+
+
+def to_matrix(by_class: dict[str, dict[str, int]], classes: list[str]) -> np.ndarray:
+    """(C, C + 1) counts of references by hypotheses; the last column holds all other answers."""
+    place = {name: i for i, name in enumerate(classes)}
+    matrix = np.zeros((len(classes), len(classes) + 1))
+    for label, said in by_class.items():
+        for answer, count in said.items():
+            matrix[place[label], place.get(answer, len(classes))] += count
+    return matrix
+
+
+def figures_of(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Figures in percent of (N, C, C + 1) counts: (N,) for all classes, (N, C) for each."""
+    C = counts.shape[1]
+    right = np.diagonal(counts[:, :, :C], axis1=1, axis2=2)
+    said, there = counts[:, :, :C].sum(1), counts.sum(2)
+    each = {"precision": share(right, said), "recall": share(right, there), "f1": share(2 * right, said + there)}
+    present = there > 0
+    macro = {f"macro_{key}": (x * present).sum(1) / np.maximum(present.sum(1), 1) for key, x in each.items()}
+    return {"accuracy": share(right.sum(1), there.sum(1)), **macro, **each}
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """In percent; 0 of 0 is 0."""
+    return 100.0 * part / np.maximum(whole, 1)
+
+
+def described(by_seed: np.ndarray, by_draw: np.ndarray | None) -> dict:
+    """The mean of (N,) figures, its interval, and each."""
+    found = estimate(float(by_seed.mean()), by_seed, by_draw)
+    interval = found.interval or found.speaker_interval
+    ends = None if interval is None else [round(min(max(float(x), 0.0), 100.0), 4) for x in interval]
+    return {"value": round(found.value, 4), "ci95": ends, "seeds": [round(float(x), 4) for x in by_seed]}

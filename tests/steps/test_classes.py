@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+from steps.nnet.inference import pad
+from steps.nnet.model import Recogniser
+from steps.scoring.classes import class_scores, confusions, pooled_confusions
+from steps.scoring.table import class_rows
+from steps.training.examples import Example, find_classes, with_classes
+from tests.support import write_data_dir
+from utils.data_dir.labels import read_labels
+from utils.jobs.errors import DataError
+
+
+def answers(seed, count=200, classes="abc"):
+    """(reference, hypothesis, speaker) of utterances; some answers are of no reference's class, some are missing."""
+    generator = np.random.default_rng(seed)
+    ids = [f"u{i:03}" for i in range(count)]
+    ref = {u: classes[generator.integers(len(classes))] for u in ids}
+    hyp = {u: ref[u] if generator.random() < 0.6 else "abcd"[generator.integers(4)] for u in ids[:-3]}
+    return ref, hyp, {u: f"s{i % 7}" for i, u in enumerate(ids)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_equal_those_of_scikit_learn(seed):
+    ref, hyp, utt2spk = answers(seed)
+    found = class_scores([confusions(ref, hyp, utt2spk)])
+    truth, said = list(ref.values()), [hyp.get(u, "") for u in ref]
+    labels = ["a", "b", "c"]
+    P, R, F1, support = precision_recall_fscore_support(truth, said, labels=labels, zero_division=0)
+    assert found["accuracy"]["value"] == pytest.approx(100 * accuracy_score(truth, said), abs=1e-3)
+    for i, label in enumerate(labels):
+        each = found["classes"][label]
+        expected = [100 * P[i], 100 * R[i], 100 * F1[i]]
+        assert [each[key]["value"] for key in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-3)
+        assert each["utterances"] == support[i]
+    for key, values in (("precision", P), ("recall", R), ("f1", F1)):
+        assert found[f"macro_{key}"]["value"] == pytest.approx(100 * values.mean(), abs=1e-3)
+
+
+def test_intervals_hold_the_figure_and_narrow_with_more_speakers():
+    ref, hyp, utt2spk = answers(0, 2000)
+    few = class_scores([confusions(ref, hyp, utt2spk)])["macro_f1"]
+    many = class_scores([confusions(ref, hyp, {u: f"s{i % 100}" for i, u in enumerate(ref)})])["macro_f1"]
+    for found in (few, many):
+        assert found["ci95"][0] < found["value"] < found["ci95"][1]
+
+
+def test_runs_are_averaged_and_one_speaker_gives_no_interval():
+    ref, hyp, _ = answers(0)
+    alone = dict.fromkeys(ref, "s")
+    right, wrong = confusions(ref, ref, alone), confusions(ref, dict.fromkeys(ref, "z"), alone)
+    found = class_scores([right, wrong])
+    assert found["accuracy"] == {"value": 50.0, "ci95": None, "seeds": [100.0, 0.0]}
+
+
+def test_folds_are_added_up():
+    ref, hyp, utt2spk = answers(1)
+    half = list(ref)[:90]
+    parts = [{u: ref[u] for u in ids} for ids in (half, [u for u in ref if u not in half])]
+    whole = confusions(ref, hyp, utt2spk)
+    pooled = pooled_confusions([confusions(part, hyp, utt2spk) for part in parts])
+    assert class_scores([pooled]) == class_scores([whole])
+
+
+def test_a_table_has_a_row_for_each_system():
+    ref, hyp, utt2spk = answers(2)
+    rows = class_rows({"student": class_scores([confusions(ref, hyp, utt2spk)])})
+    assert len(rows) == 2 and len(rows[0]) == len(rows[1]) and rows[0][-1] == "F1 of c"
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return write_data_dir(tmp_path / "train", {"ada-1": "x", "ada-2": "x", "bob-1": "y"})
+
+
+def test_labels_are_read_by_utterance_or_by_speaker(data_dir):
+    (data_dir / "spk2gender").write_text("ada f\nbob m\n")
+    assert read_labels(data_dir, "gender") == {"ada-1": "f", "ada-2": "f", "bob-1": "m"}
+    (data_dir / "utt2intent").write_text("ada-2 order\n")
+    assert read_labels(data_dir, "intent") == {"ada-2": "order"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("utt2age", "ada-1 old\nada-9 young\n", "utt2age:2: utterance 'ada-9' is not in"),
+        ("spk2age", "eve old\n", "spk2age:1: speaker 'eve' is not in"),
+        ("spk2age", "ada\n", "spk2age:1"),
+        ("utt2size", "ada-1 old\n", "neither utt2age nor spk2age is there"),
+        ("spk2age", "ada old\nbob old\n", "1 class, and there must be two"),
+    ],
+)
+def test_a_faulty_label_file_is_refused(data_dir, name, text, said):
+    (data_dir / name).write_text(text)
+    with pytest.raises(DataError, match=said):
+        find_classes(data_dir, {"age": {"type": "classifier", "label": ""}})
+
+
+def test_examples_get_the_number_of_their_class(data_dir):
+    (data_dir / "utt2age").write_text("ada-1 old\nada-2 unheard\n")
+    heads = {"age": {"type": "classifier", "label": "", "classes": ["old", "young"]}, "ctc": {"type": "ctc"}}
+    examples = [Example(utt_id, "", 9, None) for utt_id in ("ada-1", "ada-2", "bob-1")]
+    assert [e.classes for e in with_classes(examples, data_dir, heads)] == [{"age": 0}, {}, {}]
+
+
+def test_a_classifier_learns_by_heart_and_padding_changes_nothing():
+    torch.manual_seed(0)
+    heads = {"kind": {"type": "classifier", "classes": ["a", "b", "c"], "dropout": 0.0}}
+    model = Recogniser({"encoder": "lstm", "dim": 16, "dropout": 0.0}, 6, 5, 10.0, heads=heads)
+    generator = torch.Generator().manual_seed(1)
+    feats, feat_lens = pad([torch.randn(n, 6, generator=generator).numpy() for n in (40, 12, 5, 30)])
+    head, labels = model.heads["kind"], [0, 1, None, 2]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(100):
+        loss, count = head.loss(model(feats, feat_lens), labels)
+        optimizer.zero_grad()
+        (loss / count).backward()
+        optimizer.step()
+    with torch.inference_mode():
+        whole = head.scores(model.eval()(feats, feat_lens))
+        assert count == 3 and whole[[0, 1, 3]].argmax(-1).tolist() == [0, 1, 2]
+        alone = head.scores(model(feats[1:2, :12], feat_lens[1:2]))
+    assert torch.allclose(whole[1], alone[0], atol=1e-5)
