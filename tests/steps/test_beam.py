@@ -12,6 +12,8 @@ from steps.decoding import beam
 from steps.decoding.beam import beam_search, exact_scores, search, surviving_paths, without_ties
 from steps.decoding.decode_set import check_finite, decoder_of
 from steps.decoding.greedy import greedy
+from steps.heads.ctc import CtcHead
+from steps.heads.shape import HeadShape
 from steps.nnet.output import ModelOutput
 from utils.jobs.errors import DataError, MachineError
 
@@ -37,7 +39,7 @@ def by_enumeration(log_probs, blank_id):
     return {labelling: math.log(total) for labelling, total in totals.items()}
 
 
-CTC = SimpleNamespace(heads={"ctc": None}, blank_id=0)
+CTC = SimpleNamespace(heads={"ctc": CtcHead(HeadShape("ctc", 1, 4, 0))}, blank_id=0)
 
 
 def output_of(logits, lengths):

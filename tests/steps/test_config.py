@@ -131,7 +131,10 @@ FAULTS = [
     ("[other]\nmodel = 3", "other.model"),
     ("[other]\nmodel.encoder = 'lstm'\ntrain = 3", "other.train"),
     ("not toml", "conf.toml"),
-    ("[other.model]\nencoder = 'lstm'\n[other.heads.cct]", "[other.heads.cct] is no head; valid: ctc,"),
+    (
+        "[other.model]\nencoder = 'lstm'\n[other.heads.cct]",
+        "[other.heads.cct] type = 'cct': no head of this name; valid: ctc,",
+    ),
     ("[other.model]\nencoder = 'lstm'\n[other.heads.las]\ndim = 0", "other.heads.las.dim = 0: must be at least 1"),
     ("[other.model]\nencoder = 'lstm'\n[other.heads]\nctc = 1", "[other.heads.ctc] is not a table"),
     ("[other]\nmodel.encoder = 'lstm'\nheads = {}", "write [other.heads.ctc]"),

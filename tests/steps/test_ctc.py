@@ -13,7 +13,7 @@ from steps.nnet.output import ModelOutput
 
 
 def ctc(output, labels, blank_id):
-    return CtcHead(HeadShape(1, output.logits["ctc"].size(-1), blank_id)).loss(output, labels)
+    return CtcHead(HeadShape("ctc", 1, output.logits["ctc"].size(-1), blank_id)).loss(output, labels)
 
 
 def output_of(logits, lengths):

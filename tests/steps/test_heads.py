@@ -160,7 +160,7 @@ def test_cross_entropy_counts_tokens_and_ends():
 @pytest.mark.parametrize("seed", range(6))
 def test_the_alignment_is_the_best_of_all(seed):
     n, tokens, U = 2, (1, 2), 6
-    head = HmmHead(HeadShape(3, 4, 0), num_states=n)
+    head = HmmHead(HeadShape("hmm", 3, 4, 0), num_states=n)
     chain = head.chain(torch.tensor([tokens]))[0]
     scores = torch.randn(1, U, len(chain), generator=torch.Generator().manual_seed(seed))
     path = best_alignment(scores, torch.tensor([U]), torch.tensor([len(tokens)]), n)[0].tolist()
@@ -180,14 +180,14 @@ def is_way(places, n, count):
 
 
 def test_a_flat_start_shares_frames_evenly():
-    head = HmmHead(HeadShape(3, 4, 0), num_states=2)
+    head = HmmHead(HeadShape("hmm", 3, 4, 0), num_states=2)
     path = head.even_path(torch.tensor([12, 6]), torch.tensor([2, 1]), 12)
     assert path[0].tolist() == [0, 0, 1, 1, 2, 2, 4, 4, 5, 5, 6, 6]
     assert path[1, :6].tolist() == [0, 0, 1, 2, 2, 3]
 
 
 def test_the_bigram_is_that_of_the_transcripts():
-    head = HmmHead(HeadShape(3, 3, 0))
+    head = HmmHead(HeadShape("hmm", 3, 3, 0))
     head.learn_bigram([(1, 2), (1, 1)])
     expected = torch.tensor([[0.5, 2.5, 0.5], [1.5, 1.5, 1.5], [1.5, 0.5, 0.5]])
     assert torch.allclose(head.log_bigram.exp(), expected / expected.sum(1, keepdim=True))
@@ -198,7 +198,7 @@ def test_viterbi_decoding_finds_the_best_of_all_ways(seed):
     from steps.decoding.viterbi import viterbi_search
 
     U = 5
-    head = HmmHead(HeadShape(3, 3, 0), num_states=2, acoustic_scale=0.7, lm_scale=1.3)
+    head = HmmHead(HeadShape("hmm", 3, 3, 0), num_states=2, acoustic_scale=0.7, lm_scale=1.3)
     head.learn_bigram([(1, 2, 1), (2, 2), (1,)])
     logits = torch.randn(1, U, 5, generator=torch.Generator().manual_seed(seed)) * 2
     ((found,),) = viterbi_search(ModelOutput(logits, torch.tensor([U]), {"hmm": logits}), head)
