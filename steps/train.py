@@ -18,6 +18,7 @@ from steps.config.systems import init_folder, soft_label_sets, system_named, tea
 from steps.heads.registry import head_file
 from steps.nnet.registry import encoder_file
 from steps.training.resume_files import resume_files
+from utils.data_dir.labels import label_file
 from utils.jobs.cli import Parser, positive, run
 from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
@@ -37,6 +38,9 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     inputs += [Path(config.score.map)] if config.score.map else []  # dev chooses checkpoints by it
     sets = {*system.sets, system.data.train, system.data.dev}
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
+    for name, table in system.heads.items():
+        if table["type"] == "classifier":
+            inputs += [label_file(folder, table["label"] or name) for folder in (train, dev)]
     start = init_folder(config, system, exp)
     inputs += [start / "model.safetensors", start / "cmvn"] if start else []
     for term in system.distill:
