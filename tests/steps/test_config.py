@@ -133,7 +133,7 @@ FAULTS = [
     ("not toml", "conf.toml"),
     (
         "[other.model]\nencoder = 'lstm'\n[other.heads.cct]",
-        "[other.heads.cct] type = 'cct': no head of this name; valid: ctc,",
+        "type = 'cct': no head of this name; valid: ctc,",
     ),
     ("[other.model]\nencoder = 'lstm'\n[other.heads.las]\ndim = 0", "other.heads.las.dim = 0: must be at least 1"),
     ("[other.model]\nencoder = 'lstm'\n[other.heads]\nctc = 1", "[other.heads.ctc] is not a table"),
