@@ -117,6 +117,8 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(
                 f"{where}: is itself {why}, in a later stage; write the path of its folder when it is there"
             )
+        if system.lora.rank and not system.init.model:
+            raise UsageError(f"[{system.name}.lora] rank: adapters need a base; set [{system.name}.init] model")
         if system.init.take and not system.init.model:
             raise UsageError(f"[{system.name}.init] take: there is no model to take weights from")
 

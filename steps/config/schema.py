@@ -136,6 +136,16 @@ class InitConfig:
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """[<system>.lora]: adapters beside the weights of [<system>.init] model, which stay (Hu et al. 2022)."""
+
+    rank: NaturalInt = 0  # of the product that each adapter adds; 0: no adapters
+    alpha: PositiveFloat = 16.0  # what they add is scaled by alpha / rank
+    dropout: Fraction = 0.0  # before them
+    targets: list[str] = field(default_factory=list)  # ends of names of linear maps, as "qkv"; empty: all
+
+
+@dataclass(frozen=True)
 class SpecAugmentConfig:
     """[<system>.spec_augment]: masks only, no time warping (Park et al. 2019)."""
 
@@ -177,6 +187,7 @@ class SystemConfig:
     model: dict
     heads: dict = field(default_factory=lambda: {"ctc": {"type": "ctc", "weight": 1.0}})  # the first one decodes
     init: InitConfig = InitConfig()
+    lora: LoraConfig = LoraConfig()
     train: TrainConfig = TrainConfig()
     spec_augment: SpecAugmentConfig = SpecAugmentConfig()
     soft_labels: SoftLabelsConfig = SoftLabelsConfig()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from steps.config.schema import FeaturesConfig
+from steps.config.schema import FeaturesConfig, LoraConfig
 from steps.features.cmvn import read_cmvn
 from steps.features.settings import band_hz, feature_dim, static_dim
 from steps.heads.registry import head_class
@@ -156,6 +156,8 @@ class ModelConfig:
     params: int = 0
     labelled_hours: float = 0.0
     unlabelled_hours: float = 0.0
+    lora: dict = field(default_factory=dict)  # settings of adapters
+    base: dict = field(default_factory=dict)  # of adapters: path and SHA-256 of the model they stand beside
     heads: dict = field(default_factory=lambda: {"ctc": {"type": "ctc", "weight": 1.0}})
 
     def build(self) -> Recogniser:
@@ -197,16 +199,32 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     tokens = TokenTable.read(folder / "tokens.txt", config.unit)
     if tokens.sha256 != config.tokens_sha256:
         raise StaleError(f"{folder}/tokens.txt: not the tokens that the model was trained with; restore the file")
-    model = config.build()
+    model = with_base(config, folder) if config.base else config.build()
     tensors, facts = load_tensors(folder / "model.safetensors")
     for name, expected in facts.get("files", {}).items():
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise StaleError(f"{folder}/{name}: not what the model was trained with; restore the file")
     try:
-        model.load_state_dict(tensors)
+        unknown = model.load_state_dict(tensors, strict=not config.base).unexpected_keys
+        if unknown:
+            raise RuntimeError(f"{unknown[0]} is none of its weights")
     except RuntimeError as e:
         raise StaleError(f"{folder}/model.safetensors: weights of another model ({str(e).splitlines()[0]})") from None
     return LoadedModel(model.eval().to(device), config, tokens)
+
+
+def with_base(config: ModelConfig, folder: Path) -> Recogniser:
+    """The base model of adapters, with fresh ones. Raises: StaleError when it is not the one they were trained on."""
+    from steps.nnet.lora import add_adapters
+
+    base = folder / config.base["path"]
+    file = base / "model.safetensors"
+    if not file.is_file() or sha256(file) != config.base["sha256"]:
+        why = "is another" if file.is_file() else "is missing"
+        raise StaleError(f"{folder}: its base model {file} {why}; restore it, or train the adapters again")
+    model = load_model(base).model.train()
+    add_adapters(model, LoraConfig(**config.lora))
+    return model
 
 
 def new_model(config: ModelConfig, cmvn: Path, seed: int) -> Recogniser:

@@ -1,5 +1,6 @@
 """Puts a system's parts together and trains it. Each rank runs this; only the main one writes."""
 
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ from steps.config.systems import can_transcribe, init_folder, soft_label_sets, s
 from steps.decoding.decode_set import can_write
 from steps.features.settings import check_features
 from steps.heads.hmm import HmmHead
+from steps.nnet.lora import adapter_weights, add_adapters
 from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import Units
@@ -181,6 +183,9 @@ def train(job: TrainJob) -> dict:
     if start:
         take_weights(model, start, system.init)
     freeze(model, system.init.freeze)
+    if system.lora.rank:
+        add_adapters(model, system.lora)
+        student = replace(student, lora=asdict(system.lora), base=base_of(start, job.out))
     model = model.to(ranks.device)
     settings = system.train
     if not can_transcribe(system):
@@ -232,9 +237,15 @@ def train(job: TrainJob) -> dict:
         hours = partial(hours_of, frame_shift_ms=config.features.frame_shift_ms)
         heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
         student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
+        weights = adapter_weights(weights) if student.base else weights
         write_model(Path(job.stage), weights, student, table, cmvn)
     counts = {"in": len(examples) + len(dropped), "out": len(examples), "dropped": len(dropped)}
     return counts | {"dropped_ids": dropped, "cpu_seconds": round(trainer.progress.cpu_seconds, 1)}
+
+
+def base_of(folder: Path, out: Path) -> dict:
+    """Where the base of adapters is, seen from their folder, and its SHA-256."""
+    return {"path": os.path.relpath(folder, out), "sha256": sha256(folder / "model.safetensors")}
 
 
 def hours_of(examples: list[Example], frame_shift_ms: float) -> float:
