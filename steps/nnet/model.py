@@ -58,12 +58,7 @@ class Recogniser(nn.Module):
         self.encoder = build_part(f"the {encoder}", encoder_class(encoder), input_dim, frame_shift_ms, **inner)
         subsampling = self.encoder.subsampling
         shape = HeadShape("", self.encoder.output_dim, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms)
-        self.heads = nn.ModuleDict()
-        for name, table in (heads or {"ctc": {}}).items():
-            own = {key: value for key, value in table.items() if key not in ("type", "weight", "classes")}
-            size = len(table["classes"]) if "classes" in table else num_tokens
-            cls = head_class(table.get("type", name))
-            self.heads[name] = build_part(f"the head {name}", cls, replace(shape, name=name, num_tokens=size), **own)
+        self.heads = build_heads(heads or {"ctc": {}}, shape)
         corrupting = [name for name, head in self.heads.items() if hasattr(head, "corrupt")]
         if len(corrupting) > 1:
             raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
@@ -130,6 +125,17 @@ class Recogniser(nn.Module):
             raise UsageError("train.inner_ctc_weight needs an encoder of at least two layers")
         inner = output.hidden[len(output.hidden) // 2]
         return ModelOutput(inner, output.lengths, self.logits(inner))
+
+
+def build_heads(tables: dict[str, dict], shape: HeadShape) -> nn.ModuleDict:
+    """The heads by their names."""
+    found = nn.ModuleDict()
+    for name, table in tables.items():
+        own = {key: value for key, value in table.items() if key not in ("type", "weight", "classes")}
+        size = len(table["classes"]) if "classes" in table else shape.num_tokens
+        cls = head_class(table.get("type", name))
+        found[name] = build_part(f"the head {name}", cls, replace(shape, name=name, num_tokens=size), **own)
+    return found
 
 
 def build_part(what: str, cls: type, *args: object, **settings: object) -> nn.Module:
