@@ -109,7 +109,10 @@ def step_into(table: dict | list, key: str, text: str) -> dict | list:
 
 
 def inherit(name: str, systems: dict) -> dict:
-    """A system's table laid over that of its base: sub-tables are merged, [[distill]] replaced whole, controls left."""
+    """A system's table laid over that of its base.
+
+    Sub-tables are merged. [[distill]], heads, and a model with another encoder are replaced whole; controls are left.
+    """
     table = dict(systems[name])
     base = table.pop("base", None)
     if base is None:
@@ -120,5 +123,13 @@ def inherit(name: str, systems: dict) -> dict:
         raise UsageError(f"[{name}] base = '{base}', which has a base itself; one level only")
     merged = {key: value for key, value in systems[base].items() if key != "controls"}
     for key, value in table.items():
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+        is_whole = key == "heads" or (key == "model" and has_other_encoder(value, merged.get("model")))
+        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) and not is_whole else value
     return merged
+
+
+def has_other_encoder(model: object, base: object) -> bool:
+    """Whether a model names another encoder than its base, whose settings it cannot have."""
+    if not isinstance(model, dict) or not isinstance(base, dict):
+        return False
+    return model.get("encoder", base.get("encoder")) != base.get("encoder")

@@ -398,6 +398,19 @@ def test_only_so_many_seeds_of_a_system_are_trained(conf):
     assert runs_of(conf(PHONE), [3, 4, 5])["phone_plain"] == [3, 4]
 
 
+def test_a_system_with_another_encoder_takes_over_nothing_of_its_bases_model(conf):
+    other = conf('[other]\nbase = "student"\nmodel.encoder = "dnn"\nmodel.dim = 7').systems["other"].model
+    assert other == {**other, "encoder": "dnn", "dim": 7, "num_layers": 4} and "layer_norm" not in other
+    wider = conf('[other]\nbase = "student"\nmodel.dim = 7').systems["other"].model
+    assert (wider["encoder"], wider["dim"], wider["num_layers"]) == ("lstm", 7, 1)
+
+
+def test_heads_are_taken_over_or_replaced_whole(conf):
+    text = '[first]\nmodel.encoder = "lstm"\n[first.heads.las]\n[first.heads.ctc]\n[second]\nbase = "first"\n'
+    assert list(conf(text).systems["second"].heads) == ["las", "ctc"]
+    assert list(conf(text + "[second.heads.hmm]").systems["second"].heads) == ["hmm"]
+
+
 LONG = "[student_long]\nbase = 'student'\ndistill = []\ntrain.updates = 9\n"
 
 
