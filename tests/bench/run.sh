@@ -5,7 +5,7 @@
 #   tests/bench/run.sh                                      all, in less than 5 minutes
 #   tests/bench/run.sh --only features training --out FILE  some of these parts
 #
-# Parts: features training soft_labels distilling decoding scoring text_preparation startup
+# Parts: features training encoders soft_labels distilling decoding scoring text_preparation startup
 #
 # Options:
 #   --only PART ...  these parts only

@@ -14,7 +14,8 @@ from pathlib import Path
 from bench.rows import Row
 from tests.support import to_table
 
-PARTS = ("features", "training", "soft_labels", "distilling", "decoding", "scoring", "text_preparation", "startup")
+PARTS = ("features", "training", "encoders", "soft_labels", "distilling", "decoding", "scoring")
+PARTS += ("text_preparation", "startup")
 TITLE = """# Benchmarks
 
 Ratios within one run of `tests/bench/run.sh --out FILE`; absolute figures belong to the machine below.
