@@ -88,6 +88,9 @@ fi
 
 if stage 1 data; then
   run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
+  while read -r name copy; do
+    run "copy.$copy" python3 -m utils.copy_data_dir "${job[@]}" "$data_dir/$name" "$data_dir/$copy"
+  done < <(list copies)
   checks=(--incremental --no-feats --allow-empty-text) # training drops and counts what has no transcript
   if [[ $(list resample) == yes ]]; then checks+=(--any-rate); fi
   earlier=() # `<role> <set>`: sets of one role may hold the same audio through other channels

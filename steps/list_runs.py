@@ -6,6 +6,7 @@
     python3 -m steps.list_runs soft_labels          (`<system> <seed> <set>`)
     python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
+    python3 -m steps.list_runs copies               (`<set> <set>_<name>`, those with [features.<name>])
     python3 -m steps.list_runs resample             (`yes` where audio of any rate is converted, else `no`)
 
 It also checks the whole configuration, so the driver calls it before anything else.
@@ -25,12 +26,13 @@ from steps.config.systems import (
     soft_label_sets,
     system_named,
     teacher_of,
+    variant_of,
 )
 from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
-KINDS = ("sets", "resample", "pretrained", "teachers", "soft_labels", "students", "decodings")
+KINDS = ("sets", "copies", "resample", "pretrained", "teachers", "soft_labels", "students", "decodings")
 
 
 def teachers(config: Config) -> set[str]:
@@ -43,7 +45,10 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
     if what == "sets":
         return [f"{name} {role}" for name, role in all_sets(config).items()]
     if what == "resample":
-        return ["yes" if config.features.resample else "no"]
+        return ["yes" if any(f.resample for f in (config.features, *config.variants.values())) else "no"]
+    if what == "copies":
+        names = {name: variant_of(config, name) for name in all_sets(config)}
+        return [f"{name.removesuffix(f'_{variant}')} {name}" for name, variant in names.items() if variant]
     if what == "soft_labels":
         found = [
             f"{name} {seed} {set_name}"

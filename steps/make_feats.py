@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from steps.config.load import load
+from steps.config.systems import features_of
 from utils.data_dir.data_dir import AUDIO_TABLES, DataDir, recording_files
 from utils.data_dir.tables import write_table
 from utils.jobs import log
@@ -66,7 +67,7 @@ def main(argv: list[str]) -> None:
     parser.add_nj()
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
-    settings = load(args.config, args.set).features
+    settings = features_of(load(args.config, args.set), args.data_dir.name)
     job = Job(
         "make_feats",
         FORMAT,

@@ -65,16 +65,27 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
     )
 
 
-def without_freq_masks(system: SystemConfig, table: dict) -> SystemConfig:
-    """The system without masks over mel bins, for cepstra have none. Raises: UsageError where it asks for some."""
+def without_masks(system: SystemConfig, table: dict, features: str) -> SystemConfig:
+    """The system without masks and warps that its features cannot have. Raises: UsageError where it asks for some.
+
+    Args:
+        system: With the defaults of fbank.
+        table: What is written of it.
+        features: Their type.
+    """
+    none = {
+        "mfcc": ("num_freq_masks", "max_freq_warp"),
+        "waveform": ("num_freq_masks", "num_time_masks", "max_freq_warp"),
+    }
+    whose = {"mfcc": "cepstra have no frequencies to", "waveform": "samples have no frames to"}
     masks = system.spec_augment
-    if masks.max_freq_warp:
-        where = f"{system.name}.spec_augment.max_freq_warp = {masks.max_freq_warp:g}"
-        raise UsageError(f"{where}: cepstra have no frequencies to warp; leave it out, or set it to 0")
-    if "num_freq_masks" in table.get("spec_augment", {}) and masks.num_freq_masks:
-        where = f"{system.name}.spec_augment.num_freq_masks = {masks.num_freq_masks}"
-        raise UsageError(f"{where}: cepstra have no frequencies to mask; leave it out, or set it to 0")
-    return dataclasses.replace(system, spec_augment=dataclasses.replace(masks, num_freq_masks=0))
+    for key in none.get(features, ()):
+        if key in table.get("spec_augment", {}) and getattr(masks, key):
+            where = f"{system.name}.spec_augment.{key} = {getattr(masks, key):g}"
+            verb = "warp" if "warp" in key else "mask"
+            raise UsageError(f"{where}: {whose[features]} {verb}; leave it out, or set it to 0")
+        masks = dataclasses.replace(masks, **{key: 0})
+    return dataclasses.replace(system, spec_augment=masks)
 
 
 def build_model(table: object, where: str) -> dict:

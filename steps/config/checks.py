@@ -12,7 +12,8 @@ from utils.jobs.errors import UsageError
 def check_config(config: Config) -> None:
     """Raises UsageError for settings that are right one by one, and wrong together."""
     check_twins(config.systems)
-    check_filters(config.features)
+    for features in (config.features, *config.variants.values()):
+        check_features(features)
     check_units(config)
     check_teachers(config.systems)
     check_heads(config.systems)
@@ -28,10 +29,18 @@ def check_twins(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(f"[{name}] has the name of the twin of [{name.removesuffix('_plain')}]; rename it")
 
 
-def check_units(config: Config) -> None:
-    """Raises UsageError when features, tokens, decoder and score do not go together."""
-    if config.features.norm_vars and config.features.cmvn == "global":
+def check_features(features: FeaturesConfig) -> None:
+    """Raises UsageError for settings of features that do not go together."""
+    if features.norm_vars and features.cmvn == "global":
         raise UsageError('features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"')
+    if features.type != "waveform":
+        check_filters(features)
+    elif features.deltas or features.cmvn != "global":
+        raise UsageError("features.type = 'waveform' goes with deltas = 0 and cmvn = 'global'")
+
+
+def check_units(config: Config) -> None:
+    """Raises UsageError when tokens, decoder and score do not go together."""
     if config.tokens.unit == "phone" and config.score.unit != "phone":
         raise UsageError(f"tokens.unit = 'phone' and score.unit = '{config.score.unit}'; set it to 'phone' too")
     if config.tokens.unit == "bpe" and config.score.unit == "phone":
@@ -116,6 +125,14 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
             why = "distilled" if systems[name].distill else "fine-tuned"
             raise UsageError(
                 f"{where}: is itself {why}, in a later stage; write the path of its folder when it is there"
+            )
+        if system.init.ctc_head and (system.model["encoder"] != "huggingface" or "ctc" not in system.heads):
+            raise UsageError(
+                f"[{system.name}.init] ctc_head: needs encoder = 'huggingface' and [{system.name}.heads.ctc]"
+            )
+        if not (system.train.updates or system.init.ctc_head or system.init.model):
+            raise UsageError(
+                f"[{system.name}.train] updates = 0: the model starts from nothing; set [{system.name}.init]"
             )
         if system.lora.rank and not system.init.model:
             raise UsageError(f"[{system.name}.lora] rank: adapters need a base; set [{system.name}.init] model")

@@ -4,10 +4,11 @@
 32
 """
 
+import dataclasses
 import tomllib
 from pathlib import Path
 
-from steps.config.build import build, build_system, without_freq_masks
+from steps.config.build import build, build_system, without_masks
 from steps.config.checks import check_config
 from steps.config.schema import (
     Config,
@@ -18,6 +19,7 @@ from steps.config.schema import (
     ScoreConfig,
     TokensConfig,
 )
+from steps.config.systems import features_of
 from steps.config.types import near
 from utils.jobs.errors import UsageError
 
@@ -55,17 +57,28 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
             raise UsageError(
                 f"{path}: [{name}] is neither one of {', '.join([*TOP, 'corpus'])} nor a system with a model"
             )
-    top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items()}
+    features, variants = split_features(raw.get("features", {}))
+    top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items() if name != "features"}
+    top["features"] = build(FeaturesConfig, features, "features")
+    top["variants"] = {name: build(FeaturesConfig, table, f"features.{name}") for name, table in variants.items()}
     merged = {name: inherit(name, systems) for name in systems}
     built = {name: build_system(name, table, raw.get("data", {})) for name, table in merged.items()}
-    if top["features"].type == "mfcc":
-        built = {name: without_freq_masks(system, merged[name]) for name, system in built.items()}
     config = Config(**top, corpus=raw.get("corpus", {}), systems=built)
+    masked = {name: without_masks(s, merged[name], features_of(config, s.data.train).type) for name, s in built.items()}
+    config = dataclasses.replace(config, systems=masked)
     try:
         check_config(config)
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from None
     return config
+
+
+def split_features(table: object) -> tuple[object, dict[str, dict]]:
+    """([features] itself, each [features.<name>] laid over it)."""
+    if not isinstance(table, dict):
+        return table, {}
+    own = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    return own, {name: own | value for name, value in table.items() if isinstance(value, dict)}
 
 
 def read_toml(path: Path) -> dict:

@@ -32,9 +32,12 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class FeaturesConfig:
-    """[features]: by default log mel filterbank energies, as sherpa-onnx computes them at run time."""
+    """[features]: by default log mel filterbank energies, as sherpa-onnx computes them at run time.
 
-    type: Literal["fbank", "mfcc"] = "fbank"
+    [features.<name>] holds what is different in sets called `<set>_<name>`, which are copies of `<set>`.
+    """
+
+    type: Literal["fbank", "mfcc", "waveform"] = "fbank"  # a waveform is its samples, for models that begin with them
     sample_rate_hz: PositiveInt = 16000
     num_mel_bins: PositiveInt = 80
     num_ceps: PositiveInt = 13  # of mfcc, C0 included
@@ -104,7 +107,7 @@ class ReportConfig:
 class TrainConfig:
     """[<system>.train]"""
 
-    updates: PositiveInt = 2000
+    updates: NaturalInt = 2000  # 0: the weights that it starts from are used as they are
     max_frames: PositiveInt = 6000  # per batch, padding counted, before subsampling; of an utterance too
     lr: PositiveFloat = 1e-3  # peak
     warmup_updates: NaturalInt = 200
@@ -131,6 +134,7 @@ class InitConfig:
 
     model: str = ""  # a system of the recipe, its seed 0 or "<system>/seed1", or the path of a model's folder
     take: list[str] = field(default_factory=list)  # beginnings of the names of weights, as "encoder"; empty: all
+    ctc_head: bool = False  # of a huggingface encoder: take the CTC head that belongs to it, by the spelling of tokens
     freeze: list[str] = field(default_factory=list)  # beginnings of the names of weights that stay as they are
     layer_decay: Share = 1.0  # of the learning rate, from each layer to the one below
 
@@ -212,6 +216,7 @@ class Config:
 
     data: DataConfig
     features: FeaturesConfig
+    variants: dict[str, FeaturesConfig]
     tokens: TokensConfig
     decode: DecodeConfig
     score: ScoreConfig

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from steps.config.schema import Config, DataConfig, DistillConfig, SystemConfig
+from steps.config.schema import Config, DataConfig, DistillConfig, FeaturesConfig, SystemConfig
 from steps.config.types import near
 from steps.heads.registry import SELF_SUPERVISED, WRITING
 from utils.jobs.errors import UsageError
@@ -21,6 +21,16 @@ def all_sets(config: Config) -> dict[str, str]:
     """The role of each set that a recipe uses; the training set of [data] first."""
     pairs = [pair for data in (config.data, *(s.data for s in config.systems.values())) for pair in roles_of(data)]
     return {name: role for wanted in ROLES for name, role in pairs if role == wanted}
+
+
+def variant_of(config: Config, set_name: str) -> str:
+    """The [features.<name>] that a set called `<set>_<name>` has; empty for most."""
+    return next((name for name in config.variants if set_name.endswith(f"_{name}")), "")
+
+
+def features_of(config: Config, set_name: str) -> FeaturesConfig:
+    """The features of a set."""
+    return config.variants.get(variant_of(config, set_name), config.features)
 
 
 def twin_of(config: Config, system: SystemConfig) -> SystemConfig:

@@ -11,7 +11,7 @@ from steps.config.schema import FeaturesConfig
 from steps.features.channel import resample, transmit
 from steps.features.cmvn import stats_of
 from steps.features.matrix import feature_matrix, static_features
-from utils.data_dir.archive import write_archive
+from utils.data_dir.archive import SPEECH_FEATURE, TWO_BYTES, write_archive
 from utils.data_dir.audio import read_audio
 from utils.data_dir.data_dir import Utterance
 from utils.jobs.errors import DataError
@@ -101,7 +101,8 @@ def make_shard(shard: Shard) -> ShardResult:
     if shard.speakers:
         write_archive(shard.first_pass, shard.final, feats(), compress=False)
     else:
-        found.feats_scp.update(write_archive(shard.path, shard.final, feats(), shard.settings.compress))
+        method = TWO_BYTES if shard.settings.type == "waveform" else SPEECH_FEATURE
+        found.feats_scp.update(write_archive(shard.path, shard.final, feats(), shard.settings.compress, method))
     return found
 
 

@@ -30,7 +30,9 @@ def feature_matrix(samples: np.ndarray, settings: FeaturesConfig) -> np.ndarray:
 
 
 def static_features(samples: np.ndarray, settings: FeaturesConfig) -> np.ndarray:
-    """The features of each frame by itself, shape (T, F)."""
+    """The features of each frame by itself, shape (T, F); of a waveform the samples, (S, 1)."""
+    if settings.type == "waveform":
+        return samples[:, None].astype(np.float32)
     min_samples = settings.sample_rate_hz * settings.frame_shift_ms / 2000
     window = int(settings.sample_rate_hz * settings.frame_length_ms / 1000)
     num_samples = len(samples)

@@ -10,7 +10,12 @@ from utils.jobs.errors import StaleError
 
 def static_dim(settings: FeaturesConfig) -> int:
     """Features of a frame by itself."""
-    return settings.num_ceps if settings.type == "mfcc" else settings.num_mel_bins
+    return {"fbank": settings.num_mel_bins, "mfcc": settings.num_ceps, "waveform": 1}[settings.type]
+
+
+def frame_shift_ms(settings: FeaturesConfig) -> float:
+    """Between two frames; those of a waveform are its samples."""
+    return 1000 / settings.sample_rate_hz if settings.type == "waveform" else settings.frame_shift_ms
 
 
 def feature_dim(settings: FeaturesConfig) -> int:

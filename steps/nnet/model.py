@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steps.config.schema import FeaturesConfig, LoraConfig
 from steps.features.cmvn import read_cmvn
-from steps.features.settings import band_hz, feature_dim, static_dim
+from steps.features.settings import band_hz, feature_dim, frame_shift_ms, static_dim
 from steps.heads.registry import head_class
 from steps.heads.shape import HeadShape
 from steps.nnet.normalisation import without_mean
@@ -170,7 +170,7 @@ class ModelConfig:
         """A model with fresh weights from torch's default generator."""
         features = FeaturesConfig(**self.features)
         model = Recogniser(
-            self.model, feature_dim(features), self.num_tokens, features.frame_shift_ms, self.blank_id, self.heads
+            self.model, feature_dim(features), self.num_tokens, frame_shift_ms(features), self.blank_id, self.heads
         )
         model.static_dim, model.band_hz = static_dim(features), band_hz(features)
         if features.cmvn != "global":
@@ -237,5 +237,6 @@ def new_model(config: ModelConfig, cmvn: Path, seed: int) -> Recogniser:
     """A model with weights that depend on the configuration and the seed alone."""
     torch.manual_seed(seed)
     model = config.build()
-    model.set_cmvn(*read_cmvn(cmvn))
+    if config.features.get("type") != "waveform":
+        model.set_cmvn(*read_cmvn(cmvn))
     return model

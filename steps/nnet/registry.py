@@ -8,10 +8,13 @@ ENCODERS = {
     "dnn": "DnnEncoder",
     "ebranchformer": "EBranchformerEncoder",
     "gru": "GruEncoder",
+    "huggingface": "HuggingFaceEncoder",
     "lstm": "LstmEncoder",
     "tdnn": "TdnnEncoder",
     "transformer": "TransformerEncoder",
 }
+
+PRETRAINED = ("huggingface",)  # made by others, and heard from samples
 
 
 def encoder_file(name: str) -> Path:

@@ -7,7 +7,15 @@ from pathlib import Path
 from statistics import mean
 
 from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
-from steps.config.systems import all_systems, can_transcribe, kinds_of_heads, name_and_seed, teacher_of, twin_of
+from steps.config.systems import (
+    all_systems,
+    can_transcribe,
+    features_of,
+    kinds_of_heads,
+    name_and_seed,
+    teacher_of,
+    twin_of,
+)
 from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from utils.jobs.errors import DataError, StaleError, UsageError
@@ -56,8 +64,12 @@ def read_json(path: Path) -> dict:
 def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
     """Raises StaleError when the model in `folder` was trained with other settings than the configuration's."""
     trained = read_json(folder / "config.json")
-    before = flatten({key: trained[key] for key in ("model", "heads", "features")} | trained["train"])
-    now = system.training() | {"features": asdict(config.features)}
+    before = {key: trained[key] for key in ("model", "heads", "features")} | trained["train"]
+    if "config" in system.model:  # of a pre-trained encoder, which only the folder holds
+        before["model"] = before["model"] | {"config": system.model["config"]}
+    before["heads"] = {name: {k: v for k, v in t.items() if k != "classes"} for name, t in before["heads"].items()}
+    before = flatten(before)
+    now = system.training() | {"features": asdict(features_of(config, system.data.train))}
     after = flatten(json.loads(json.dumps(now)))
     keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
     keys = [k for k in keys if k != "features.utts_per_shard"]  # changes no weight

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from steps.config.schema import InitConfig
 from steps.nnet.tensor_file import load_tensors
+from steps.tokens.token_table import TokenTable
 from utils.jobs import log
 from utils.jobs.errors import StaleError, UsageError
 
@@ -54,6 +56,20 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
     for name in unused:
         log.info(f"not used: {name}")
     return found
+
+
+def take_ctc_head(model: nn.Module, name: str, table: TokenTable) -> None:
+    """Copies the CTC head that belongs to a pre-trained encoder, and logs which tokens it lacks."""
+    from steps.nnet.huggingface import ctc_head_of
+
+    linear = model.heads["ctc"].linear
+    weight, bias, missing = ctc_head_of(name, table.tokens, model.blank_id)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
+    log.info(f"CTC head taken from {name}, {len(table.tokens) - len(missing)} of {len(table.tokens)} tokens")
+    if missing:
+        log.warn(f"{name} lacks the tokens {' '.join(missing)}")
 
 
 def reason_to_leave(name: str, value: Tensor, other: Tensor | None, take: list[str]) -> str:

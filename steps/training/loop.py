@@ -106,6 +106,8 @@ class Trainer:
                 self.save()
             if is_stopping:
                 raise Interrupted(f"saved after update {self.progress.update}; run the same command again to go on")
+        if total == 0:
+            return self.model.state_dict()
         best = [update for _, _, update in self.progress.best]
         return self.checkpoints.average(best) if self.ranks.is_main else {}
 

@@ -11,7 +11,7 @@ import torch
 
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig, TrainConfig
-from steps.config.systems import can_transcribe, init_folder, soft_label_sets, system_named
+from steps.config.systems import can_transcribe, features_of, init_folder, soft_label_sets, system_named
 from steps.decoding.decode_set import can_write
 from steps.features.settings import check_features
 from steps.heads.hmm import HmmHead
@@ -33,7 +33,7 @@ from steps.training.examples import (
     training_examples,
     with_classes,
 )
-from steps.training.initialise import freeze, take_weights
+from steps.training.initialise import freeze, take_ctc_head, take_weights
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
@@ -72,7 +72,7 @@ def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTa
         system.name,
         seed,
         system.model,
-        asdict(config.features),
+        asdict(features_of(config, system.data.train)),
         config.tokens.unit,
         len(table.tokens),
         table.sha256,
@@ -182,6 +182,10 @@ def train(job: TrainJob) -> dict:
     model = new_model(student, cmvn, job.seed)
     if start:
         take_weights(model, start, system.init)
+    if system.init.ctc_head:
+        take_ctc_head(model, system.model["model"], table)
+    if hasattr(model.encoder, "config"):  # so that its folder needs no other
+        student = replace(student, model=student.model | {"config": model.encoder.config})
     freeze(model, system.init.freeze)
     if system.lora.rank:
         add_adapters(model, system.lora)
@@ -234,7 +238,7 @@ def train(job: TrainJob) -> dict:
     weights = trainer.train()
     bar.close()
     if ranks.is_main:
-        hours = partial(hours_of, frame_shift_ms=config.features.frame_shift_ms)
+        hours = partial(hours_of, frame_shift_ms=model.frame_shift_ms / model.encoder.subsampling)
         heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
         student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
         weights = adapter_weights(weights) if student.base else weights

@@ -90,7 +90,7 @@ def make_term(
         return DistillTerm(label, settings, loss, utt_ids, None, teacher.model)
     store = SoftLabelStore(*(soft_label_folder(folder, set_name, settings.target) for set_name in sets))
     layout = store.layout
-    check_fit(folder, layout.tokens_sha256, layout.frame_shift_ms, layout.features, student, model)
+    check_fit(folder, layout.tokens_sha256, layout.frame_shift_ms, student, model)
     if temperature != 1.0 and not layout.is_dense:
         raise UsageError(
             f"{label}: temperature {temperature:g} needs all {layout.num_tokens} tokens, and {layout.top_k} are "
@@ -102,12 +102,15 @@ def make_term(
 def check_live(teacher: LoadedModel, folder: Path, student: ModelConfig, model: Recogniser) -> None:
     """Raises StaleError when a live teacher does not fit the student."""
     config = teacher.config
-    check_fit(folder, config.tokens_sha256, teacher.model.frame_shift_ms, config.features, student, model)
+    check_fit(folder, config.tokens_sha256, teacher.model.frame_shift_ms, student, model)
+    if config.features != student.features:
+        keys = sorted(k for k in config.features if config.features[k] != student.features.get(k))
+        raise StaleError(
+            f"{folder}: a live teacher hears the student's features, and its own differ ({', '.join(keys)})"
+        )
 
 
-def check_fit(
-    where: Path, tokens_sha256: str, frame_shift_ms: float, features: dict, student: ModelConfig, model: Recogniser
-) -> None:
+def check_fit(where: Path, tokens_sha256: str, frame_shift_ms: float, student: ModelConfig, model: Recogniser) -> None:
     """Raises StaleError when a teacher's frames cannot be compared with the student's one by one."""
     if tokens_sha256 != student.tokens_sha256:
         pair = f"{tokens_sha256[:12]} against {student.tokens_sha256[:12]}"
@@ -115,9 +118,6 @@ def check_fit(
     if frame_shift_ms != model.frame_shift_ms:
         pair = f"{frame_shift_ms:g} ms against {model.frame_shift_ms:g} ms a frame"
         raise StaleError(f"{where}: teacher and student have different frame rates ({pair}); set model.subsampling")
-    if features != student.features:
-        keys = sorted(k for k in features if features[k] != student.features.get(k))
-        raise StaleError(f"{where}: teacher and student hear different features ({', '.join(keys)})")
 
 
 def check_lengths(term: DistillTerm, examples: list[Example], output_len: Callable[[int], int]) -> None:

@@ -14,7 +14,7 @@ from steps.heads.transcripts import label_cross_entropy, transcribed
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
 from steps.nnet.output import ModelOutput
-from steps.nnet.registry import ENCODERS
+from steps.nnet.registry import ENCODERS, PRETRAINED
 
 F, V = 12, 5
 SMALL = {"dim": 16, "num_layers": 2, "num_heads": 2, "channels": 4, "dropout": 0.0}
@@ -36,7 +36,7 @@ HEAD_SETTINGS = {
     "transformer_decoder": {"dim": 16, "num_heads": 2, "dropout": 0.0, "label_smoothing": 0.0},
 }
 
-CASES = [(encoder, head) for encoder in ENCODERS for head in WRITING]
+CASES = [(encoder, head) for encoder in ENCODER_SETTINGS for head in WRITING]
 
 
 def make(encoder, head, **more):
@@ -58,7 +58,7 @@ def batch():
 
 
 def test_all_encoders_and_heads_are_tested():
-    assert set(ENCODER_SETTINGS) == set(ENCODERS) and set(HEAD_SETTINGS) == set(WRITING)
+    assert set(ENCODER_SETTINGS) == set(ENCODERS) - set(PRETRAINED) and set(HEAD_SETTINGS) == set(WRITING)
 
 
 @pytest.mark.parametrize(("encoder", "head"), CASES)

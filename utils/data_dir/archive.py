@@ -8,24 +8,27 @@ import numpy as np
 
 from utils.jobs.errors import DataError
 
+TWO_BYTES = 3  # Kaldi's number for 16 bits a value
 SPEECH_FEATURE = 2  # Kaldi's number for 8 bits a value, on a scale of each column's own
 
 
-def write_archive(path: Path, final: Path, feats: Iterable[tuple[str, np.ndarray]], compress: bool) -> dict[str, str]:
+def write_archive(
+    path: Path, final: Path, feats: Iterable[tuple[str, np.ndarray]], compress: bool, method: int = SPEECH_FEATURE
+) -> dict[str, str]:
     """Writes matrices to an ark file and returns their feats.scp entries.
 
     Args:
         path: The file to write.
         final: Where the file will lie in the end, as feats.scp names it.
         feats: Utterance ids with float32 matrices (T, F).
-        compress: Kaldi's 8-bit compression.
+        compress: Whether to use Kaldi's compression.
+        method: Kaldi's number of it.
     """
     places = {}
     with open(path, "wb") as f:
         for utt_id, matrix in feats:
             places[utt_id] = f"{final}:{f.tell() + len(utt_id.encode()) + 1}"
-            method = SPEECH_FEATURE if compress and len(matrix) else None
-            kaldiio.save_ark(f, {utt_id: matrix}, compression_method=method)
+            kaldiio.save_ark(f, {utt_id: matrix}, compression_method=method if compress and len(matrix) else None)
     return places
 
 
