@@ -88,13 +88,16 @@ fi
 
 if stage 1 data; then
   run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
+  copies=()
   while read -r name copy; do
+    copies+=("$copy") # as valid as what they are copies of
     run "copy.$copy" python3 -m utils.copy_data_dir "${job[@]}" "$data_dir/$name" "$data_dir/$copy"
   done < <(list copies)
   checks=(--incremental --no-feats --allow-empty-text) # training drops and counts what has no transcript
   if [[ $(list resample) == yes ]]; then checks+=(--any-rate); fi
   earlier=() # `<role> <set>`: sets of one role may hold the same audio through other channels
   while read -r name role; do
+    [[ " ${copies[*]} " != *" $name "* ]] || continue
     options=("${checks[@]}")
     if [[ $role == unlabelled ]]; then role=train; options+=(--no-text); fi
     for other in "${earlier[@]}"; do

@@ -57,6 +57,19 @@ class FrameTopk:
             cut(self.log_probs), cut(self.ids), cut(self.log_rest), lengths, self.num_tokens, self.blank_id
         )
 
+    def fitted(self, lengths: Tensor, max_len: int) -> "FrameTopk":
+        """The target on the frames that it shares with a student's output of other length, cut or padded to it."""
+        change = max_len - self.log_probs.size(1)
+        if change == 0 and bool((self.lengths <= lengths).all()):
+            return self
+
+        def fit(x: Tensor | None) -> Tensor | None:
+            pads = (0, 0, 0, change) if x is not None and x.ndim == 3 else (0, change)
+            return None if x is None else torch.nn.functional.pad(x, pads)
+
+        shared = torch.minimum(self.lengths, lengths)
+        return FrameTopk(fit(self.log_probs), fit(self.ids), fit(self.log_rest), shared, self.num_tokens, self.blank_id)
+
 
 def from_logits(logits: Tensor, lengths: Tensor, blank_id: int) -> FrameTopk:
     """The complete target of a live teacher's output (B, U, V)."""

@@ -80,7 +80,7 @@ FAULTS = [
     ("[student.train]\nupdates = 3.0", "student.train.updates = 3.0: not of type int"),
     ("[student.train]\nupdates = true", "student.train.updates = True: not of type int"),
     ("[student.train]\nupdates = -1", "student.train.updates = -1: must be at least 0"),
-    ("[student.train]\nupdates = 0", "[student.train] updates = 0: there is nothing to start from"),
+    ("[student.train]\nupdates = 0", "[student.train] updates = 0: the model starts from nothing"),
     ("[student.train]\nranks = 0", "student.train.ranks = 0: must be at least 1"),
     ("[data]\ntest = 'test'", "data.test = 'test': not of type list[str]"),
     ("[tokens]\nunit = 'phon'", "tokens.unit = 'phon': choose one of char, word, phone, bpe"),
