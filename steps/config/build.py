@@ -58,12 +58,12 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
 def without_freq_masks(system: SystemConfig, table: dict) -> SystemConfig:
     """The system without masks over mel bins, for cepstra have none. Raises: UsageError where it asks for some."""
     masks = system.spec_augment
-    if masks.max_freq_warp:
-        where = f"{system.name}.spec_augment.max_freq_warp = {masks.max_freq_warp:g}"
-        raise UsageError(f"{where}: cepstra have no frequencies to warp; leave it out, or set it to 0")
-    if "num_freq_masks" in table.get("spec_augment", {}) and masks.num_freq_masks:
-        where = f"{system.name}.spec_augment.num_freq_masks = {masks.num_freq_masks}"
-        raise UsageError(f"{where}: cepstra have no frequencies to mask; leave it out, or set it to 0")
+    asked_for = table.get("spec_augment", {})
+    for name, verb in {"num_freq_masks": "mask", "max_freq_warp": "warp"}.items():
+        value = getattr(masks, name)
+        if name in asked_for and value:
+            where = f"{system.name}.spec_augment.{name} = {value:g}"
+            raise UsageError(f"{where}: cepstra have no frequencies to {verb}; leave it out, or set it to 0")
     return dataclasses.replace(system, spec_augment=dataclasses.replace(masks, num_freq_masks=0))
 
 

@@ -65,13 +65,13 @@ class CtcModel(nn.Module):
         Args:
             feats: (B, T, F) features.
             feat_lens: (B,) frames of each utterance.
-            augment: Masks normalised features in training.
+            augment: Changes normalised features in training; padding must stay 0.
         """
         x = zero_padding((feats - self.mean) * self.inverse_sd, feat_lens)
         x = without_mean(x, feat_lens, mean_norm=self.mean_norm)
         if augment:
             x = augment(x, feat_lens)
-        encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens)
+        encoder_out, lengths, hidden = self.encoder(x, feat_lens)
         return ModelOutput(encoder_out, lengths, {"ctc": self.ctc(encoder_out)}, hidden)
 
     def inner_output(self, output: ModelOutput) -> ModelOutput:
