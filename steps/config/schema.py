@@ -159,7 +159,7 @@ class SpecAugmentConfig:
     num_time_masks: NaturalInt = 2
     max_time_frames: NaturalInt = 20
     max_time_share: Share = 0.15  # of the utterance, for each mask
-    max_freq_warp: Share = 0.0  # to either side, of all frequencies, as if another voice spoke; only of fbank
+    max_freq_warp: Fraction = 0.0  # to either side, of all frequencies, as if another voice spoke; only of fbank
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class Recogniser(nn.Module):
         Args:
             feats: (B, T, F) features.
             feat_lens: (B,) frames of each utterance.
-            augment: Masks normalised features in training.
+            augment: Changes normalised features in training; padding must stay 0.
             past: Of a stream, whose chunks have `chunk_frames` frames, the last one as many or fewer.
         """
         x = zero_padding((feats - self.mean) * self.inverse_sd, feat_lens)
@@ -104,7 +104,8 @@ class Recogniser(nn.Module):
         clean, hidden_frames = x, None
         if self.corrupting:
             x, hidden_frames = self.heads[self.corrupting].corrupt(x, feat_lens)
-        encoder_out, lengths, hidden = self.encoder(zero_padding(x, feat_lens), feat_lens, past)
+            x = zero_padding(x, feat_lens)
+        encoder_out, lengths, hidden = self.encoder(x, feat_lens, past)
         if past is not None:
             past.frames += encoder_out.size(1)
         logits = self.logits(encoder_out)

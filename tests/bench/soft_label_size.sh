@@ -4,7 +4,8 @@
 #   tests/bench/soft_label_size.sh                    for egs/speechocean762, after its stage 9
 #   tests/bench/soft_label_size.sh --recipe egs/demo
 #
-# Trains [student] on soft labels of several sizes (tokens kept, bits of each), and writes SOFT_LABEL_SIZE.md.
+# Trains [student] on soft labels of several sizes (tokens kept, bits of each), and writes SOFT_LABEL_SIZE.md. Its
+# temperature is 1, for what was cut off cannot be read at another.
 #
 # Options:
 #   --recipe DIR           the recipe (egs/speechocean762)
@@ -67,7 +68,8 @@ each_run() {
   drain
 }
 train() {
-  queue "$3" python3 -m steps.train --system student --seed "$2" --exp-dir "$1" "${overrides[@]}"
+  queue "$3" python3 -m steps.train --system student --seed "$2" --exp-dir "$1" \
+    --set student.distill.0.temperature=1.0 "${overrides[@]}"
 }
 decode() {
   queue "$3" python3 -m steps.decode "${overrides[@]}" "$1/student/seed$2" data/test
