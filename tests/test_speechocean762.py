@@ -49,10 +49,16 @@ def test_each_word_has_phones_without_stress_the_usual_ones_first(data):
     assert {word for text in texts for word in text.split()} <= lexicon.keys()
 
 
+def test_what_is_known_of_a_speaker_is_kept(data):
+    genders, ages = read_table(data / "train" / "spk2gender"), read_table(data / "train" / "spk2age_group")
+    assert genders.keys() == ages.keys() == set(read_table(data / "train" / "utt2spk").values())
+    assert set(genders.values()) == {"f", "m"} and set(ages.values()) == {"child", "adult"}
+
+
 def write_published(folder, speakers=12):
     """The published layout in small: WAV files of two halves, tables with tabs."""
     for half, first in (("train", 0), ("test", speakers)):
-        rows = {"wav.scp": [], "text": [], "utt2spk": []}
+        rows = {"wav.scp": [], "text": [], "utt2spk": [], "spk2gender": [], "spk2age": []}
         for number in range(first, first + speakers):
             speaker, utt_id = f"{number:04}", f"{number:05}0011"
             path = f"WAVE/SPEAKER{speaker}/{utt_id}.WAV"
@@ -60,6 +66,8 @@ def write_published(folder, speakers=12):
             rows["wav.scp"].append(f"{utt_id}\t{path}")
             rows["text"].append(f"{utt_id}\tA BEAR")
             rows["utt2spk"].append(f"{utt_id}\t{speaker}")
+            rows["spk2gender"].append(f"{speaker}\t{'fm'[number % 2]}")
+            rows["spk2age"].append(f"{speaker}\t{number + 6}")
         for name, lines in rows.items():
             (folder / half).mkdir(exist_ok=True)
             (folder / half / name).write_text("\n".join(lines) + "\n")
@@ -90,6 +98,14 @@ def test_a_folder_that_is_not_the_corpus_is_told_with_the_nearest(tmp_path):
     assert f"did you mean {corpus}?" in error_of(prepare(tmp_path, corpus / "train"), 3)
     shutil.rmtree(corpus / "train")
     assert "expected train/wav.scp" in error_of(prepare(tmp_path, corpus), 3)
+
+
+@pytest.mark.parametrize("name", ["text", "utt2spk", "spk2age"])
+def test_a_table_that_lacks_a_line_is_told(tmp_path, name):
+    corpus = write_published(tmp_path / "corpus")
+    table = corpus / "train" / name
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[1:]))
+    assert f"{name} of train says nothing about '0000" in error_of(prepare(tmp_path, corpus), 3)
 
 
 @pytest.mark.parametrize(("setting", "said"), [("halves=[]", "choose some of"), ('speeds=["9x"]', "'9x' is not")])

@@ -5,8 +5,8 @@ keeps the manifest, and reports a wrong corpus folder in one line.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.data_dir.data_dir import DataDir
@@ -22,12 +22,18 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class CorpusUtterance:
-    """One utterance that is a whole audio file. `text` is None where there is no transcript."""
+    """One utterance that is a whole audio file.
+
+    Attributes:
+        text: None where there is no transcript.
+        of_speaker: What is known of the speaker, by label: `{"gender": "f"}` becomes a line of `spk2gender`.
+    """
 
     utt_id: str
     speaker: str
     path: Path | str
     text: str | None
+    of_speaker: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_audio(corpus_dir: Path, pattern: str, example: str) -> list[Path]:
@@ -54,7 +60,7 @@ def normalise_text(text: str) -> str:
 
 
 def to_data_dir(path: Path, utterances: Iterable[CorpusUtterance]) -> DataDir:
-    """The tables of one set. Raises: DataError when an id comes twice."""
+    """The tables of one set. Raises: DataError when an id comes twice, or a speaker has two values of a label."""
     tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "text": {}}
     for utterance in utterances:
         for kind, name in (("utterance id", utterance.utt_id), ("speaker", utterance.speaker)):
@@ -66,6 +72,10 @@ def to_data_dir(path: Path, utterances: Iterable[CorpusUtterance]) -> DataDir:
         tables["utt2spk"][utterance.utt_id] = utterance.speaker
         if utterance.text is not None:
             tables["text"][utterance.utt_id] = normalise_text(utterance.text)
+        for label, value in utterance.of_speaker.items():
+            first = tables.setdefault(f"spk2{label}", {}).setdefault(utterance.speaker, value)
+            if first != value:
+                raise DataError(f"{utterance.path}: speaker '{utterance.speaker}' has {label} '{first}' and '{value}'")
     if not tables["text"]:
         del tables["text"]
     return DataDir(path, tables)

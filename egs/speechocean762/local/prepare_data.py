@@ -1,5 +1,7 @@
 """<corpus>/{train,resource,WAVE} -> data/{train,dev,test}[_telephone], data/local/dict/lexicon.txt
 
+Each set has spk2gender (f, m) and spk2age_group (child, adult).
+
 Speakers are split by rule: of all, sorted, every fifth goes to test; of the rest every tenth to dev. Utterance ids
 become `<speaker>-<utterance>`. The lexicon loses its stress marks, and the pronunciation that the corpus chooses most
 often for a word stands first.
@@ -18,6 +20,8 @@ from utils.jobs.cli import run
 from utils.jobs.errors import DataError, UsageError
 
 HALVES = ("train", "test")
+TABLES = ("wav.scp", "text", "utt2spk", "spk2gender", "spk2age")
+ADULT_YEARS = 16
 DEFAULTS = {"halves": ["train"], "speeds": ["1"], "telephone": "telephone:snr_db=15"}
 EXPECTED = "train/wav.scp, resource/lexicon.txt and WAVE/"
 
@@ -38,6 +42,13 @@ def split_speakers(speakers: list[str]) -> dict[str, str]:
     rest = [speaker for speaker in ordered if speaker not in test]
     dev = set(rest[::10])
     return {s: "test" if s in test else "dev" if s in dev else "train" for s in ordered}
+
+
+def age_group(years: str) -> str:
+    """Child or adult. Raises: DataError when that is no age."""
+    if not years.isdecimal():
+        raise DataError(f"spk2age: '{years}' is no age in years")
+    return "adult" if int(years) >= ADULT_YEARS else "child"
 
 
 def without_stress(phones: str) -> tuple[str, ...]:
@@ -64,16 +75,20 @@ def make_lexicon(lexicon_file: Path, chosen_file: Path, texts: dict[str, str]) -
 
 def make_sets(corpus: Path, halves: list[str]) -> dict[str, list[CorpusUtterance]]:
     """The utterances of each set."""
-    audio, texts, speakers = ({} for _ in range(3))
-    for half in halves:
-        for table, name in ((audio, "wav.scp"), (texts, "text"), (speakers, "utt2spk")):
-            table |= read_tabs(corpus / half / name)
-    set_of = split_speakers(list(set(speakers.values())))
+    tables = {name: {k: v for half in halves for k, v in read_tabs(corpus / half / name).items()} for name in TABLES}
+
+    def look_up(name: str, key: str) -> str:
+        if key not in tables[name]:
+            raise DataError(f"{corpus}: {name} of {' and '.join(halves)} says nothing about '{key}'")
+        return tables[name][key]
+
+    set_of = split_speakers(list(set(tables["utt2spk"].values())))
     sets: dict[str, list[CorpusUtterance]] = {"train": [], "dev": [], "test": []}
-    for utt_id, path in audio.items():
-        speaker = speakers[utt_id]
-        utterance = CorpusUtterance(f"{speaker}-{utt_id}", speaker, (corpus / path).resolve(), texts[utt_id])
-        sets[set_of[speaker]].append(utterance)
+    for utt_id, path in tables["wav.scp"].items():
+        speaker = look_up("utt2spk", utt_id)
+        known = {"gender": look_up("spk2gender", speaker), "age_group": age_group(look_up("spk2age", speaker))}
+        place, text = (corpus / path).resolve(), look_up("text", utt_id)
+        sets[set_of[speaker]].append(CorpusUtterance(f"{speaker}-{utt_id}", speaker, place, text, known))
     return sets
 
 
@@ -93,7 +108,7 @@ def main(argv: list[str]) -> None:
     corpus = find_corpus(args.corpus_dir, lambda folder: (folder / "train" / "wav.scp").is_file(), EXPECTED)
     lexicon = corpus / "resource" / "lexicon.txt"
     chosen = corpus / "resource" / "text-phone"
-    tables = [corpus / half / name for half in settings["halves"] for name in ("wav.scp", "text", "utt2spk")]
+    tables = [corpus / half / name for half in settings["halves"] for name in TABLES]
     files = [*tables, lexicon, *([chosen] if chosen.is_file() else [])]
 
     def build(stage: Path, final: Path) -> dict[str, list[CorpusUtterance]]:
