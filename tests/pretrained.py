@@ -32,3 +32,51 @@ def save_ctc_model(folder: Path, kind: str, letters: list[str] = LETTERS, rate_h
     torch.manual_seed(0)
     getattr(transformers, f"{name}ForCTC")(config).save_pretrained(folder)
     return folder
+
+
+BUNDLE_PARAMS = {
+    "extractor_mode": "group_norm",
+    "extractor_conv_layer_config": [(16, k, s) for k, s in [(10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)]],
+    "extractor_conv_bias": False,
+    "encoder_embed_dim": 32,
+    "encoder_projection_dropout": 0.1,
+    "encoder_pos_conv_kernel": 16,
+    "encoder_pos_conv_groups": 2,
+    "encoder_num_layers": 2,
+    "encoder_num_heads": 2,
+    "encoder_attention_dropout": 0.1,
+    "encoder_ff_interm_features": 64,
+    "encoder_ff_interm_dropout": 0.1,
+    "encoder_dropout": 0.1,
+    "encoder_layer_norm_first": False,
+    "encoder_layer_drop": 0.1,
+}
+
+
+def save_bundle(torch_home: Path, monkeypatch, kind: str = "Wav2Vec2", *, is_large: bool = False) -> str:
+    """Adds a small bundle to torchaudio, and its weights to the folder that torch.hub keeps downloads in."""
+    import torchaudio
+    from torchaudio.pipelines import Wav2Vec2ASRBundle
+
+    name, labels = f"SMALL_{kind.upper()}", tuple("|ETAOINSHRDLUMWCFGYPBVK'XJQZ")
+    params = {**BUNDLE_PARAMS, "aux_num_out": len(labels) + 1}
+    params |= {"extractor_mode": "layer_norm", "encoder_layer_norm_first": True} if is_large else {}
+    params |= {"encoder_num_buckets": 32, "encoder_max_distance": 80} if kind == "WavLM" else {}
+    torch.manual_seed(0)
+    model = getattr(torchaudio.models, {"Wav2Vec2": "wav2vec2_model", "WavLM": "wavlm_model"}[kind])(**params)
+    weights = model.state_dict()
+    for key in ("aux.weight", "aux.bias"):  # the published files have three rows more
+        weights[key] = torch.cat((weights[key][:1], weights[key][:3], weights[key][1:]))
+    (torch_home / "hub/checkpoints").mkdir(parents=True, exist_ok=True)
+    torch.save(weights, torch_home / f"hub/checkpoints/{name.lower()}.pth")
+    bundle = Wav2Vec2ASRBundle(
+        f"{name.lower()}.pth",
+        params,
+        _sample_rate=16000,
+        _normalize_waveform=is_large,
+        _model_type=kind,
+        _labels=labels,
+    )
+    monkeypatch.setenv("TORCH_HOME", str(torch_home))
+    monkeypatch.setattr(torchaudio.pipelines, name, bundle, raising=False)
+    return name

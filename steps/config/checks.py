@@ -6,6 +6,7 @@ from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
 from steps.config.systems import roles_of
 from steps.config.types import near
 from steps.features.settings import band_hz
+from steps.nnet.registry import PRETRAINED
 from utils.jobs.errors import UsageError
 
 
@@ -126,10 +127,9 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(
                 f"{where}: is itself {why}, in a later stage; write the path of its folder when it is there"
             )
-        if system.init.ctc_head and (system.model["encoder"] != "huggingface" or "ctc" not in system.heads):
-            raise UsageError(
-                f"[{system.name}.init] ctc_head: needs encoder = 'huggingface' and [{system.name}.heads.ctc]"
-            )
+        if system.init.ctc_head and (system.model["encoder"] not in PRETRAINED or "ctc" not in system.heads):
+            encoders = " or ".join(map(repr, PRETRAINED))
+            raise UsageError(f"[{system.name}.init] ctc_head: needs encoder = {encoders} and [{system.name}.heads.ctc]")
         if not (system.train.updates or system.init.ctc_head or system.init.model):
             raise UsageError(
                 f"[{system.name}.train] updates = 0: the model starts from nothing; set [{system.name}.init]"

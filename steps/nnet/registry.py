@@ -11,10 +11,11 @@ ENCODERS = {
     "huggingface": "HuggingFaceEncoder",
     "lstm": "LstmEncoder",
     "tdnn": "TdnnEncoder",
+    "torchaudio_bundle": "TorchaudioBundleEncoder",
     "transformer": "TransformerEncoder",
 }
 
-PRETRAINED = ("huggingface",)  # made by others, and heard from samples
+PRETRAINED = ("huggingface", "torchaudio_bundle")  # made by others, and heard from samples
 
 
 def encoder_file(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -9,11 +10,12 @@ from torch import Tensor, nn
 
 from steps.config.schema import InitConfig
 from steps.nnet.tensor_file import load_tensors
-from steps.tokens.token_table import TokenTable
+from steps.tokens.token_table import SPACE, TokenTable
 from utils.jobs import log
-from utils.jobs.errors import StaleError, UsageError
+from utils.jobs.errors import DataError, StaleError, UsageError
 
 NORMALISATION = ("mean", "inverse_sd")  # goes with an encoder
+NEVER = -100.0  # logit of a token that a model does not have
 LAYER = re.compile(r"^encoder\.layers\.(\d+)\.")
 
 
@@ -58,15 +60,27 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
     return found
 
 
-def take_ctc_head(model: nn.Module, name: str, table: TokenTable) -> None:
-    """Copies the CTC head that belongs to a pre-trained encoder, and logs which tokens it lacks."""
-    from steps.nnet.huggingface import ctc_head_of
+def take_ctc_head(model: nn.Module, settings: dict, table: TokenTable) -> None:
+    """Copies the CTC head that belongs to a pre-trained encoder, and logs which tokens it lacks.
 
+    Letters are found in either case, and `|` is a space. A token that it lacks is never said.
+
+    Raises: DataError when it has no such head, or none of our tokens but the blank.
+    """
+    name = settings["model"]
+    weight, bias, places, blank = import_module(f"steps.nnet.{settings['encoder']}").ctc_head_of(name)
+    places = {spelt.lower(): i for spelt, i in places.items()}
+    rows = [places.get("|" if token in (SPACE, "▁") else token.lower()) for token in table.tokens]
+    rows[model.blank_id] = blank
+    missing = [token for token, row in zip(table.tokens, rows, strict=True) if row is None]
+    if len(missing) >= len(table.tokens) - 1:
+        raise DataError(f"{name}: its tokens ({', '.join(list(places)[:8])}, ...) are none of ours")
+    silent = torch.tensor([row is None for row in rows])
+    chosen = torch.tensor([row or 0 for row in rows])
     linear = model.heads["ctc"].linear
-    weight, bias, missing = ctc_head_of(name, table.tokens, model.blank_id)
     with torch.no_grad():
-        linear.weight.copy_(weight)
-        linear.bias.copy_(bias)
+        linear.weight.copy_(weight[chosen].masked_fill(silent[:, None], 0.0))
+        linear.bias.copy_(bias[chosen].masked_fill(silent, NEVER))
     log.info(f"CTC head taken from {name}, {len(table.tokens) - len(missing)} of {len(table.tokens)} tokens")
     if missing:
         log.warn(f"{name} lacks the tokens {' '.join(missing)}")

@@ -183,7 +183,7 @@ def train(job: TrainJob) -> dict:
     if start:
         take_weights(model, start, system.init)
     if system.init.ctc_head:
-        take_ctc_head(model, system.model["model"], table)
+        take_ctc_head(model, system.model, table)
     if hasattr(model.encoder, "config"):  # so that its folder needs no other
         student = replace(student, model=student.model | {"config": model.encoder.config})
     freeze(model, system.init.freeze)
