@@ -140,9 +140,9 @@ if stage 4 pretrain; then train pretrained; fi
 if stage 5 teacher; then train teachers; fi
 
 if stage 6 "soft labels"; then
-  while read -r name seed name_of_set; do
-    run "$name.seed$seed.$name_of_set" python3 -m steps.make_soft_labels --nj "$nj" --gpus "$gpus" "${conf[@]}" \
-      "${job[@]}" "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set"
+  while read -r name seed name_of_set kind; do
+    run "$name.seed$seed.$name_of_set.$kind" python3 -m steps.make_soft_labels --kind "$kind" --nj "$nj" --gpus "$gpus" \
+      "${conf[@]}" "${job[@]}" "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set"
   done < <(list soft_labels)
 fi
 

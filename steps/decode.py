@@ -8,7 +8,6 @@ is that of the best path from greedy decoding, and that of all paths of these to
 classifies, the line holds the probability of each class, and `utt2<head>` the most probable one.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def decode(folder: Path, data_dir: Path, gpus: int, settings: DecodeConfig, stag
     """Writes the hypotheses of one set; returns counts."""
     import torch
 
-    from steps.decoding.decode_set import decode_set
+    from steps.decoding.decode_set import decode_set, write_hypotheses
     from steps.features.settings import check_features
     from steps.nnet.device import device_of
     from steps.nnet.model import load_model
@@ -37,15 +36,11 @@ def decode(folder: Path, data_dir: Path, gpus: int, settings: DecodeConfig, stag
     feats_scp, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
     check_features(data_dir, loaded.config.features)
     found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, device, settings)
-    texts = {utt_id: entry["nbest"][0]["text"] for utt_id, entry in found.items() if "nbest" in entry}
-    if texts:
-        write_table(stage / "text", texts)
+    write_hypotheses(stage, found)
     for name, table in loaded.config.heads.items():
         if "classes" in table:
             best = {u: max(probs := entry["classes"][name], key=probs.get) for u, entry in found.items()}
             write_table(stage / f"utt2{name}", best)
-    lines = [json.dumps(found[utt_id], ensure_ascii=False) + "\n" for utt_id in feats_scp]
-    (stage / "nbest.jsonl").write_text("".join(lines), encoding="utf-8")
     log.info(f"{folder}: {data_dir}: {len(found):,} utterances, {settings.decoder}")
     return {"in": len(feats_scp), "out": len(found), "dropped": 0}
 

@@ -3,7 +3,7 @@
     python3 -m steps.list_runs --seeds "0 1 2" teachers
     python3 -m steps.list_runs pretrained           (before all others: without transcripts, or to start from)
     python3 -m steps.list_runs --tune student students   (a line for each point of its grid, and of its twin's)
-    python3 -m steps.list_runs soft_labels          (`<system> <seed> <set>`)
+    python3 -m steps.list_runs soft_labels          (`<system> <seed> <set> <kind>`)
     python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
     python3 -m steps.list_runs copies               (`<set> <set>_<name>`, those with [features.<name>])
@@ -51,7 +51,7 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
         return [f"{name.removesuffix(f'_{variant}')} {name}" for name, variant in names.items() if variant]
     if what == "soft_labels":
         found = [
-            f"{name} {seed} {set_name}"
+            f"{name} {seed} {set_name} {term.target}"
             for system in config.systems.values()
             for term in system.distill
             if term.source == "store"

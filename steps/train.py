@@ -10,12 +10,12 @@ on a CPU two parts give the same bits in one process and in two.
 from dataclasses import asdict
 from pathlib import Path
 
-from steps.config.build import loss_file
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.signature import code_digest
 from steps.config.systems import init_folder, soft_label_sets, system_named, teacher_of
 from steps.heads.registry import head_file
+from steps.losses.registry import loss_file
 from steps.nnet.registry import encoder_file
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file
@@ -59,7 +59,7 @@ def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     """The settings that change the weights, and the code of the encoder and the losses, which users edit."""
     table = system.training()
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
-    parts = [encoder_file(system.model["encoder"]), *map(head_file, system.heads)]
+    parts = [encoder_file(system.model["encoder"]), *(head_file(table["type"]) for table in system.heads.values())]
     parts += [loss_file(term.loss) for term in system.distill]
     code = {path.stem: code_digest(path) for path in parts}
     score = {key: value for key, value in asdict(config.score).items() if value}

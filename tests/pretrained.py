@@ -80,3 +80,52 @@ def save_bundle(torch_home: Path, monkeypatch, kind: str = "Wav2Vec2", *, is_lar
     monkeypatch.setenv("TORCH_HOME", str(torch_home))
     monkeypatch.setattr(torchaudio.pipelines, name, bundle, raising=False)
     return name
+
+
+MARKS = ("endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startofprev", "notimestamps")
+
+
+def save_whisper(folder: Path, *, is_multilingual: bool = True) -> Path:
+    """Saves a Whisper model with its tokenizer, feature extractor and generation settings."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    folder.mkdir(parents=True)
+    spelling = Tokenizer(models.BPE())
+    spelling.pre_tokenizer, spelling.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=270, initial_alphabet=alphabet, show_progress=False)
+    spelling.train_from_iterator(["one two three, one two three."], trainer)
+    ids = {mark: spelling.get_vocab_size() + i for i, mark in enumerate(MARKS)}
+    spelling.add_special_tokens([f"<|{mark}|>" for mark in MARKS])
+    end = "<|endoftext|>"
+    tokens = transformers.WhisperTokenizerFast(
+        tokenizer_object=spelling, bos_token=end, eos_token=end, unk_token=end, pad_token=end
+    )
+    config = transformers.WhisperConfig(
+        vocab_size=len(tokens) + 1501,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        pad_token_id=ids["endoftext"],
+        bos_token_id=ids["endoftext"],
+        eos_token_id=ids["endoftext"],
+        decoder_start_token_id=ids["startoftranscript"],
+    )
+    torch.manual_seed(0)
+    model = transformers.WhisperForConditionalGeneration(config)
+    settings = model.generation_config
+    settings._from_model_config = False
+    settings.is_multilingual, settings.no_timestamps_token_id = is_multilingual, ids["notimestamps"]
+    settings.suppress_tokens = [i for mark, i in ids.items() if mark != "endoftext"]
+    settings.begin_suppress_tokens = [ids["endoftext"]]
+    if is_multilingual:
+        settings.lang_to_id = {f"<|{mark}|>": ids[mark] for mark in ("en", "de")}
+        settings.task_to_id = {mark: ids[mark] for mark in ("transcribe", "translate")}
+    for part in (model, tokens, transformers.WhisperFeatureExtractor()):
+        part.save_pretrained(folder)
+    return folder

@@ -16,10 +16,10 @@ from steps.config.schema import (
 from steps.config.signature import Setting, settings_of
 from steps.config.types import NaturalFloat, check, near
 from steps.heads.registry import HEADS, head_file
+from steps.losses.registry import LOSSES, loss_file
 from steps.nnet.registry import ENCODERS, encoder_file
 from utils.jobs.errors import UsageError
 
-LOSSES = Path(__file__).parents[1] / "losses"  # one file each
 WEIGHT = Setting(NaturalFloat, 1.0)  # of a head's loss
 NORMALISATION = Path(__file__).parents[1] / "nnet" / "normalisation.py"
 OWN = ("seeds", "controls", "tune", "tune_plain")
@@ -131,16 +131,10 @@ def build_distill(table: object, where: str) -> DistillConfig:
     return dataclasses.replace(build(DistillConfig, own, where), settings=settings)
 
 
-def loss_file(name: str) -> Path:
-    """The file of a loss."""
-    return LOSSES / f"{name}.py"
-
-
 def check_loss(name: object, where: str) -> None:
     """Raises UsageError naming the losses that exist."""
-    known = sorted(p.stem for p in LOSSES.glob("*.py") if not p.stem.startswith("_"))
-    if name not in known:
-        raise UsageError(f"{where}.loss = {name!r}: choose one of {', '.join(known)}")
+    if name not in LOSSES:
+        raise UsageError(f"{where}.loss = {name!r}: choose one of {', '.join(sorted(LOSSES))}")
 
 
 def complete(settings: dict, given: dict, where: str, also: set[str] = frozenset()) -> dict:

@@ -3,10 +3,10 @@
 import math
 
 from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
-from steps.config.systems import roles_of
+from steps.config.systems import can_transcribe, kinds_of_heads, roles_of, teacher_of
 from steps.config.types import near
 from steps.features.settings import band_hz
-from steps.nnet.registry import PRETRAINED
+from steps.nnet.registry import WITH_CTC
 from utils.jobs.errors import UsageError
 
 
@@ -17,7 +17,7 @@ def check_config(config: Config) -> None:
         check_features(features)
     check_units(config)
     check_teachers(config.systems)
-    check_heads(config.systems)
+    check_heads(config.systems, config.tokens.unit)
     check_starts(config.systems)
     check_controls(config.systems)
     check_sets(config.systems, config.data)
@@ -90,6 +90,8 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                 raise UsageError(
                     f"[{system.name}] teacher = '{term.teacher}': is itself distilled; chains are not built yet"
                 )
+            if term.source == "live" and term.target != "frame_topk":
+                raise UsageError(f"[{system.name}] source = 'live': the loss {term.loss} reads stored {term.target}")
             if term.source == "live" and not term.sets and systems[teacher].data.train != system.data.train:
                 raise UsageError(
                     f"[{system.name}] teacher = '{term.teacher}' was not trained on '{system.data.train}' but on "
@@ -99,8 +101,18 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                 raise UsageError(f"[{system.name}] teacher = '{term.teacher}': write it as {teacher}/seed1")
 
 
-def check_heads(systems: dict[str, SystemConfig]) -> None:
-    """Raises UsageError where something needs a CTC head and the system has none."""
+def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
+    """Raises UsageError for a head that does not fit its system, or that something needs and the system lacks."""
+    for system in systems.values():
+        if "whisper_decoder" not in kinds_of_heads(system):
+            continue
+        where = f"[{system.name}] the head whisper_decoder"
+        if system.model["encoder"] != "whisper":
+            raise UsageError(f"{where} needs [{system.name}.model] encoder = 'whisper'")
+        if system.train.updates:
+            raise UsageError(f"{where} is used as it is; set [{system.name}.train] updates = 0")
+        if unit == "phone":
+            raise UsageError(f"{where} writes words, and tokens.unit = 'phone'; set it to 'char' or 'bpe'")
     for system in systems.values():
         if "ctc" in system.heads:
             continue
@@ -110,9 +122,11 @@ def check_heads(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(f"[{system.name}] the loss {term.loss} needs [{system.name}.heads.ctc]")
     for system in systems.values():
         for term in system.distill:
-            teacher = systems[term.teacher.partition("/")[0]]
-            if "ctc" not in teacher.heads:
+            teacher = systems[teacher_of(term)[0]]
+            if term.target == "frame_topk" and "ctc" not in teacher.heads:
                 raise UsageError(f"[{system.name}] the loss {term.loss} needs [{teacher.name}.heads.ctc]")
+            if term.target == "transcripts" and not can_transcribe(teacher):
+                raise UsageError(f"[{system.name}] the loss {term.loss}: [{teacher.name}] writes no transcripts")
 
 
 def check_starts(systems: dict[str, SystemConfig]) -> None:
@@ -127,10 +141,11 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(
                 f"{where}: is itself {why}, in a later stage; write the path of its folder when it is there"
             )
-        if system.init.ctc_head and (system.model["encoder"] not in PRETRAINED or "ctc" not in system.heads):
-            encoders = " or ".join(map(repr, PRETRAINED))
+        if system.init.ctc_head and (system.model["encoder"] not in WITH_CTC or "ctc" not in system.heads):
+            encoders = " or ".join(map(repr, WITH_CTC))
             raise UsageError(f"[{system.name}.init] ctc_head: needs encoder = {encoders} and [{system.name}.heads.ctc]")
-        if not (system.train.updates or system.init.ctc_head or system.init.model):
+        brings_head = system.init.ctc_head or "whisper_decoder" in kinds_of_heads(system)
+        if not (system.train.updates or brings_head or system.init.model):
             raise UsageError(
                 f"[{system.name}.train] updates = 0: the model starts from nothing; set [{system.name}.init]"
             )

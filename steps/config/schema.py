@@ -18,6 +18,7 @@ from steps.config.types import (
     Share,
     VocabSize,
 )
+from steps.losses.registry import LOSSES
 
 
 @dataclass(frozen=True)
@@ -168,11 +169,15 @@ class DistillConfig:
 
     loss: str
     teacher: str = "teacher"  # its seed 0; "teacher/seed1" names another
-    target: Literal["frame_topk"] = "frame_topk"
     source: Literal["store", "live"] = "store"
     sets: list[str] = field(default_factory=list)  # empty: the training set
     weight: NaturalFloat = 0.5
     settings: dict = field(default_factory=dict)  # of the loss
+
+    @property
+    def target(self) -> str:
+        """The kind of soft labels that the loss reads."""
+        return LOSSES[self.loss]
 
 
 @dataclass(frozen=True)

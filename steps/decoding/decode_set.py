@@ -1,7 +1,9 @@
 """Decodes the utterances of a set with a loaded model."""
 
+import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -17,10 +19,13 @@ from steps.heads.hmm import HmmHead
 from steps.heads.las import LasHead
 from steps.heads.transducer import TransducerHead
 from steps.heads.transformer_decoder import TransformerDecoderHead
+from steps.heads.whisper_decoder import WhisperDecoderHead
 from steps.nnet.device import room_for
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, Recogniser
 from steps.nnet.output import ModelOutput
+from steps.tokens.token_table import TokenTable
+from utils.data_dir.tables import write_table
 from utils.jobs.errors import DataError, UsageError
 
 GREEDY = DecodeConfig()
@@ -53,6 +58,16 @@ def decode_set(
     return found
 
 
+def write_hypotheses(folder: Path, found: dict[str, dict]) -> dict[str, str]:
+    """Writes nbest.jsonl, and text where the model writes; returns the latter."""
+    texts = {utt_id: entry["nbest"][0]["text"] for utt_id, entry in found.items() if "nbest" in entry}
+    if texts:
+        write_table(folder / "text", texts)
+    lines = [json.dumps(found[utt_id], ensure_ascii=False) + "\n" for utt_id in sorted(found, key=str.encode)]
+    (folder / "nbest.jsonl").write_text("".join(lines), encoding="utf-8")
+    return texts
+
+
 def classes_of(output: ModelOutput, loaded: LoadedModel) -> list[dict]:
     """The probability of each class, by the name of the head, for each utterance of a batch."""
     found: list[dict] = [{} for _ in output.lengths]
@@ -66,7 +81,7 @@ def classes_of(output: ModelOutput, loaded: LoadedModel) -> list[dict]:
 
 def can_write(head: object) -> bool:
     """Whether a head writes transcripts."""
-    return isinstance(head, CtcHead | HmmHead | LasHead | TransducerHead | TransformerDecoderHead)
+    return isinstance(head, CtcHead | HmmHead | LasHead | TransducerHead | TransformerDecoderHead | WhisperDecoderHead)
 
 
 def decoder_of(settings: DecodeConfig, model: Recogniser) -> Callable[[ModelOutput], list[list[Hypothesis]]]:
@@ -102,12 +117,17 @@ def check_finite(utt_ids: list[str], output: ModelOutput, feats_scp: dict[str, s
                 raise DataError(f"{told}; its features or the weights are damaged, make them again with --force")
 
 
+def text_of(hypothesis: Hypothesis, table: TokenTable) -> str:
+    """What a hypothesis says, in the spelling of the recipe."""
+    return table.decode(hypothesis.ids) if hypothesis.text is None else table.respell(hypothesis.text)
+
+
 def to_entry(hypothesis: Hypothesis, loaded: LoadedModel) -> dict:
     """One hypothesis as nbest.jsonl holds it."""
     shift_s = loaded.model.frame_shift_ms / 1000
     return {
-        "text": loaded.tokens.decode(hypothesis.ids),
+        "text": text_of(hypothesis, loaded.tokens),
         "score": round(hypothesis.score, 4),
-        "tokens": [loaded.tokens.tokens[i] for i in hypothesis.ids],
+        "tokens": [] if hypothesis.text is not None else [loaded.tokens.tokens[i] for i in hypothesis.ids],
         "start_s": [round(frame * shift_s, 3) for frame in hypothesis.frames],
     }

@@ -15,11 +15,13 @@ class Hypothesis:
         ids: Token ids.
         frames: The frame each token begins in.
         score: Log-probability in nats: of the path from greedy decoding, of the labelling from a beam search.
+        text: Of a head whose tokens are not the recipe's.
     """
 
     ids: list[int]
     frames: list[int]
     score: float
+    text: str | None = None
 
 
 def greedy(output: ModelOutput, blank_id: int) -> tuple[list[Hypothesis], list[np.ndarray]]:

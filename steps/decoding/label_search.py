@@ -1,5 +1,7 @@
 """Beam search for heads that write token after token (Chan et al. 2016, sec. 3.3), a batch at once."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -45,7 +47,10 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
         tokens = torch.cat((tokens[rows], (places % V).flatten()[:, None]), 1)
         frames = torch.cat((frames[rows], place[:, None]), 1)
         scores = kept
-    return [sorted(found, key=lambda h: (-rank_of(h), h.ids))[:nbest] for found in done]
+    ordered = [sorted(found, key=lambda h: (-rank_of(h), h.ids))[:nbest] for found in done]
+    if not hasattr(head, "spell"):
+        return ordered
+    return [[replace(hypothesis, text=head.spell(hypothesis.ids)) for hypothesis in found] for found in ordered]
 
 
 def collect(

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 
-from steps.config.schema import SoftLabelsConfig
+from steps.config.schema import DecodeConfig, SoftLabelsConfig
+from steps.decoding.decode_set import decode_set, write_hypotheses
 from steps.distillation.store import FrameTopkFormat, choose_top_k, encode_frames, write_frames, write_layout
+from steps.distillation.transcripts import write_unit
 from steps.features.settings import check_features
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, load_model
@@ -60,17 +62,48 @@ def write_shard(
 def extract(
     folder: Path, data_dir: Path, out: Path, settings: SoftLabelsConfig, nj: int, device: str = "cpu"
 ) -> Extraction:
-    """Writes the soft labels of a data directory below `out`; on a GPU in this process alone."""
+    """Writes the posteriors of a data directory below `out`; on a GPU in this process alone."""
     teacher = load_model(folder, device)
     check_features(data_dir, teacher.config.features)
     layout = layout_of(teacher, settings)
     data = DataDir.read(data_dir, "feats.scp", "utt2num_frames", "utt2dur")
-    utt_ids = list(data.tables["feats.scp"])
-    parts = [utt_ids[i : i + UTTS_PER_SHARD] for i in range(0, len(utt_ids), UTTS_PER_SHARD)]
     work = partial(write_shard, data=data, teacher=teacher, layout=layout, out=out, device=device)
-    results = map_in_processes(work, list(enumerate(parts, 1)), nj if device == "cpu" else 1)
+    results = map_in_processes(work, shards_of(data), nj if device == "cpu" else 1)
     write_layout(out, layout)
     places = {utt_id: place for result in results for utt_id, place in result.items()}
     size = sum(path.stat().st_size for path in out.glob("frame_topk.*.bin"))
     seconds = sum(map(float, data.tables["utt2dur"].values()))
     return Extraction(places, layout, size / max(seconds, 1e-9))
+
+
+def shards_of(data: DataDir) -> list[tuple[int, list[str]]]:
+    """The utterances in numbered parts."""
+    utt_ids = list(data.tables["feats.scp"])
+    parts = [utt_ids[i : i + UTTS_PER_SHARD] for i in range(0, len(utt_ids), UTTS_PER_SHARD)]
+    return list(enumerate(parts, 1))
+
+
+def transcribe_shard(
+    job: tuple[int, list[str]], data: DataDir, teacher: LoadedModel, settings: DecodeConfig, device: str
+) -> dict[str, dict]:
+    """The entry of each utterance of one shard, as nbest.jsonl holds it."""
+    torch.set_num_threads(1)
+    feats_scp = {u: data.tables["feats.scp"][u] for u in job[1]}
+    num_frames = {u: int(data.tables["utt2num_frames"][u]) for u in job[1]}
+    return decode_set(teacher, feats_scp, num_frames, device, settings)
+
+
+def transcribe(
+    folder: Path, data_dir: Path, out: Path, settings: DecodeConfig, nj: int, device: str = "cpu"
+) -> dict[str, str]:
+    """Writes what a teacher says in a data directory below `out`; returns it."""
+    teacher = load_model(folder, device)
+    check_features(data_dir, teacher.config.features)
+    data = DataDir.read(data_dir, "feats.scp", "utt2num_frames")
+    work = partial(transcribe_shard, data=data, teacher=teacher, settings=settings, device=device)
+    found = {}
+    for part in map_in_processes(work, shards_of(data), nj if device == "cpu" else 1):
+        found |= part
+    texts = write_hypotheses(out, found)
+    write_unit(out, teacher.config.unit)
+    return texts

@@ -11,10 +11,18 @@ HEADS = {
     "reconstruction": "ReconstructionHead",
     "transducer": "TransducerHead",
     "transformer_decoder": "TransformerDecoderHead",
+    "whisper_decoder": "WhisperDecoderHead",
 }
 
 SELF_SUPERVISED = ("best_rq", "reconstruction")  # they need neither transcripts nor labels
-WRITING = ("ctc", "hmm", "las", "transducer", "transformer_decoder")  # they learn from transcripts, and write them
+WRITING = (
+    "ctc",
+    "hmm",
+    "las",
+    "transducer",
+    "transformer_decoder",
+    "whisper_decoder",
+)  # they learn from transcripts, and write them
 
 
 def head_file(name: str) -> Path:

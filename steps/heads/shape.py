@@ -15,6 +15,7 @@ class HeadShape:
         feat_dim: Features of a frame, F.
         subsampling: Frames of features that become one state.
         frame_shift_ms: Of the features.
+        decoder: What came with a pre-trained encoder, for the head that is its decoder.
     """
 
     name: str
@@ -24,3 +25,4 @@ class HeadShape:
     feat_dim: int = 0
     subsampling: int = 1
     frame_shift_ms: float = 10.0
+    decoder: object = None

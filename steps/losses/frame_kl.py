@@ -9,6 +9,8 @@ from steps.config.types import NaturalInt, PositiveFloat
 from steps.distillation.targets import FrameTopk, tempered
 from steps.nnet.output import ModelOutput, is_frame
 
+UNIT = "nats/frame"
+
 
 def frame_kl(
     output: ModelOutput,

@@ -57,7 +57,9 @@ class Recogniser(nn.Module):
         encoder = settings["encoder"]
         self.encoder = build_part(f"the {encoder}", encoder_class(encoder), input_dim, frame_shift_ms, **inner)
         subsampling = self.encoder.subsampling
-        shape = HeadShape("", self.encoder.output_dim, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms)
+        decoder = getattr(self.encoder, "decoder", (None,))[0]
+        width = self.encoder.output_dim
+        shape = HeadShape("", width, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms, decoder)
         self.heads = build_heads(heads or {"ctc": {}}, shape)
         corrupting = [name for name, head in self.heads.items() if hasattr(head, "corrupt")]
         if len(corrupting) > 1:

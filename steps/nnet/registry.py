@@ -13,9 +13,11 @@ ENCODERS = {
     "tdnn": "TdnnEncoder",
     "torchaudio_bundle": "TorchaudioBundleEncoder",
     "transformer": "TransformerEncoder",
+    "whisper": "WhisperEncoder",
 }
 
-PRETRAINED = ("huggingface", "torchaudio_bundle")  # made by others, and heard from samples
+PRETRAINED = ("huggingface", "torchaudio_bundle", "whisper")  # made by others, and heard from samples
+WITH_CTC = ("huggingface", "torchaudio_bundle")  # of these, those whose models may bring a CTC head
 
 
 def encoder_file(name: str) -> Path:

@@ -81,6 +81,18 @@ class TokenTable:
         """A transcript as it is scored: phones, or the words as they are."""
         return spell(text, self.lexicon or {}) if self.unit == "phone" else text
 
+    def respell(self, text: str) -> str:
+        """Text of foreign spelling in the letters of the table: in its case, without marks that it lacks.
+
+        Letters and figures that it lacks stay, so that they are seen as errors.
+        """
+        letters = {letter for token in self.tokens if token not in RESERVED for letter in token}
+        found = []
+        for letter in text.replace("\u2019", "'"):
+            cases = [case for case in (letter, letter.lower(), letter.upper()) if case in letters]
+            found.append(cases[0] if cases else letter if letter.isalnum() else "" if letter == "'" else " ")
+        return " ".join("".join(found).split())
+
     def decode(self, ids: list[int]) -> str:
         """The transcript that token ids stand for."""
         tokens = [self.tokens[i] for i in ids]

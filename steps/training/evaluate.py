@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from steps.config.schema import DecodeConfig
-from steps.decoding.decode_set import can_write, decoder_of
+from steps.decoding.decode_set import can_write, decoder_of, text_of
 from steps.decoding.greedy import greedy
 from steps.distillation.spikes import compare_spikes
 from steps.heads.hmm import HmmHead
@@ -18,7 +18,7 @@ from steps.scoring.errors import Errors, count_errors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable
 from steps.training.examples import Example, labels_for
-from steps.training.terms import DistillTerm
+from steps.training.terms import DistillTerm, LiveFrames
 from utils.jobs import log
 
 NUM_SPIKE_UTTS = 100  # that teacher and student are lined up on
@@ -58,7 +58,7 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
     for utt_ids, output in run_model(model, feats, num_frames, device):
         batch, lengths = [by_id[utt_id] for utt_id in utt_ids], output.lengths.tolist()
         for example, hypotheses in zip(batch, decode(output) if decode else [], strict=bool(decode)):
-            ref, hyp = units.split(example.text), units.split(table.decode(hypotheses[0].ids))
+            ref, hyp = units.split(example.text), units.split(text_of(hypotheses[0], table))
             errors += count_errors(ref, hyp)
         if "ctc" in output.logits:
             is_blank = output.logits["ctc"].argmax(-1) == model.blank_id
@@ -114,13 +114,11 @@ class DevLook:
     def listen_to(self, term: DistillTerm, examples: list[Example]) -> None:
         """Takes the teacher's best paths on the first utterances of the training set."""
         self.examples = examples[:NUM_SPIKE_UTTS]
-        if term.teacher is not None:
-            self.teacher_paths = best_paths(term.teacher, self.examples, self.device)
-            term.teacher.eval()
+        if isinstance(term.target, LiveFrames):
+            self.teacher_paths = best_paths(term.target.teacher, self.examples, self.device)
+            term.target.teacher.eval()
             return
-        for example in self.examples:
-            target = term.target([example.utt_id], torch.zeros(1), None)
-            self.teacher_paths[example.utt_id] = target.top()[0].numpy()
+        self.teacher_paths = {example.utt_id: term.target.path(example) for example in self.examples}
 
     def __call__(self) -> tuple[DevResult, dict]:
         """(result on dev, further facts for the log)."""

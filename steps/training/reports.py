@@ -74,9 +74,4 @@ FIGURES = ("error_rate", "blank_share")  # of dev, that are no losses
 def losses_of(line: dict, prefix: str, units: dict[str, str]) -> str:
     """The losses in a line of the history, with their units."""
     found = {key.removeprefix(prefix): value for key, value in line.items() if key.startswith(prefix)}
-    return ", ".join(f"{k} {v:.3f} {units.get(k) or unit_of(k)}" for k, v in found.items() if k not in FIGURES)
-
-
-def unit_of(name: str) -> str:
-    """The unit of a term's mean."""
-    return "nats/token" if name.endswith("ctc") else "nats/frame"
+    return ", ".join(f"{k} {v:.3f} {units.get(k, 'nats/token')}" for k, v in found.items() if k not in FIGURES)

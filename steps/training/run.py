@@ -37,7 +37,7 @@ from steps.training.initialise import freeze, take_ctc_head, take_weights
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
-from steps.training.terms import DistillTerm, check_lengths, make_term
+from steps.training.terms import DistillTerm, StoredTranscripts, make_term
 from utils.jobs import log
 from utils.jobs.errors import DataError
 from utils.jobs.files import sha256, to_json
@@ -120,6 +120,7 @@ def make_terms(
     by_set: dict[str, list[Example]],
     student: ModelConfig,
     model: Recogniser,
+    table: TokenTable,
     device: str,
 ) -> list[DistillTerm]:
     """The distillation terms of a system."""
@@ -127,7 +128,7 @@ def make_terms(
     for settings in system.distill:
         examples = [example for name in settings.sets or [system.data.train] for example in by_set[name]]
         term = make_term(
-            settings, Path(job.exp_dir), soft_label_sets(config, settings), examples, student, model, device
+            settings, Path(job.exp_dir), soft_label_sets(config, settings), examples, student, model, table, device
         )
         if term.name in [other.name for other in terms]:
             term.name = f"{term.name}_{len(terms)}"
@@ -208,18 +209,16 @@ def train(job: TrainJob) -> dict:
     check_different(by_set)
     examples = [example for examples in by_set.values() for example in examples]
     learn_bigram(model, examples)
-    terms = make_terms(job, config, system, by_set, student, model, ranks.device)
+    terms = make_terms(job, config, system, by_set, student, model, table, ranks.device)
     look = dev_look(data_dir / system.data.dev, Units.of(config.score), model, table, ranks.device, student.heads)
-    for term in terms:
-        if term.teacher is None:
-            check_lengths(term, examples, output_len_of(model))
-    if terms:
-        look.listen_to(terms[0], [e for e in examples if e.utt_id in terms[0].utt_ids])
+    if first := next((term for term in terms if not isinstance(term.target, StoredTranscripts)), None):
+        look.listen_to(first, [e for e in examples if e.utt_id in first.utt_ids])
     log.info(
         f"{job.out}: {model.num_params():,} weights, {len(examples):,} utterances, {len(dropped)} dropped, "
         f"{model.frame_shift_ms:g} ms a frame, look-ahead {model.look_ahead_ms:g} ms, seed {job.seed}"
     )
-    report = Reporter(job.out, {name: head.unit for name, head in model.heads.items()})
+    units = {name: head.unit for name, head in model.heads.items()} | {term.name: term.unit for term in terms}
+    report = Reporter(job.out, units)
     bar = progress_bar(settings.updates, f"{job.system}/seed{job.seed}")
     trainer = Trainer(
         model,

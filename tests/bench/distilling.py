@@ -10,10 +10,10 @@ from steps.config.build import build_distill
 from steps.config.schema import DistillConfig, SoftLabelsConfig
 from steps.distillation.extract import layout_of, write_shard
 from steps.distillation.store import SoftLabelStore, write_layout
-from steps.losses.frame_kl import frame_kl
+from steps.losses.frame_kl import UNIT, frame_kl
 from steps.nnet.model import LoadedModel
 from steps.training.examples import Example
-from steps.training.terms import DistillTerm
+from steps.training.terms import DistillTerm, LiveFrames, StoredFrames
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import write_table
 
@@ -38,8 +38,8 @@ def terms_of(folder: Path, teacher: LoadedModel, examples: list[Example]) -> dic
     store = make_store(folder, teacher, examples)
     utt_ids = frozenset(store.places)
     return {
-        "store": DistillTerm("frame_kl", settings, frame_kl, utt_ids, store, None),
-        "live teacher": DistillTerm("frame_kl", settings, frame_kl, utt_ids, None, teacher.model),
+        "store": DistillTerm("frame_kl", settings, frame_kl, UNIT, utt_ids, StoredFrames(store)),
+        "live teacher": DistillTerm("frame_kl", settings, frame_kl, UNIT, utt_ids, LiveFrames(teacher.model)),
     }
 
 

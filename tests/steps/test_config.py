@@ -123,7 +123,15 @@ FAULTS = [
     ("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'teacher/1'", "write it as teacher/seed1"),
     ("[a]\nbase = 'student'\n[[a.distill]]\nloss = 'frame_kl'\nteacher = 'student'", "is itself distilled"),
     ("[[student.distill]]\nloss = 'frame_kl'\nsource = 'disk'", "source = 'disk': choose one of store, live"),
-    ("[[student.distill]]\nloss = 'frame_kl'\ntarget = 'x'", "target = 'x': choose one of frame_topk"),
+    (
+        "[[student.distill]]\nloss = 'pseudo_ctc'\nsource = 'live'",
+        "source = 'live': the loss pseudo_ctc reads stored transcripts",
+    ),
+    ("[student.heads.whisper_decoder]", "the head whisper_decoder needs [student.model] encoder = 'whisper'"),
+    (
+        "[a.model]\nencoder = 'whisper'\n[a.heads.whisper_decoder]",
+        "[a] the head whisper_decoder is used as it is; set [a.train] updates = 0",
+    ),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\nblank = 'dorp'", "blank = 'dorp'"),
@@ -248,7 +256,7 @@ def test_teachers_have_the_seeds_that_are_named(conf):
         ("sets", ["train train", "dev dev", "test test"]),
         ("teachers", ["teacher 0 ."]),
         ("students", ["student 0 .", "student_plain 0 .", "student 1 .", "student_plain 1 ."]),
-        ("soft_labels", ["teacher 0 train"]),
+        ("soft_labels", ["teacher 0 train frame_topk"]),
     ],
 )
 def test_runs_are_listed(conf, what, lines):
@@ -381,7 +389,7 @@ def test_a_system_may_hear_sets_of_its_own(conf):
 def test_a_teacher_speaks_of_the_set_that_it_was_trained_on(conf):
     config = conf(PHONE)
     assert soft_label_sets(config, config.systems["phone"].distill[0]) == ["train"]
-    assert lines_of(config, [0], "soft_labels") == ["teacher 0 train"]
+    assert lines_of(config, [0], "soft_labels") == ["teacher 0 train frame_topk"]
 
 
 def test_a_live_teacher_of_another_set_is_refused(conf):

@@ -1,49 +1,69 @@
 import pytest
 import torch
 
-from steps.distillation.targets import from_logits
-from steps.losses.pseudo_ctc import collapse, pseudo_ctc
+from steps.distillation.transcripts import Transcripts, TranscriptStore, write_unit
+from steps.losses.pseudo_ctc import pseudo_ctc
 from steps.nnet.output import ModelOutput
+from steps.tokens.token_table import TokenTable
+from utils.jobs.errors import StaleError, UsageError
 
 V = 4
-PATHS = [[0, 1, 1, 0, 2, 2], [3, 3, 0, 3], [0, 0]]
-LABELS = [[1, 2], [3, 3], []]
+LENGTHS = torch.tensor([6, 4, 2])
+CHARS = TokenTable(("<blk>", "<space>", "a", "b"), "char")
 
 
-def logits_of(paths):
-    """Logits whose best tokens are those of the paths, padded with a loud token."""
-    logits = torch.full((len(paths), max(map(len, paths)), V), -1.0)
-    logits[..., 3] = 9.0
-    for row, path in zip(logits, paths, strict=True):
-        row[: len(path)] = torch.nn.functional.one_hot(torch.tensor(path), V).float() * 5
-    return logits
-
-
-def batch(paths, seed=0):
-    """(student's output, teacher's target) of utterances with these best paths of the teacher."""
-    lengths = torch.tensor([len(path) for path in paths])
-    student = torch.randn(len(paths), int(lengths.max()), V, generator=torch.Generator().manual_seed(seed))
-    return ModelOutput(student, lengths, {"ctc": student}), from_logits(logits_of(paths), lengths, 0)
-
-
-@pytest.mark.parametrize(("path", "labels"), zip(PATHS, LABELS, strict=True))
-def test_a_path_is_collapsed(path, labels):
-    assert collapse(torch.tensor(path), 0).tolist() == labels
+def batch(labels, seed=0):
+    """(student's output, target) of utterances of which the teacher wrote these tokens."""
+    student = torch.randn(len(LENGTHS), int(LENGTHS.max()), V, generator=torch.Generator().manual_seed(seed))
+    return ModelOutput(student, LENGTHS, {"ctc": student}), Transcripts(labels, LENGTHS, 0)
 
 
 def test_the_loss_is_that_of_the_pseudo_transcripts():
-    output, target = batch(PATHS)
+    labels = [(1, 2), (3, 3), ()]
+    output, target = batch(labels)
     expected = 0.0
-    for i, (path, labels) in enumerate(zip(PATHS, LABELS, strict=True)):
-        if labels:
-            log_probs = output.logits["ctc"][i, : len(path)].log_softmax(-1)
-            sizes = torch.tensor(len(path)), torch.tensor(len(labels))
-            expected += torch.nn.functional.ctc_loss(log_probs, torch.tensor(labels), *sizes, 0, reduction="sum")
+    for i, tokens in enumerate(labels):
+        if tokens:
+            log_probs = output.logits["ctc"][i, : LENGTHS[i]].log_softmax(-1)
+            sizes = LENGTHS[i], torch.tensor(len(tokens))
+            expected += torch.nn.functional.ctc_loss(log_probs, torch.tensor(tokens), *sizes, 0, reduction="sum")
     total, count = pseudo_ctc(output, target)
     assert float(total) == pytest.approx(float(expected), rel=1e-5) and count == 4
 
 
-def test_a_batch_without_a_label_has_no_loss():
-    output, target = batch([[0, 0], [0]])
+@pytest.mark.parametrize("labels", [[None, None, None], [(), None, ()]])
+def test_a_batch_without_a_transcript_has_no_loss(labels):
+    output, target = batch(labels)
     total, count = pseudo_ctc(output, target)
     assert (float(total), count) == (0.0, 0)
+
+
+def write_store(folder, text, unit):
+    folder.mkdir()
+    (folder / "text").write_text(text)
+    write_unit(folder, unit)
+    return folder
+
+
+def test_words_are_spelt_in_the_tokens_of_the_student(tmp_path):
+    store = TranscriptStore(write_store(tmp_path / "a", "u1 ab a\nu2\nu3 abc\n", "bpe"))
+    assert store.labels(CHARS) == {"u1": (2, 3, 1, 2), "u2": (), "u3": None}
+    assert "u1" in store and "u4" not in store
+
+
+def test_phones_go_to_phones_only(tmp_path):
+    phones = TokenTable(("<blk>", "AA", "B"), "phone", {})
+    store = TranscriptStore(write_store(tmp_path / "a", "u1 AA B AA\n", "phone"))
+    assert store.labels(phones) == {"u1": (1, 2, 1)}
+    with pytest.raises(UsageError, match="the teacher writes phones, and the student's tokens are of unit char"):
+        store.labels(CHARS)
+
+
+def test_folders_of_different_units_and_damaged_ones_are_refused(tmp_path):
+    words = write_store(tmp_path / "a", "u1 a\n", "char")
+    phones = write_store(tmp_path / "b", "u2 B\n", "phone")
+    with pytest.raises(StaleError, match="of other units than"):
+        TranscriptStore(words, phones)
+    (words / "transcripts.json").write_text("{")
+    with pytest.raises(StaleError, match="no transcripts that can be read"):
+        TranscriptStore(words)
