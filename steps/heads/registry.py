@@ -15,14 +15,8 @@ HEADS = {
 }
 
 SELF_SUPERVISED = ("best_rq", "reconstruction")  # they need neither transcripts nor labels
-WRITING = (
-    "ctc",
-    "hmm",
-    "las",
-    "transducer",
-    "transformer_decoder",
-    "whisper_decoder",
-)  # they learn from transcripts, and write them
+# They write transcripts, and learn from some, all but Whisper's.
+WRITING = ("ctc", "hmm", "las", "transducer", "transformer_decoder", "whisper_decoder")
 
 
 def head_file(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The decoder that comes with Whisper's encoder (Radford et al. 2023), as it is: it writes words of its own spelling."""
+"""The decoder that comes with Whisper's encoder (Radford et al. 2023), as it is; it writes tokens of its own."""
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +48,10 @@ class WhisperDecoderHead(nn.Module):
         """(N, L) tokens so far -> (N, V) log-probabilities of the next, and the new state."""
         is_first = tokens.size(1) == 0
         prompt = torch.tensor(self.prompt, device=tokens.device).expand(len(tokens), -1)
-        past = None if is_first else self.to_cache(state)
         out = self.decoder(
             input_ids=prompt if is_first else tokens[:, -1:],
             encoder_hidden_states=state["encoder_out"],
-            past_key_values=past
-            or self.cache.EncoderDecoderCache(self.cache.DynamicCache(), self.cache.DynamicCache()),
+            past_key_values=self.to_cache(state),
             use_cache=True,
         )
         logits = nn.functional.linear(out.last_hidden_state[:, -1], self.decoder.embed_tokens.weight).float()
@@ -61,10 +59,10 @@ class WhisperDecoderHead(nn.Module):
         return logits.log_softmax(-1), {"encoder_out": state["encoder_out"], **to_state(out.past_key_values)}
 
     def to_cache(self, state: dict[str, Tensor]) -> object:
-        """The keys and values of what was written and heard, as transformers holds them."""
+        """The keys and values of what was written and heard, as transformers holds them; at first there are none."""
         parts = self.cache.DynamicCache(), self.cache.DynamicCache()
         for part, name in zip(parts, ("own", "heard"), strict=True):
-            for i in range(len(self.decoder.layers)):
+            for i in range(len(self.decoder.layers) if f"{name}_keys.0" in state else 0):
                 part.update(state[f"{name}_keys.{i}"], state[f"{name}_values.{i}"], i)
         return self.cache.EncoderDecoderCache(*parts)
 

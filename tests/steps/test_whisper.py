@@ -86,9 +86,8 @@ def test_a_saved_model_needs_no_other_folder(folder):
     with torch.inference_mode():
         feats = waves((3000,))
         outputs = [m(*feats) for m in (model, again)]
-        texts = [
-            label_search(o, m.heads["whisper_decoder"], 1, 1) for o, m in zip(outputs, (model, again), strict=True)
-        ]
+        pairs = zip(outputs, (model, again), strict=True)
+        texts = [label_search(output, m.heads["whisper_decoder"], 1, 1) for output, m in pairs]
     assert torch.equal(outputs[0].encoder_out, outputs[1].encoder_out) and texts[0] == texts[1]
 
 
