@@ -110,13 +110,15 @@ if stage 1 data; then
   done <<<"$sets"
 fi
 
+# Computes the statistics of set $1 if a system is trained on it.
+cmvn() {
+  ! grep -qx "$1" <<<"$train_sets" || run "cmvn.$1" python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$1"
+}
 if stage 2 features; then
-  while read -r name _; do
-    run "feats.$name" python3 -m steps.make_feats --nj "$nj" "${conf[@]}" "${job[@]}" "$data_dir/$name"
-  done <<<"$sets"
   while read -r name; do
-    run "cmvn.$name" python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$name"
-  done <<<"$train_sets"
+    run "feats.$name" python3 -m steps.make_feats --nj "$nj" "${conf[@]}" "${job[@]}" "$data_dir/$name"
+    cmvn "$name"
+  done < <(list features)
 fi
 
 if stage 3 tokens; then
@@ -136,7 +138,14 @@ train() {
   done
   drain
 }
-if stage 4 pretrain; then train pretrained; fi
+if stage 4 pretrain; then
+  train pretrained
+  while read -r model name copy; do
+    run "feats.$copy" python3 -m steps.make_model_feats "${conf[@]}" "${job[@]}" \
+      "$exp_dir/$model/seed0" "$data_dir/$name" "$data_dir/$copy"
+    cmvn "$copy"
+  done < <(list model_features)
+fi
 if stage 5 teacher; then train teachers; fi
 
 if stage 6 "soft labels"; then

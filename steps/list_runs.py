@@ -7,6 +7,8 @@
     python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
     python3 -m steps.list_runs copies               (`<set> <set>_<name>`, those with [features.<name>])
+    python3 -m steps.list_runs features             (`<set>`, those whose features come from audio)
+    python3 -m steps.list_runs model_features       (`<system> <set> <set>_<name>`, those that a model makes)
     python3 -m steps.list_runs resample             (`yes` where audio of any rate is converted, else `no`)
 
 It also checks the whole configuration, so the driver calls it before anything else.
@@ -21,6 +23,7 @@ from steps.config.schema import Config
 from steps.config.systems import (
     all_sets,
     all_systems,
+    features_of,
     is_self_supervised,
     pretrained,
     soft_label_sets,
@@ -32,7 +35,8 @@ from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
-KINDS = ("sets", "copies", "resample", "pretrained", "teachers", "soft_labels", "students", "decodings")
+KINDS = ("sets", "copies", "features", "model_features", "resample")
+KINDS += ("pretrained", "teachers", "soft_labels", "students", "decodings")
 
 
 def teachers(config: Config) -> set[str]:
@@ -49,6 +53,12 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
     if what == "copies":
         names = {name: variant_of(config, name) for name in all_sets(config)}
         return [f"{name.removesuffix(f'_{variant}')} {name}" for name, variant in names.items() if variant]
+    if what in ("features", "model_features"):
+        sets = {name: features_of(config, name) for name in all_sets(config)}
+        if what == "features":
+            return [name for name, features in sets.items() if features.type != "model"]
+        made = [(name, f.model, variant_of(config, name)) for name, f in sets.items() if f.type == "model"]
+        return [f"{model} {name.removesuffix(f'_{variant}')} {name}" for name, model, variant in made]
     if what == "soft_labels":
         found = [
             f"{name} {seed} {set_name} {term.target}"

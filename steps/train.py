@@ -17,6 +17,7 @@ from steps.config.systems import init_folder, soft_label_sets, system_named, tea
 from steps.heads.registry import head_file
 from steps.losses.registry import loss_file
 from steps.nnet.registry import encoder_file
+from steps.training.examples import clean_set
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file
 from utils.jobs.cli import Parser, positive, run
@@ -41,6 +42,8 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     for name, table in system.heads.items():
         if table["type"] == "classifier":
             inputs += [label_file(folder, table["label"] or name) for folder in (train, dev)]
+    clean = [clean_set(folder, system.heads) for folder in (train, dev)]
+    inputs += [folder / "feats" / "manifest.json" for folder in clean if folder]
     start = init_folder(config, system, exp)
     inputs += [start / "model.safetensors", start / "cmvn"] if start else []
     for term in system.distill:

@@ -3,7 +3,7 @@
 import math
 
 from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
-from steps.config.systems import can_transcribe, kinds_of_heads, roles_of, teacher_of
+from steps.config.systems import can_transcribe, features_of, kinds_of_heads, pretrained, roles_of, teacher_of
 from steps.config.types import near
 from steps.features.settings import band_hz
 from steps.nnet.registry import WITH_CTC
@@ -15,6 +15,7 @@ def check_config(config: Config) -> None:
     check_twins(config.systems)
     for features in (config.features, *config.variants.values()):
         check_features(features)
+    check_made_features(config)
     check_units(config)
     check_teachers(config.systems)
     check_heads(config.systems, config.tokens.unit)
@@ -34,10 +35,29 @@ def check_features(features: FeaturesConfig) -> None:
     """Raises UsageError for settings of features that do not go together."""
     if features.norm_vars and features.cmvn == "global":
         raise UsageError('features.norm_vars = true: needs features.cmvn = "speaker" or "utterance"')
-    if features.type != "waveform":
+    if features.type == "model":
+        if features.deltas or features.cmvn != "global":
+            raise UsageError("features.type = 'model' goes with deltas = 0 and cmvn = 'global'")
+    elif features.type != "waveform":
         check_filters(features)
     elif features.deltas or features.cmvn != "global":
         raise UsageError("features.type = 'waveform' goes with deltas = 0 and cmvn = 'global'")
+
+
+def check_made_features(config: Config) -> None:
+    """Raises UsageError for features that no autoencoder of the configuration makes."""
+    if config.features.type == "model":
+        raise UsageError("features.type = 'model': these are made of others; write it in [features.<name>]")
+    for name, features in config.variants.items():
+        if features.type != "model":
+            continue
+        where, maker = f"features.{name}.model = '{features.model}'", config.systems.get(features.model)
+        if maker is None or "autoencoder" not in kinds_of_heads(maker):
+            makers = [s.name for s in config.systems.values() if "autoencoder" in kinds_of_heads(s)]
+            raise UsageError(f"{where}: no system with an autoencoder head{near(features.model, makers)}")
+    for name in pretrained(config):
+        if features_of(config, config.systems[name].data.train).type == "model":
+            raise UsageError(f"[{name}] is trained in stage 4, and hears features that are made at its end")
 
 
 def check_units(config: Config) -> None:

@@ -38,7 +38,11 @@ class FeaturesConfig:
     [features.<name>] holds what is different in sets called `<set>_<name>`, which are copies of `<set>`.
     """
 
-    type: Literal["fbank", "mfcc", "waveform"] = "fbank"  # a waveform is its samples, for models that begin with them
+    # A waveform is its samples, for models that begin with them; "model": what an autoencoder makes of other features.
+    type: Literal["fbank", "mfcc", "waveform", "model"] = "fbank"
+    model: str = ""  # the system that makes them
+    output: Literal["bottleneck", "drawn"] = "bottleneck"  # its narrow layer, or the features that it draws
+    dim: NaturalInt = 0  # of a model's features; 0: num_mel_bins
     sample_rate_hz: PositiveInt = 16000
     num_mel_bins: PositiveInt = 80
     num_ceps: PositiveInt = 13  # of mfcc, C0 included

@@ -100,6 +100,7 @@ def kinds_of_heads(system: SystemConfig) -> set[str]:
 def pretrained(config: Config) -> set[str]:
     """The systems that are trained before all others: without transcripts, or for others to start from."""
     named = {system.init.model.partition("/seed")[0] for system in config.systems.values()}
+    named |= {features.model for features in config.variants.values() if features.type == "model"}
     return {s.name for s in config.systems.values() if s.name in named or is_self_supervised(s)}
 
 

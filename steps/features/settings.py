@@ -10,7 +10,8 @@ from utils.jobs.errors import StaleError
 
 def static_dim(settings: FeaturesConfig) -> int:
     """Features of a frame by itself."""
-    return {"fbank": settings.num_mel_bins, "mfcc": settings.num_ceps, "waveform": 1}[settings.type]
+    made = settings.dim or settings.num_mel_bins
+    return {"fbank": settings.num_mel_bins, "mfcc": settings.num_ceps, "waveform": 1, "model": made}[settings.type]
 
 
 def frame_shift_ms(settings: FeaturesConfig) -> float:

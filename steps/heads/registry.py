@@ -3,6 +3,7 @@
 from pathlib import Path
 
 HEADS = {
+    "autoencoder": "AutoencoderHead",
     "best_rq": "BestRqHead",
     "classifier": "ClassifierHead",
     "ctc": "CtcHead",
@@ -14,7 +15,7 @@ HEADS = {
     "whisper_decoder": "WhisperDecoderHead",
 }
 
-SELF_SUPERVISED = ("best_rq", "reconstruction")  # they need neither transcripts nor labels
+SELF_SUPERVISED = ("autoencoder", "best_rq", "reconstruction")  # they need neither transcripts nor labels
 # They write transcripts, and learn from some, all but Whisper's.
 WRITING = ("ctc", "hmm", "las", "transducer", "transformer_decoder", "whisper_decoder")
 

@@ -75,6 +75,9 @@ class Recogniser(nn.Module):
         """Sets the normalisation from a mean and standard deviation of shape (F,)."""
         self.mean.copy_(torch.from_numpy(mean))
         self.inverse_sd.copy_(1.0 / torch.from_numpy(sd))
+        for head in self.heads.values():
+            if hasattr(head, "set_cmvn"):
+                head.set_cmvn(self.mean, self.inverse_sd)
 
     def output_lens(self, feat_lens: Tensor) -> Tensor:
         """(B,) frames of the output."""

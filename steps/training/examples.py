@@ -4,13 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from steps.config.schema import TrainConfig
+from steps.heads.autoencoder import AutoencoderHead
 from steps.heads.classifier import ClassifierHead
 from steps.tokens.token_table import TokenTable
+from utils.data_dir.archive import read_feats
 from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.tables import read_table
 from utils.jobs import log
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, UsageError
 
 MAX_SHOWN = 10
 
@@ -25,6 +29,7 @@ class Example:
     tokens: tuple[int, ...] | None
     text: str = ""
     classes: dict[str, int] = field(default_factory=dict)  # by the name of the head that learns them
+    clean: str = ""  # the features of the same speech without noise
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,43 @@ def with_classes(examples: list[Example], data_dir: Path, heads: dict[str, dict]
     return examples
 
 
+def with_clean(examples: list[Example], data_dir: Path, heads: dict[str, dict]) -> list[Example]:
+    """The same examples with their clean features, where an autoencoder draws those.
+
+    Raises: DataError when the set has none, or of another length.
+    """
+    source = clean_set(data_dir, heads)
+    if source is None:
+        return examples
+    feats, num_frames = read_table(source / "feats.scp"), read_table(source / "utt2num_frames")
+    for example in examples:
+        if num_frames.get(example.utt_id) != str(example.num_frames):
+            found = f"{num_frames[example.utt_id]} frames" if example.utt_id in num_frames else "nothing"
+            told = f"{found} of '{example.utt_id}', which has {example.num_frames} in {data_dir}"
+            raise DataError(f"{source}: {told}; a denoiser needs the same utterances in both")
+    return [replace(example, clean=feats[example.utt_id]) for example in examples]
+
+
+def clean_set(data_dir: Path, heads: dict[str, dict]) -> Path | None:
+    """The set whose features an autoencoder draws on hearing another, if it does.
+
+    Raises: UsageError when the set heard has another ending.
+    """
+    ending = next((table["clean"] for table in heads.values() if table.get("clean")), "")
+    if not ending:
+        return None
+    name = data_dir.name.removesuffix(ending)
+    if name in ("", data_dir.name):
+        raise UsageError(f"clean = '{ending}': the set '{data_dir.name}' is not called so")
+    return data_dir.with_name(name)
+
+
 def labels_for(name: str, head: object, examples: list[Example]) -> list:
-    """What a head learns of each example: its class, or its tokens; None where it has none."""
+    """What a head learns of each example: its class, its clean features, or its tokens; None where it has none."""
     if isinstance(head, ClassifierHead):
         return [example.classes.get(name) for example in examples]
+    if isinstance(head, AutoencoderHead):
+        return [torch.from_numpy(read_feats(e.clean, e.utt_id).copy()) if e.clean else None for e in examples]
     return [example.tokens for example in examples]
 
 

@@ -32,6 +32,7 @@ from steps.training.examples import (
     read_examples,
     training_examples,
     with_classes,
+    with_clean,
 )
 from steps.training.initialise import freeze, take_ctc_head, take_weights
 from steps.training.loop import Trainer
@@ -141,7 +142,7 @@ def dev_look(
 ) -> DevLook:
     """The look at dev of a training."""
     dev, faults = read_examples(dev_dir, table)
-    dev = with_classes(dev, dev_dir, heads)
+    dev = with_clean(with_classes(dev, dev_dir, heads), dev_dir, heads)
     if not any(map(can_write, model.heads.values())):
         return DevLook(model, dev, table, units, device)
     first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
@@ -202,7 +203,8 @@ def train(job: TrainJob) -> dict:
         labelled = replace(labelled, kept=kept)
     for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
-    labelled = replace(labelled, kept=with_classes(labelled.kept, train_dir, student.heads))
+    known = with_clean(with_classes(labelled.kept, train_dir, student.heads), train_dir, student.heads)
+    labelled = replace(labelled, kept=known)
     found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
     by_set = {name: examples.kept for name, examples in found.items()}
     dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}

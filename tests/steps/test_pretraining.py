@@ -13,7 +13,8 @@ F = 6
 def make(head, **settings):
     torch.manual_seed(0)
     model = {"encoder": "lstm", "dim": 16, "bidirectional": True, "subsampling": 3, "dropout": 0.0}
-    return Recogniser(model, F, 5, 10.0, heads={head: {"start_share": 0.1, "span_ms": 60.0} | settings})
+    spans = {} if head == "autoencoder" else {"start_share": 0.1, "span_ms": 60.0}
+    return Recogniser(model, F, 5, 10.0, heads={head: spans | settings})
 
 
 def batch(lengths=(50, 31, 4)):
@@ -59,7 +60,7 @@ def test_the_loss_of_a_batch_is_the_sum_of_its_utterances(head):
     assert count == sum(number for _, number in alone) > 0
 
 
-@pytest.mark.parametrize("head", SELF_SUPERVISED)
+@pytest.mark.parametrize("head", ["best_rq", "reconstruction"])
 def test_the_encoder_does_not_hear_hidden_frames(head):
     feats, feat_lens = batch((50,))
     model = make(head).eval()
