@@ -25,18 +25,24 @@ FORMAT = 2
 
 
 def score(
-    data_dir: Path, decode_dir: Path, stage: Path, units: Units, allow_missing: bool, lexicon: Path | None
+    data_dir: Path,
+    decode_dir: Path,
+    stage: Path,
+    units: Units,
+    allow_missing: bool,
+    lexicon: Path | None,
+    keywords: list[str],
 ) -> dict:
     """Writes the figures of one decoded set; returns counts."""
     from steps.scoring.score_set import check_ids, score_set
 
     names = names_of(data_dir, decode_dir)
-    classes = scored_classes(data_dir, decode_dir)
+    classes = scored_classes(data_dir, decode_dir, keywords)
     if classes:
         (stage / "classes.json").write_text(to_json(names | {"heads": classes}), encoding="utf-8")
         for head, found in classes.items():
             figures = ", ".join(f"{key} {found[key]['value']:.2f} %" for key in ("accuracy", "macro_f1"))
-            log.info(f"{decode_dir}: {head}: {figures} of {found['utterances']:,} utterances")
+            log.info(f"{decode_dir}: {head}: {figures} of {found['times']:,}")
     if not (decode_dir / "text").is_file():
         count = len(read_table(data_dir / "utt2spk"))
         return {"in": count, "out": count, "dropped": 0}
@@ -76,15 +82,19 @@ def label_files(data_dir: Path, decode_dir: Path) -> dict[str, tuple[Path, Path]
     }
 
 
-def scored_classes(data_dir: Path, decode_dir: Path) -> dict[str, dict]:
-    """The figures of each head that classifies."""
-    from steps.scoring.classes import class_scores, confusions
+def scored_classes(data_dir: Path, decode_dir: Path, keywords: list[str]) -> dict[str, dict]:
+    """The figures of each head that classifies, and of keywords."""
+    from steps.scoring.classes import class_scores, confusions, keyword_confusions
 
     utt2spk, found = read_table(data_dir / "utt2spk"), {}
     for name, (ref, hyp) in label_files(data_dir, decode_dir).items():
         labels = read_labels(data_dir, ref.name.removeprefix("utt2").removeprefix("spk2"))
         per_speaker = confusions(labels, read_table(hyp), utt2spk)
         found[name] = class_scores([per_speaker]) | {"per_speaker": per_speaker}
+    if keywords and (decode_dir / "text").is_file():
+        texts = [read_table(folder / "text", has_value=False) for folder in (data_dir, decode_dir)]
+        per_speaker = keyword_confusions(*texts, utt2spk, keywords)
+        found["keywords"] = class_scores([per_speaker]) | {"per_speaker": per_speaker}
     return found
 
 
@@ -119,8 +129,14 @@ def main(argv: list[str]) -> None:
     if config.score.map:
         inputs.append(Path(config.score.map))
     settings = {"unit": units.name, "allow_missing": args.allow_missing, "decode": decoded_with(args.decode_dir)}
+    settings |= {"keywords": config.score.keywords} if config.score.keywords else {}
     job = Job("score", FORMAT, args.decode_dir / "score.manifest.json", tuple(inputs), settings)
-    job.run(args, lambda stage: score(args.data_dir, args.decode_dir, stage, units, args.allow_missing, lexicon))
+    job.run(
+        args,
+        lambda stage: score(
+            args.data_dir, args.decode_dir, stage, units, args.allow_missing, lexicon, config.score.keywords
+        ),
+    )
 
 
 if __name__ == "__main__":

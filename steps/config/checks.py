@@ -64,6 +64,13 @@ def check_units(config: Config) -> None:
     """Raises UsageError when tokens, decoder and score do not go together."""
     if config.tokens.unit == "phone" and config.score.unit != "phone":
         raise UsageError(f"tokens.unit = 'phone' and score.unit = '{config.score.unit}'; set it to 'phone' too")
+    if config.score.keywords and config.tokens.unit == "phone":
+        raise UsageError("score.keywords are words, and tokens.unit = 'phone'; leave them out")
+    if "" in (" ".join(keyword.split()) for keyword in config.score.keywords):
+        raise UsageError("score.keywords: an empty one")
+    for system in config.systems.values():
+        if "keywords" in system.heads:
+            raise UsageError(f"[{system.name}.heads.keywords]: figures of [score] keywords have this name; rename it")
     if config.tokens.unit == "bpe" and config.score.unit == "phone":
         raise UsageError("tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
     if config.decode.decoder == "beam" and config.decode.nbest > config.decode.beam_size:

@@ -99,6 +99,7 @@ class ScoreConfig:
 
     unit: Literal["word", "char", "phone"] = "word"
     map: str = ""  # a file, seen from the recipe, that units go through: `<unit> <unit>` a line; nothing: left out
+    keywords: list[str] = field(default_factory=list)  # words, or several in a row, whose precision and recall are told
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Scores of classes: accuracy, and precision, recall and F1 of each, with intervals over speakers and seeds."""
+"""Scores of classes and keywords: precision, recall and F1 of each, with intervals over speakers and seeds."""
 
 import numpy as np
 
@@ -19,6 +19,35 @@ def confusions(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str]
     return found
 
 
+def keyword_confusions(
+    ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str], keywords: list[str]
+) -> Confusions:
+    """How often keywords were found, missed (called ``) and heard where they were not (those of ``), by speaker.
+
+    Within an utterance their places do not count, only how often each is there.
+    """
+    found: Confusions = {}
+    for utt_id, text in ref.items():
+        by_class = found.setdefault(utt2spk[utt_id], {})
+        for keyword in keywords:
+            there, said = count_in(text, keyword), count_in(hyp.get(utt_id, ""), keyword)
+            for label, answer, count in (
+                (keyword, keyword, min(there, said)),
+                (keyword, "", there - said),
+                ("", keyword, said - there),
+            ):
+                if count > 0:
+                    row = by_class.setdefault(label, {})
+                    row[answer] = row.get(answer, 0) + count
+    return found
+
+
+def count_in(text: str, keyword: str) -> int:
+    """How often a word, or several in a row, stand in a text."""
+    words, wanted = text.split(), keyword.split()
+    return sum(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
+
+
 def pooled_confusions(folds: list[Confusions]) -> Confusions:
     """The sum of several."""
     found: Confusions = {}
@@ -35,11 +64,13 @@ def class_scores(runs: list[Confusions]) -> dict:
     """The figures of one or several runs on a set, in percent: their mean, with a 95 % interval where there can be one.
 
     Macro means are over the classes that references have; precision and F1 of what is never said and never there
-    are 0.
+    are 0. The class `` is none: what was said of it counts against precision alone.
     """
     speakers = sorted(runs[0], key=str.encode)
-    classes = sorted({label for by_class in runs[0].values() for label in by_class})
-    counts = np.array([[to_matrix(run[speaker], classes) for speaker in speakers] for run in runs])  # (N, S, C, C + 1)
+    classes = sorted({label for by_class in runs[0].values() for label in by_class} - {""})
+    counts = np.array(
+        [[to_matrix(run[speaker], classes) for speaker in speakers] for run in runs]
+    )  # (N, S, C + 1, C + 1)
     by_seed = figures_of(counts.sum(1))
     by_draw = None
     if len(speakers) >= MIN_SPEAKERS:
@@ -48,27 +79,26 @@ def class_scores(runs: list[Confusions]) -> dict:
     whole = {key: described(by_seed[key], by_draw and by_draw[key]) for key in OF_ALL}
     of_each = {
         name: {key: described(by_seed[key][:, i], by_draw and by_draw[key][:, i]) for key in OF_EACH}
-        | {"utterances": int(counts[0, :, i].sum())}
+        | {"times": int(counts[0, :, i].sum())}
         for i, name in enumerate(classes)
     }
-    return {"utterances": int(counts[0].sum()), "speakers": len(speakers), **whole, "classes": of_each}
+    return {"times": int(counts[0, :, :-1].sum()), "speakers": len(speakers), **whole, "classes": of_each}
 
 
 def to_matrix(by_class: dict[str, dict[str, int]], classes: list[str]) -> np.ndarray:
-    """(C, C + 1) counts of references by hypotheses; the last column holds all other answers."""
+    """(C + 1, C + 1) counts of references by hypotheses; the last row and column hold what is of no class."""
     place = {name: i for i, name in enumerate(classes)}
-    matrix = np.zeros((len(classes), len(classes) + 1))
+    matrix = np.zeros((len(classes) + 1, len(classes) + 1))
     for label, said in by_class.items():
         for answer, count in said.items():
-            matrix[place[label], place.get(answer, len(classes))] += count
+            matrix[place.get(label, -1), place.get(answer, -1)] += count
     return matrix
 
 
 def figures_of(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures in percent of (N, C, C + 1) counts: (N,) for all classes, (N, C) for each."""
-    C = counts.shape[1]
-    right = np.diagonal(counts[:, :, :C], axis1=1, axis2=2)
-    said, there = counts[:, :, :C].sum(1), counts.sum(2)
+    """Figures in percent of (N, C + 1, C + 1) counts: (N,) for all classes, (N, C) for each."""
+    right = np.diagonal(counts, axis1=1, axis2=2)[:, :-1]
+    said, there = counts.sum(1)[:, :-1], counts.sum(2)[:, :-1]
     each = {"precision": share(right, said), "recall": share(right, there), "f1": share(2 * right, said + there)}
     present = there > 0
     macro = {f"macro_{key}": (x * present).sum(1) / np.maximum(present.sum(1), 1) for key, x in each.items()}

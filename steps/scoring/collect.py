@@ -131,7 +131,7 @@ def class_files(config: Config, exp_dirs: list[Path], runs: Runs) -> dict[tuple[
     return {
         (set_name, name, seed): [score_file(exp, name, seed, set_name).with_name("classes.json") for exp in exp_dirs]
         for name, system in all_systems(config).items()
-        if "classifier" in kinds_of_heads(system)
+        if "classifier" in kinds_of_heads(system) or (config.score.keywords and can_transcribe(system))
         for set_name in (system.data.dev, *system.data.test)
         for seed in runs[name]
     }

@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
-from steps.scoring.classes import class_scores, confusions, pooled_confusions
+from steps.scoring.classes import class_scores, confusions, count_in, keyword_confusions, pooled_confusions
 from steps.scoring.table import class_rows
 from steps.training.examples import Example, find_classes, with_classes
 from tests.support import write_data_dir
@@ -34,7 +34,7 @@ def test_figures_equal_those_of_scikit_learn(seed):
         each = found["classes"][label]
         expected = [100 * P[i], 100 * R[i], 100 * F1[i]]
         assert [each[key]["value"] for key in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-3)
-        assert each["utterances"] == support[i]
+        assert each["times"] == support[i]
     for key, values in (("precision", P), ("recall", R), ("f1", F1)):
         assert found[f"macro_{key}"]["value"] == pytest.approx(100 * values.mean(), abs=1e-3)
 
@@ -62,6 +62,26 @@ def test_folds_are_added_up():
     whole = confusions(ref, hyp, utt2spk)
     pooled = pooled_confusions([confusions(part, hyp, utt2spk) for part in parts])
     assert class_scores([pooled]) == class_scores([whole])
+
+
+@pytest.mark.parametrize(
+    ("text", "keyword", "count"),
+    [("call me call", "call", 2), ("call me now", "call me", 1), ("recall me", "call", 0), ("", "call", 0)],
+)
+def test_keywords_are_counted_by_whole_words(text, keyword, count):
+    assert count_in(text, keyword) == count
+
+
+def test_keywords_have_the_figures_of_what_was_found_and_missed():
+    ref = {"a1": "stop now", "a2": "go go", "b1": "hello", "b2": "stop"}
+    hyp = {"a1": "stop now", "a2": "go", "b1": "stop hello"}  # one go missed, one stop too many, and one missed
+    per_speaker = keyword_confusions(ref, hyp, {u: u[0] for u in ref}, ["stop", "go", "never"])
+    found = class_scores([per_speaker])
+    figures = found["classes"]
+    assert set(figures) == {"stop", "go"} and found["times"] == 4
+    assert [figures["stop"][key]["value"] for key in ("precision", "recall", "f1")] == [50.0, 50.0, 50.0]
+    assert [figures["go"][key]["value"] for key in ("precision", "recall")] == [100.0, 50.0]
+    assert found["accuracy"]["value"] == 50.0
 
 
 def test_a_table_has_a_row_for_each_system():

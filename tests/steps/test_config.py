@@ -132,6 +132,7 @@ FAULTS = [
         "[a.model]\nencoder = 'whisper'\n[a.heads.whisper_decoder]",
         "[a] the head whisper_decoder is used as it is; set [a.train] updates = 0",
     ),
+    ("[score]\nkeywords = ['stop', ' ']", "score.keywords: an empty one"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\nblank = 'dorp'", "blank = 'dorp'"),
