@@ -69,4 +69,4 @@ def to_line(row: dict) -> str:
 
 def unit_of(name: str) -> str:
     """The unit of a term's mean."""
-    return "nats/token" if name.endswith("ctc") else "nats/frame"
+    return "nats/token" if "ctc" in name.split("_")[:2] else "nats/frame"
