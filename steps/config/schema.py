@@ -127,6 +127,7 @@ class TrainConfig:
     checkpoint_updates: PositiveInt = 150  # between checkpoints for resuming
     valid_updates: NaturalInt = 0  # between looks at dev; 0: once an epoch
     labelled_every: PositiveInt = 1  # n: only every n-th speaker's transcripts are used, the speakers sorted
+    labelled_only: bool = False  # leave the other speakers out; else a teacher may speak on them, and a twin hears them
     ranks: PositiveInt = 1  # parts that each batch's gradient is summed over, on as many processes or fewer
     bf16: bool = False
     max_too_short: Share = 0.0  # share of utterances with fewer frames than their tokens need
@@ -217,6 +218,8 @@ class SystemConfig:
         """The settings that its weights depend on."""
         others = ("name", "soft_labels", "seeds", "controls", "tune", "tune_plain")
         found = {key: value for key, value in asdict(self).items() if key not in others}
+        if self.train.labelled_every == 1:
+            del found["train"]["labelled_only"]
         return found | {"data": {"train": self.data.train, "dev": self.data.dev}}
 
 

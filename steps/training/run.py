@@ -200,6 +200,7 @@ def train(job: TrainJob) -> dict:
         labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
     if settings.labelled_every > 1:
         kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
+        kept = [e for e in kept if e.tokens is not None or not settings.labelled_only]
         labelled = replace(labelled, kept=kept)
     for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)

@@ -74,6 +74,17 @@ def test_unlabelled_hours_are_told_apart(extra, corpus):
     assert systems["teacher"]["unlabelled_hours"] == 0
 
 
+def test_the_speakers_without_transcripts_can_be_left_out(recipe, corpus):
+    every = ("--set", "student.train.labelled_every=2")
+    hours = []
+    for only in ("false", "true"):
+        options = (*every, "--set", f"student.train.labelled_only={only}")
+        assert_status(run_stages(recipe, corpus, *options, first=1), 0)
+        systems = json.loads((recipe / "exp" / "results.json").read_text())["sets"]["test"]["systems"]
+        hours.append([systems["student_plain"][key] for key in ("labelled_hours", "unlabelled_hours")])
+    assert hours[0][0] == hours[1][0] > 0 and hours[0][1] > 0 == hours[1][1]
+
+
 def test_an_id_in_two_sets_is_refused(extra, corpus):
     folder = extra / "data" / "extra"
     for name in ("wav.scp", "utt2spk"):
