@@ -122,7 +122,10 @@ if stage 2 features; then
 fi
 
 if stage 3 tokens; then
-  run tokens python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" "$data_dir/${train_sets%%$'\n'*}" "$data_dir/lang"
+  while read -r lang; do
+    run "tokens.$lang" python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" \
+      "$data_dir/${train_sets%%$'\n'*}" "$data_dir/$lang"
+  done < <(list langs)
 fi
 # Trains the runs that list_runs names $1.
 train() {

@@ -7,6 +7,7 @@
     python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
     python3 -m steps.list_runs copies               (`<set> <set>_<name>`, those with [features.<name>])
+    python3 -m steps.list_runs langs                (`lang`, and `lang_<name>` for each [tokens.<name>])
     python3 -m steps.list_runs features             (`<set>`, those whose features come from audio)
     python3 -m steps.list_runs model_features       (`<system> <set> <set>_<name>`, those that a model makes)
     python3 -m steps.list_runs resample             (`yes` where audio of any rate is converted, else `no`)
@@ -35,7 +36,7 @@ from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
-KINDS = ("sets", "copies", "features", "model_features", "resample")
+KINDS = ("sets", "copies", "langs", "features", "model_features", "resample")
 KINDS += ("pretrained", "teachers", "soft_labels", "students", "decodings")
 
 
@@ -48,6 +49,8 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
     """The lines of one kind."""
     if what == "sets":
         return [f"{name} {role}" for name, role in all_sets(config).items()]
+    if what == "langs":
+        return ["lang", *(f"lang_{name}" for name in config.other_tokens)]
     if what == "resample":
         return ["yes" if any(f.resample for f in (config.features, *config.variants.values())) else "no"]
     if what == "copies":

@@ -4,7 +4,8 @@
 
 tokens.txt holds `<blk> 0` and the characters or words of the training text in C order; lexicon.txt spells each
 word of it in tokens. Phones are those of data/local/dict/lexicon.txt, which a recipe writes. Pieces (tokens.unit =
-"bpe") are those of the sentencepiece model bpe.model, in its order.
+"bpe") are those of the sentencepiece model bpe.model, in its order. data/lang_<name> is made as [tokens.<name>] says,
+of text_<name> where there is one.
 """
 
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from steps.config.schema import TokensConfig
 from steps.tokens.bpe import MARKS, WORD_START, train_bpe
 from steps.tokens.lexicon import Lexicon, read_lexicon, to_text
 from steps.tokens.token_table import BLANK, RESERVED, SPACE, TokenTable, split_text
-from utils.data_dir.tables import read_table
+from utils.data_dir.tables import read_table, text_file
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError
@@ -112,8 +113,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("train_dir", type=Path)
     parser.add_argument("lang_dir", type=Path)
     args = parser.parse_args(argv)
-    settings = load(args.config, args.set).tokens
-    text, lexicon = args.train_dir / "text", args.train_dir.parent / "local" / "dict" / "lexicon.txt"
+    config, name = load(args.config, args.set), args.lang_dir.name.removeprefix("lang_")
+    settings = config.other_tokens.get(name, config.tokens)
+    text, lexicon = text_file(args.train_dir, name), args.train_dir.parent / "local" / "dict" / "lexicon.txt"
     inputs = (text, lexicon) if settings.unit == "phone" else (text,)
     job = Job("make_tokens", FORMAT, args.lang_dir / "manifest.json", inputs, settings.in_use(), editable=True)
     job.run(args, lambda stage: write_lang(text, stage, settings, lexicon))

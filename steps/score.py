@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from steps.config.load import load
+from steps.config.schema import Config
 from steps.scoring.units import Units
 from steps.tokens.lexicon import read_lexicon, spell
 from utils.data_dir.labels import label_file, read_labels
@@ -71,13 +72,23 @@ def names_of(data_dir: Path, decode_dir: Path) -> dict:
     return names | {"set": data_dir.name, "decode": decoded_with(decode_dir)}
 
 
+def heads_of(decode_dir: Path) -> dict[str, dict]:
+    """The heads of the model that a folder was decoded with, if one is known."""
+    config = decode_dir.parent / "config.json"
+    return json.loads(config.read_text(encoding="utf-8")).get("heads", {}) if config.is_file() else {}
+
+
+def written(config: Config, decode_dir: Path) -> tuple[str, str]:
+    """(unit, lang folder) of the tokens that the hypotheses were written in."""
+    head = heads_of(decode_dir).get(config.decode.head, {})
+    return (head["unit"], f"lang_{head['tokens']}") if head.get("tokens") else (config.tokens.unit, "lang")
+
+
 def label_files(data_dir: Path, decode_dir: Path) -> dict[str, tuple[Path, Path]]:
     """(reference, hypothesis) of each head that classifies."""
-    config = decode_dir.parent / "config.json"
-    heads = json.loads(config.read_text(encoding="utf-8")).get("heads", {}) if config.is_file() else {}
     return {
         name: (label_file(data_dir, table["label"] or name), decode_dir / f"utt2{name}")
-        for name, table in heads.items()
+        for name, table in heads_of(decode_dir).items()
         if "classes" in table
     }
 
@@ -123,8 +134,9 @@ def main(argv: list[str]) -> None:
     if not files or (args.decode_dir / "text").is_file():
         inputs += [args.data_dir / "text", args.decode_dir / "text"]
     lexicon = None
-    if config.tokens.unit == units.name == "phone":  # the references are words
-        lexicon = (args.lang_dir or args.data_dir.parent / "lang") / "lexicon.txt"
+    unit, lang = written(config, args.decode_dir)
+    if unit == units.name == "phone":  # the references are words
+        lexicon = (args.lang_dir or args.data_dir.parent / lang) / "lexicon.txt"
         inputs.append(lexicon)
     if config.score.map:
         inputs.append(Path(config.score.map))

@@ -20,6 +20,7 @@ from steps.nnet.registry import encoder_file
 from steps.training.examples import clean_set
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file
+from utils.data_dir.tables import text_file
 from utils.jobs.cli import Parser, positive, run
 from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
@@ -42,6 +43,10 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     for name, table in system.heads.items():
         if table["type"] == "classifier":
             inputs += [label_file(folder, table["label"] or name) for folder in (train, dev)]
+    for name in sorted({table["tokens"] for table in system.heads.values()} - {""}):
+        own = lang.with_name(f"{lang.name}_{name}")
+        spelt = spelling.get(config.other_tokens[name].unit)
+        inputs += [text_file(train, name), text_file(dev, name), own / "tokens.txt", *([own / spelt] if spelt else [])]
     clean = [clean_set(folder, system.heads) for folder in (train, dev)]
     inputs += [folder / "feats" / "manifest.json" for folder in clean if folder]
     start = init_folder(config, system, exp)

@@ -112,7 +112,8 @@ def build_heads(table: object, where: str) -> dict[str, dict]:
         kind = given.get("type", name)
         if kind not in HEADS or (name in HEADS and kind != name):
             raise UsageError(f"[{where}.{name}] type = {kind!r}: no head of this name{near(kind, HEADS)}")
-        settings = {"type": Setting(str, kind), "weight": WEIGHT} | settings_of(head_file(kind), HEADS[kind])
+        common = {"type": Setting(str, kind), "weight": WEIGHT, "tokens": Setting(str, "")}
+        settings = common | settings_of(head_file(kind), HEADS[kind])
         found[name] = complete(settings, given, f"{where}.{name}")
     if not sum(head["weight"] for head in found.values()):
         raise UsageError(f"[{where}] the weights of all heads are 0")

@@ -6,6 +6,7 @@ from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
 from steps.config.systems import can_transcribe, features_of, kinds_of_heads, pretrained, roles_of, teacher_of
 from steps.config.types import near
 from steps.features.settings import band_hz
+from steps.heads.registry import WITH_OTHER_TOKENS
 from steps.nnet.registry import WITH_CTC
 from utils.jobs.errors import UsageError
 
@@ -19,6 +20,7 @@ def check_config(config: Config) -> None:
     check_units(config)
     check_teachers(config.systems)
     check_heads(config.systems, config.tokens.unit)
+    check_tokens_of_heads(config)
     check_starts(config.systems)
     check_controls(config.systems)
     check_sets(config.systems, config.data)
@@ -154,6 +156,19 @@ def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
                 raise UsageError(f"[{system.name}] the loss {term.loss} needs [{teacher.name}.heads.ctc]")
             if term.target == "transcripts" and not can_transcribe(teacher):
                 raise UsageError(f"[{system.name}] the loss {term.loss}: [{teacher.name}] writes no transcripts")
+
+
+def check_tokens_of_heads(config: Config) -> None:
+    """Raises UsageError for a head whose tokens are not there, or must be those of [tokens]."""
+    for system in config.systems.values():
+        for name, table in system.heads.items():
+            where = f"[{system.name}.heads.{name}] tokens = '{table['tokens']}'"
+            if table["tokens"] and table["tokens"] not in config.other_tokens:
+                raise UsageError(f"{where}: no [tokens.{table['tokens']}]{near(table['tokens'], config.other_tokens)}")
+            if table["tokens"] and table["type"] not in WITH_OTHER_TOKENS:
+                raise UsageError(f"{where}: a head of type {table['type']} takes none of its own")
+            if table["tokens"] and name in ("ctc", next(iter(system.heads))):
+                raise UsageError(f"{where}: the first head, and that called ctc, write those of [tokens]")
 
 
 def check_starts(systems: dict[str, SystemConfig]) -> None:

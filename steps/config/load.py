@@ -57,10 +57,12 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
             raise UsageError(
                 f"{path}: [{name}] is neither one of {', '.join([*TOP, 'corpus'])} nor a system with a model"
             )
-    features, variants = split_features(raw.get("features", {}))
-    top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items() if name != "features"}
-    top["features"] = build(FeaturesConfig, features, "features")
+    features, variants = split_table(raw.get("features", {}))
+    tokens, others = split_table(raw.get("tokens", {}))
+    raw |= {"features": features, "tokens": tokens}
+    top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items()}
     top["variants"] = {name: build(FeaturesConfig, table, f"features.{name}") for name, table in variants.items()}
+    top["other_tokens"] = {name: build(TokensConfig, table, f"tokens.{name}") for name, table in others.items()}
     merged = {name: inherit(name, systems) for name in systems}
     built = {name: build_system(name, table, raw.get("data", {})) for name, table in merged.items()}
     config = Config(**top, corpus=raw.get("corpus", {}), systems=built)
@@ -73,8 +75,8 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
     return config
 
 
-def split_features(table: object) -> tuple[object, dict[str, dict]]:
-    """([features] itself, each [features.<name>] laid over it)."""
+def split_table(table: object) -> tuple[object, dict[str, dict]]:
+    """([features] or [tokens] itself, each [features.<name>] laid over it)."""
     if not isinstance(table, dict):
         return table, {}
     own = {key: value for key, value in table.items() if not isinstance(value, dict)}

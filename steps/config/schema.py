@@ -20,6 +20,8 @@ from steps.config.types import (
 )
 from steps.losses.registry import LOSSES
 
+CTC = {"type": "ctc", "weight": 1.0, "tokens": ""}
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -65,7 +67,7 @@ class FeaturesConfig:
 
 @dataclass(frozen=True)
 class TokensConfig:
-    """[tokens]: the units that models emit."""
+    """[tokens]: the units that models emit; [tokens.<name>]: those of heads with tokens = "<name>", in lang_<name>."""
 
     unit: Literal["char", "word", "phone", "bpe"] = "char"  # phones: of <data-dir>/local/dict/lexicon.txt
     vocab_size: VocabSize = 500  # of bpe: tokens in all, with the blank
@@ -200,7 +202,9 @@ class SystemConfig:
 
     name: str
     model: dict
-    heads: dict = field(default_factory=lambda: {"ctc": {"type": "ctc", "weight": 1.0}})  # the first one decodes
+    heads: dict = field(
+        default_factory=lambda: {"ctc": {"type": "ctc", "weight": 1.0, "tokens": ""}}
+    )  # the first one decodes
     init: InitConfig = InitConfig()
     lora: LoraConfig = LoraConfig()
     train: TrainConfig = TrainConfig()
@@ -230,6 +234,7 @@ class Config:
     data: DataConfig
     features: FeaturesConfig
     variants: dict[str, FeaturesConfig]
+    other_tokens: dict[str, TokensConfig]
     tokens: TokensConfig
     decode: DecodeConfig
     score: ScoreConfig

@@ -29,9 +29,11 @@ def load_flashlight() -> ModuleType:
     return import_for("decode.decoder = 'beam'", "flashlight-text", "flashlight.lib.text.decoder", hint)
 
 
-def beam_search(output: ModelOutput, blank_id: int, settings: DecodeConfig) -> list[list[Hypothesis]]:
+def beam_search(
+    output: ModelOutput, blank_id: int, settings: DecodeConfig, head: str = "ctc"
+) -> list[list[Hypothesis]]:
     """The best hypotheses of each utterance, the best first; a score is the log-probability of a labelling."""
-    log_probs = output.logits["ctc"].float().log_softmax(-1).cpu()  # (B, U, V)
+    log_probs = output.logits[head].float().log_softmax(-1).cpu()  # (B, U, V)
     return [search(x[:n], blank_id, settings) for x, n in zip(log_probs, output.lengths.tolist(), strict=True)]
 
 

@@ -46,13 +46,14 @@ def decode_set(
     """
     model = loaded.model
     decode = decoder_of(settings, model) if any(map(can_write, model.heads.values())) else None
+    table = loaded.tokens_of(writing_head(settings, model)) if decode else loaded.tokens
     found = {}
     for utt_ids, output in run_model(loaded.model, feats_scp, num_frames, device):
         check_finite(utt_ids, output, feats_scp)
         with room_for(utt_ids, sum(num_frames[utt_id] for utt_id in utt_ids)):
             hypotheses = decode(output) if decode else []
         for utt_id, nbest in zip(utt_ids, hypotheses, strict=bool(decode)):
-            found[utt_id] = {"utt_id": utt_id, "nbest": [to_entry(hypothesis, loaded) for hypothesis in nbest]}
+            found[utt_id] = {"utt_id": utt_id, "nbest": [to_entry(hypothesis, loaded, table) for hypothesis in nbest]}
         for utt_id, classes in zip(utt_ids, classes_of(output, loaded), strict=True):
             found.setdefault(utt_id, {"utt_id": utt_id}).update(classes)
     return found
@@ -84,22 +85,28 @@ def can_write(head: object) -> bool:
     return isinstance(head, CtcHead | HmmHead | LasHead | TransducerHead | TransformerDecoderHead | WhisperDecoderHead)
 
 
+def writing_head(settings: DecodeConfig, model: Recogniser) -> str:
+    """The name of the head that decodes. Raises: UsageError when the model has no such head."""
+    writing = [name for name, head in model.heads.items() if can_write(head)]
+    name = settings.head or next(iter(writing), "")
+    if name not in writing:
+        raise UsageError(f"decode.head = '{name}': the model writes with {', '.join(writing) or 'no head'}")
+    return name
+
+
 def decoder_of(settings: DecodeConfig, model: Recogniser) -> Callable[[ModelOutput], list[list[Hypothesis]]]:
     """What turns the output for a batch into hypotheses, the best first.
 
     Raises: UsageError when the model has no such head, or its head no such search.
     """
-    writing = [name for name, head in model.heads.items() if can_write(head)]
-    name = settings.head or next(iter(writing), "")
-    if name not in writing:
-        raise UsageError(f"decode.head = '{name}': the model writes with {', '.join(writing) or 'no head'}")
+    name = writing_head(settings, model)
     head, is_beam = model.heads[name], settings.decoder == "beam"
     sizes = (settings.beam_size, settings.nbest) if is_beam else (1, 1)
     if isinstance(head, CtcHead):
         if is_beam:
             load_flashlight()
-            return partial(beam_search, blank_id=model.blank_id, settings=settings)
-        return lambda output: [[hypothesis] for hypothesis in greedy(output, model.blank_id)[0]]
+            return partial(beam_search, blank_id=model.blank_id, settings=settings, head=name)
+        return lambda output: [[hypothesis] for hypothesis in greedy(output, model.blank_id, name)[0]]
     if isinstance(head, HmmHead):
         if is_beam:
             raise UsageError("decode.decoder = 'beam': an hmm has one search, 'greedy', which finds the best path")
@@ -122,12 +129,12 @@ def text_of(hypothesis: Hypothesis, table: TokenTable) -> str:
     return table.decode(hypothesis.ids) if hypothesis.text is None else table.respell(hypothesis.text)
 
 
-def to_entry(hypothesis: Hypothesis, loaded: LoadedModel) -> dict:
+def to_entry(hypothesis: Hypothesis, loaded: LoadedModel, table: TokenTable) -> dict:
     """One hypothesis as nbest.jsonl holds it."""
     shift_s = loaded.model.frame_shift_ms / 1000
     return {
-        "text": text_of(hypothesis, loaded.tokens),
+        "text": text_of(hypothesis, table),
         "score": round(hypothesis.score, 4),
-        "tokens": [] if hypothesis.text is not None else [loaded.tokens.tokens[i] for i in hypothesis.ids],
+        "tokens": [] if hypothesis.text is not None else [table.tokens[i] for i in hypothesis.ids],
         "start_s": [round(frame * shift_s, 3) for frame in hypothesis.frames],
     }

@@ -24,9 +24,9 @@ class Hypothesis:
     text: str | None = None
 
 
-def greedy(output: ModelOutput, blank_id: int) -> tuple[list[Hypothesis], list[np.ndarray]]:
+def greedy(output: ModelOutput, blank_id: int, head: str = "ctc") -> tuple[list[Hypothesis], list[np.ndarray]]:
     """(hypotheses, best paths): one of each per utterance; a path has shape (U,)."""
-    scores, best = output.logits["ctc"].float().log_softmax(-1).max(-1)  # (B, U)
+    scores, best = output.logits[head].float().log_softmax(-1).max(-1)  # (B, U)
     paths = [path[:n].cpu().numpy() for path, n in zip(best, output.lengths.tolist(), strict=True)]
     sums = [float(s[:n].sum()) for s, n in zip(scores, output.lengths.tolist(), strict=True)]
     return [collapse(path, score, blank_id) for path, score in zip(paths, sums, strict=True)], paths

@@ -19,6 +19,9 @@ SELF_SUPERVISED = ("autoencoder", "best_rq", "reconstruction")  # they need neit
 # They write transcripts, and learn from some, all but Whisper's.
 WRITING = ("ctc", "hmm", "las", "transducer", "transformer_decoder", "whisper_decoder")
 
+WITH_OTHER_TOKENS = ("ctc", "las", "transducer", "transformer_decoder")  # than those of [tokens]
+FOUND = ("classes", "num_tokens", "unit")  # what training adds to the settings of a head
+
 
 def head_file(name: str) -> Path:
     """The file that defines a head."""

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from steps.config.schema import FeaturesConfig, LoraConfig
+from steps.config.schema import CTC, FeaturesConfig, LoraConfig
 from steps.features.cmvn import read_cmvn
 from steps.features.settings import band_hz, feature_dim, frame_shift_ms, static_dim
-from steps.heads.registry import head_class
+from steps.heads.registry import FOUND, head_class
 from steps.heads.shape import HeadShape
 from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
@@ -61,6 +61,7 @@ class Recogniser(nn.Module):
         width = self.encoder.output_dim
         shape = HeadShape("", width, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms, decoder)
         self.heads = build_heads(heads or {"ctc": {}}, shape)
+        self.own_tokens = [name for name, table in (heads or {}).items() if table.get("tokens")]
         corrupting = [name for name, head in self.heads.items() if hasattr(head, "corrupt")]
         if len(corrupting) > 1:
             raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
@@ -84,8 +85,8 @@ class Recogniser(nn.Module):
         return subsampled_lens(feat_lens, self.encoder.subsampling)
 
     def frames_needed(self, tokens: tuple[int, ...]) -> int:
-        """The least frames of the output that all heads can spell tokens in."""
-        return max(head.frames_needed(tokens) for head in self.heads.values())
+        """The least frames of the output that all heads can spell tokens in, but for those with tokens of their own."""
+        return max(head.frames_needed(tokens) for name, head in self.heads.items() if name not in self.own_tokens)
 
     def num_params(self) -> int:
         """Trained weights."""
@@ -137,8 +138,8 @@ def build_heads(tables: dict[str, dict], shape: HeadShape) -> nn.ModuleDict:
     """The heads by their names."""
     found = nn.ModuleDict()
     for name, table in tables.items():
-        own = {key: value for key, value in table.items() if key not in ("type", "weight", "classes")}
-        size = len(table["classes"]) if "classes" in table else shape.num_tokens
+        own = {key: value for key, value in table.items() if key not in ("type", "weight", "tokens", *FOUND)}
+        size = len(table["classes"]) if "classes" in table else table.get("num_tokens", shape.num_tokens)
         cls = head_class(table.get("type", name))
         found[name] = build_part(f"the head {name}", cls, replace(shape, name=name, num_tokens=size), **own)
     return found
@@ -170,7 +171,7 @@ class ModelConfig:
     unlabelled_hours: float = 0.0
     lora: dict = field(default_factory=dict)  # settings of adapters
     base: dict = field(default_factory=dict)  # of adapters: path and SHA-256 of the model they stand beside
-    heads: dict = field(default_factory=lambda: {"ctc": {"type": "ctc", "weight": 1.0}})
+    heads: dict = field(default_factory=lambda: {"ctc": CTC})
 
     def build(self) -> Recogniser:
         """A model with fresh weights from torch's default generator."""
@@ -195,6 +196,11 @@ class LoadedModel:
     model: Recogniser
     config: ModelConfig
     tokens: TokenTable
+    other_tokens: dict[str, TokenTable] = field(default_factory=dict)
+
+    def tokens_of(self, head: str) -> TokenTable:
+        """Those that a head writes."""
+        return self.other_tokens.get(self.config.heads[head].get("tokens", ""), self.tokens)
 
 
 def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
@@ -222,7 +228,12 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
             raise RuntimeError(f"{unknown[0]} is none of its weights")
     except RuntimeError as e:
         raise StaleError(f"{folder}/model.safetensors: weights of another model ({str(e).splitlines()[0]})") from None
-    return LoadedModel(model.eval().to(device), config, tokens)
+    others = {
+        table["tokens"]: TokenTable.read(folder / f"tokens_{table['tokens']}.txt", table["unit"])
+        for table in config.heads.values()
+        if table.get("tokens")
+    }
+    return LoadedModel(model.eval().to(device), config, tokens, others)
 
 
 def with_base(config: ModelConfig, folder: Path) -> Recogniser:

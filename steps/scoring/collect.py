@@ -16,6 +16,7 @@ from steps.config.systems import (
     teacher_of,
     twin_of,
 )
+from steps.heads.registry import FOUND
 from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from utils.jobs.errors import DataError, StaleError, UsageError
@@ -67,7 +68,7 @@ def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
     before = {key: trained[key] for key in ("model", "heads", "features")} | trained["train"]
     if "config" in system.model:  # of a pre-trained encoder, which only the folder holds
         before["model"] = before["model"] | {"config": system.model["config"]}
-    before["heads"] = {name: {k: v for k, v in t.items() if k != "classes"} for name, t in before["heads"].items()}
+    before["heads"] = {name: {k: v for k, v in t.items() if k not in FOUND} for name, t in before["heads"].items()}
     before = flatten(before)
     now = system.training() | {"features": asdict(features_of(config, system.data.train))}
     after = flatten(json.loads(json.dumps(now)))

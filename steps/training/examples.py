@@ -12,7 +12,7 @@ from steps.heads.classifier import ClassifierHead
 from steps.tokens.token_table import TokenTable
 from utils.data_dir.archive import read_feats
 from utils.data_dir.labels import label_file, read_labels
-from utils.data_dir.tables import read_table
+from utils.data_dir.tables import read_table, text_file
 from utils.jobs import log
 from utils.jobs.errors import DataError, UsageError
 
@@ -30,6 +30,7 @@ class Example:
     text: str = ""
     classes: dict[str, int] = field(default_factory=dict)  # by the name of the head that learns them
     clean: str = ""  # the features of the same speech without noise
+    others: dict[str, tuple[int, ...] | None] = field(default_factory=dict)  # tokens, by the name of their head
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,41 @@ def with_classes(examples: list[Example], data_dir: Path, heads: dict[str, dict]
     return examples
 
 
+def with_other_tokens(
+    examples: list[Example],
+    data_dir: Path,
+    heads: dict[str, dict],
+    tables: dict[str, TokenTable],
+    fits: Callable[[str, tuple[int, ...], int], bool],
+) -> list[Example]:
+    """The same examples with the tokens of heads that have some of their own; None where a head cannot write them.
+
+    Args:
+        examples: Of one set.
+        data_dir: Of the set.
+        heads: Settings by name.
+        tables: Of tokens, by their name.
+        fits: Whether a head of this name can write tokens in a number of frames.
+    """
+    for head, settings in heads.items():
+        name = settings["tokens"]
+        if not name:
+            continue
+        path = text_file(data_dir, name)
+        texts, found = read_table(path, has_value=False), {}
+        for e in examples:
+            tokens = tuple(tables[name].encode(texts[e.utt_id])) if texts.get(e.utt_id) else None
+            is_usable = tokens and None not in tokens and fits(head, tokens, e.num_frames)
+            found[e.utt_id] = tokens if is_usable else None
+        unused = sum(tokens is None for tokens in found.values())
+        if unused == len(found):
+            raise DataError(f"{path}: the head {head} can learn none of it in the tokens of lang_{name}")
+        if unused:
+            log.info(f"{path}: the head {head} does not learn from {unused:,} of {len(found):,} utterances")
+        examples = [replace(e, others=e.others | {head: found[e.utt_id]}) for e in examples]
+    return examples
+
+
 def with_clean(examples: list[Example], data_dir: Path, heads: dict[str, dict]) -> list[Example]:
     """The same examples with their clean features, where an autoencoder draws those.
 
@@ -163,7 +199,7 @@ def labels_for(name: str, head: object, examples: list[Example]) -> list:
         return [example.classes.get(name) for example in examples]
     if isinstance(head, AutoencoderHead):
         return [torch.from_numpy(read_feats(e.clean, e.utt_id).copy()) if e.clean else None for e in examples]
-    return [example.tokens for example in examples]
+    return [example.others.get(name, example.tokens) for example in examples]
 
 
 def find_classes(data_dir: Path, heads: dict[str, dict]) -> dict[str, dict]:

@@ -33,6 +33,7 @@ from steps.training.examples import (
     training_examples,
     with_classes,
     with_clean,
+    with_other_tokens,
 )
 from steps.training.initialise import freeze, take_ctc_head, take_weights
 from steps.training.loop import Trainer
@@ -138,11 +139,17 @@ def make_terms(
 
 
 def dev_look(
-    dev_dir: Path, units: Units, model: Recogniser, table: TokenTable, device: str, heads: dict[str, dict]
+    dev_dir: Path,
+    units: Units,
+    model: Recogniser,
+    table: TokenTable,
+    device: str,
+    heads: dict[str, dict],
+    others: dict[str, TokenTable],
 ) -> DevLook:
     """The look at dev of a training."""
     dev, faults = read_examples(dev_dir, table)
-    dev = with_clean(with_classes(dev, dev_dir, heads), dev_dir, heads)
+    dev = completed(dev, dev_dir, heads, others, model)
     if not any(map(can_write, model.heads.values())):
         return DevLook(model, dev, table, units, device)
     first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
@@ -151,6 +158,38 @@ def dev_look(
     if faults:
         log.warn(f"{first} ({len(faults)} dev utterances are like this: scored, but left out of the loss)")
     return DevLook(model, dev, table, units, device)
+
+
+def other_tables(config: Config, system: SystemConfig, lang_dir: Path) -> dict[str, TokenTable]:
+    """The tokens of heads that have some of their own, by the name of these."""
+    names = {table["tokens"] for table in system.heads.values()} - {""}
+    return {
+        name: read_lang(lang_dir.with_name(f"{lang_dir.name}_{name}"), config.other_tokens[name].unit)
+        for name in sorted(names)
+    }
+
+
+def sized(heads: dict[str, dict], tables: dict[str, TokenTable]) -> dict[str, dict]:
+    """The settings of heads, with the number and the unit of tokens of their own."""
+    return {
+        name: table | {"num_tokens": len(tables[table["tokens"]].tokens), "unit": tables[table["tokens"]].unit}
+        if table["tokens"]
+        else table
+        for name, table in heads.items()
+    }
+
+
+def completed(
+    examples: list[Example], data_dir: Path, heads: dict[str, dict], tables: dict[str, TokenTable], model: Recogniser
+) -> list[Example]:
+    """The examples of a set with all that heads learn besides transcripts in the tokens of [tokens]."""
+
+    def fits(head: str, tokens: tuple[int, ...], num_frames: int) -> bool:
+        return model.heads[head].frames_needed(tokens) <= output_len_of(model)(num_frames)
+
+    examples = with_classes(examples, data_dir, heads)
+    examples = with_other_tokens(examples, data_dir, heads, tables, fits)
+    return with_clean(examples, data_dir, heads)
 
 
 def learn_bigram(model: Recogniser, examples: list[Example]) -> None:
@@ -178,7 +217,8 @@ def train(job: TrainJob) -> dict:
     table = read_lang(Path(job.lang_dir), config.tokens.unit)
     student = model_config(config, system, job.seed, table)
     train_dir = data_dir / system.data.train
-    student = replace(student, heads=find_classes(train_dir, student.heads))
+    others = other_tables(config, system, Path(job.lang_dir))
+    student = replace(student, heads=sized(find_classes(train_dir, student.heads), others))
     start = init_folder(config, system, Path(job.exp_dir))
     cmvn = (start or train_dir) / "cmvn"
     model = new_model(student, cmvn, job.seed)
@@ -204,8 +244,7 @@ def train(job: TrainJob) -> dict:
         labelled = replace(labelled, kept=kept)
     for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
-    known = with_clean(with_classes(labelled.kept, train_dir, student.heads), train_dir, student.heads)
-    labelled = replace(labelled, kept=known)
+    labelled = replace(labelled, kept=completed(labelled.kept, train_dir, student.heads, others, model))
     found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
     by_set = {name: examples.kept for name, examples in found.items()}
     dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}
@@ -213,7 +252,8 @@ def train(job: TrainJob) -> dict:
     examples = [example for examples in by_set.values() for example in examples]
     learn_bigram(model, examples)
     terms = make_terms(job, config, system, by_set, student, model, table, ranks.device)
-    look = dev_look(data_dir / system.data.dev, Units.of(config.score), model, table, ranks.device, student.heads)
+    dev_dir, units = data_dir / system.data.dev, Units.of(config.score)
+    look = dev_look(dev_dir, units, model, table, ranks.device, student.heads, others)
     if first := next((term for term in terms if not isinstance(term.target, StoredTranscripts)), None):
         look.listen_to(first, [e for e in examples if e.utt_id in first.utt_ids])
     log.info(
@@ -244,7 +284,7 @@ def train(job: TrainJob) -> dict:
         heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
         student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
         weights = adapter_weights(weights) if student.base else weights
-        write_model(Path(job.stage), weights, student, table, cmvn)
+        write_model(Path(job.stage), weights, student, table, others, cmvn)
     counts = {"in": len(examples) + len(dropped), "out": len(examples), "dropped": len(dropped)}
     return counts | {"dropped_ids": dropped, "cpu_seconds": round(trainer.progress.cpu_seconds, 1)}
 
@@ -259,10 +299,20 @@ def hours_of(examples: list[Example], frame_shift_ms: float) -> float:
     return round(sum(example.num_frames for example in examples) * frame_shift_ms / 3_600_000, 4)
 
 
-def write_model(folder: Path, weights: dict, student: ModelConfig, table: TokenTable, cmvn: Path) -> None:
+def write_model(
+    folder: Path,
+    weights: dict,
+    student: ModelConfig,
+    table: TokenTable,
+    others: dict[str, TokenTable],
+    cmvn: Path,
+) -> None:
     """Writes the files that make a model folder self-contained."""
     (folder / "config.json").write_text(to_json(student.to_dict()), encoding="utf-8")
     (folder / "tokens.txt").write_text(table.to_text(), encoding="utf-8")
     (folder / "cmvn").write_bytes(cmvn.read_bytes())
-    files = {name: sha256(folder / name) for name in ("config.json", "tokens.txt", "cmvn")}
+    for name, other in others.items():
+        (folder / f"tokens_{name}.txt").write_text(other.to_text(), encoding="utf-8")
+    names = ["config.json", "tokens.txt", "cmvn", *(f"tokens_{name}.txt" for name in others)]
+    files = {name: sha256(folder / name) for name in names}
     save_tensors(folder / "model.safetensors", weights, {"files": files})

@@ -132,6 +132,14 @@ FAULTS = [
         "[a.model]\nencoder = 'whisper'\n[a.heads.whisper_decoder]",
         "[a] the head whisper_decoder is used as it is; set [a.train] updates = 0",
     ),
+    (
+        "[tokens.b]\nunit = 'char'\n[student.heads.ctc]\ntokens = 'b'",
+        "tokens = 'b': the first head, and that called ctc, write those of [tokens]",
+    ),
+    (
+        "[tokens.b]\nunit = 'char'\n[student.heads.ctc]\n[student.heads.hmm]\ntokens = 'b'",
+        "tokens = 'b': a head of type hmm takes none of its own",
+    ),
     ("[score]\nkeywords = ['stop', ' ']", "score.keywords: an empty one"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),

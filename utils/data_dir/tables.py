@@ -178,3 +178,9 @@ def write_table(path: Path, rows: Iterable[tuple[str, str]] | dict[str, str]) ->
     """Writes a table, sorted in C order."""
     ordered = sorted(rows.items() if isinstance(rows, dict) else rows, key=lambda row: row[0].encode())
     write_atomic(path, (f"{key} {value}".rstrip(" ") + "\n" for key, value in ordered))
+
+
+def text_file(data_dir: Path, name: str) -> Path:
+    """The transcripts for tokens called `name`: `text_<name>` where there is such a file, else `text`."""
+    own = data_dir / f"text_{name}"
+    return own if own.is_file() else data_dir / "text"
