@@ -123,10 +123,14 @@ def step_into(table: dict | list, key: str, text: str) -> dict | list:
     return inner
 
 
+OWN_ALONE = ("controls", "tune", "tune_plain")  # which nobody inherits
+
+
 def inherit(name: str, systems: dict) -> dict:
     """A system's table laid over that of its base.
 
-    Sub-tables are merged. [[distill]], heads, and a model with another encoder are replaced whole; controls are left.
+    Sub-tables are merged. [[distill]], heads, and a model with another encoder are replaced whole; controls and what is
+    tuned are left.
     """
     table = dict(systems[name])
     base = table.pop("base", None)
@@ -136,7 +140,7 @@ def inherit(name: str, systems: dict) -> dict:
         raise UsageError(f"[{name}] base = '{base}': no such system{near(base, systems)}")
     if "base" in systems[base]:
         raise UsageError(f"[{name}] base = '{base}', which has a base itself; one level only")
-    merged = {key: value for key, value in systems[base].items() if key != "controls"}
+    merged = {key: value for key, value in systems[base].items() if key not in OWN_ALONE}
     for key, value in table.items():
         is_whole = key == "heads" or (key == "model" and has_other_encoder(value, merged.get("model")))
         merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) and not is_whole else value

@@ -36,6 +36,9 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
         name, seed = name_and_seed(system.init.model)
         if name in systems:
             named[name] = sorted({*named.get(name, []), seed})
+    for features in config.variants.values():
+        if features.type == "model":
+            named[features.model] = sorted({*named.get(features.model, []), 0})  # which makes the features of all
     return {name: named.get(name, seeds[: system.seeds or None]) for name, system in systems.items()}
 
 

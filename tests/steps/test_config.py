@@ -43,12 +43,16 @@ def conf(tmp_path):
     return load_text
 
 
-RECIPES = sorted((ROOT / "egs").glob("*/conf.toml"))
+RECIPES = sorted((ROOT / "egs").glob("*/conf*.toml"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
-def test_the_configuration_of_each_recipe_loads(path):
-    assert all_systems(load(path))
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_configurations_of_each_recipe_load(path):
+    config = load(path)
+    assert all_systems(config)
+    for name, system in config.systems.items():
+        if system.tune and system.distill:
+            assert tuning_lines(lambda point: load(path, point), [0], "students", name)
 
 
 def test_defaults_complete_what_a_recipe_leaves_out(conf):
