@@ -1,0 +1,95 @@
+"""What adapters of single speakers give: the sets of tests/bench/adaptation.sh, and its table.
+
+python3 -m bench.adaptation split --utts 10 data/test exp/adaptation/data
+python3 -m bench.adaptation table --utts 10 --out ADAPTATION.md exp/adaptation
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from bench.rows import show
+from steps.scoring.collect import read_json
+from steps.scoring.intervals import draws
+from steps.scoring.table import number
+from tests.support import to_table
+from utils.data_dir.data_dir import FEATS_TABLES, DataDir
+
+HEAD = ("speaker", "base %", "adapted %", "change", "kilobytes")
+EXPLANATION = """# Adapters for single speakers
+
+`{recipe}`: adapters (LoRA) for each test speaker, trained on {utts} of its utterances and their transcripts, against
+the base model of {base_kb:,.0f} KB, on the speaker's other utterances. The last line holds all speakers, its change
+with a 95 % interval over them.
+"""
+
+
+def split(source: Path, out: Path, utts: int) -> list[str]:
+    """Writes `adapt_<speaker>` and `eval_<speaker>` of each speaker who has more utterances, and a link to dev."""
+    data = DataDir.read(source)
+    data.tables = {name: rows for name, rows in data.tables.items() if name not in FEATS_TABLES}
+    by_speaker: dict[str, list[str]] = {}
+    for utt_id, speaker in data.utt2spk.items():
+        by_speaker.setdefault(speaker, []).append(utt_id)
+    speakers = [speaker for speaker, utt_ids in by_speaker.items() if len(utt_ids) > utts]
+    for speaker in speakers:
+        for name, utt_ids in (("adapt", by_speaker[speaker][:utts]), ("eval", by_speaker[speaker][utts:])):
+            folder = out / f"{name}_{speaker}"
+            folder.mkdir(parents=True, exist_ok=True)
+            data.select(set(utt_ids)).write(folder)
+    if not (out / "dev").is_symlink():
+        (out / "dev").symlink_to((source.parent / "dev").resolve())
+    (out / "speakers").write_text("".join(f"{speaker}\n" for speaker in speakers))
+    return speakers
+
+
+def counts(exp_dir: Path, model: str, speaker: str) -> tuple[int, int]:
+    """(errors, units) of a model on a speaker's other utterances."""
+    found = read_json(exp_dir / model / "seed0" / f"decode_eval_{speaker}" / "score.json")
+    return found["ins"] + found["del"] + found["sub"], found["ref_units"]
+
+
+def kilobytes(folder: Path) -> float:
+    """Of the files of a model folder that are needed to use it."""
+    return sum((folder / name).stat().st_size for name in ("model.safetensors", "config.json", "tokens.txt")) / 1000
+
+
+def rows(exp_dir: Path, speakers: list[str]) -> list[tuple[str, ...]]:
+    """A line for each speaker, and one for all."""
+    base, adapted = (
+        np.array([counts(exp_dir, model or speaker, speaker) for speaker in speakers]) for model in ("base", "")
+    )
+    table = []
+    for speaker, before, after in zip(speakers, base, adapted, strict=True):
+        rates = [100 * errors / units for errors, units in (before, after)]
+        size = f"{kilobytes(exp_dir / speaker / 'seed0'):,.0f}"
+        table.append((speaker, *map(number, rates), f"{rates[1] - rates[0]:+.2f}", size))
+    rates = [100 * found[:, 0].sum() / found[:, 1].sum() for found in (base, adapted)]
+    drawn = draws(len(speakers))  # (R, S)
+    change = 100 * (drawn @ (adapted[:, 0] - base[:, 0])) / (drawn @ base[:, 1])
+    low, high = np.quantile(change, [0.025, 0.975])
+    told = f"{rates[1] - rates[0]:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return [*table, ("all", *map(number, rates), told, "")]
+
+
+def main() -> None:
+    """Splits, or prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("split", "table"))
+    parser.add_argument("--utts", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("folders", type=Path, nargs="+")
+    args = parser.parse_args()
+    if args.what == "split":
+        split(*args.folders, args.utts)
+        return
+    (exp_dir,) = args.folders
+    speakers = (exp_dir / "data/speakers").read_text().split()
+    base_kb = kilobytes(exp_dir / "base/seed0")
+    head = EXPLANATION.format(recipe=f"egs/{Path.cwd().name}", utts=args.utts, base_kb=base_kb)
+    show(f"{head}\n{to_table([HEAD, *rows(exp_dir, speakers)])}\n", args.out)
+
+
+if __name__ == "__main__":
+    main()
