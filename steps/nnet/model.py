@@ -112,6 +112,7 @@ class Recogniser(nn.Module):
             x, hidden_frames = self.heads[self.corrupting].corrupt(x, feat_lens)
             x = zero_padding(x, feat_lens)
         encoder_out, lengths, hidden = self.encoder(x, feat_lens, past)
+        encoder_out = encoder_out.float()  # losses of heads are computed without autocast
         if past is not None:
             past.frames += encoder_out.size(1)
         logits = self.logits(encoder_out)

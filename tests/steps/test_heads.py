@@ -8,7 +8,7 @@ import torch
 from steps.config.schema import DecodeConfig
 from steps.decoding.decode_set import decoder_of
 from steps.heads.hmm import HmmHead, best_alignment
-from steps.heads.registry import WRITING
+from steps.heads.registry import WRITING as ALL_WRITING
 from steps.heads.shape import HeadShape
 from steps.heads.transcripts import label_cross_entropy, transcribed
 from steps.nnet.inference import pad
@@ -17,6 +17,7 @@ from steps.nnet.output import ModelOutput
 from steps.nnet.registry import ENCODERS, PRETRAINED
 
 F, V = 12, 5
+WRITING = [head for head in ALL_WRITING if head != "whisper_decoder"]  # which is not trained
 SMALL = {"dim": 16, "num_layers": 2, "num_heads": 2, "channels": 4, "dropout": 0.0}
 ENCODER_SETTINGS = {
     "cnn": {"dim": 16, "channels": 4, "dropout": 0.0},
@@ -213,3 +214,15 @@ def test_viterbi_decoding_finds_the_best_of_all_ways(seed):
                     score = lm + sum(float(scores[u, chain[p]]) for u, p in enumerate(places))
                     best = max(best, (score, tokens))
     assert (found.score, tuple(found.ids)) == (pytest.approx(best[0], abs=1e-4), best[1])
+
+
+@pytest.mark.parametrize("encoder", ["conformer", "lstm"])
+@pytest.mark.parametrize("head", WRITING)
+def test_a_head_learns_from_an_encoder_in_bf16(encoder, head):
+    feats, feat_lens, labels = batch()
+    model = make(encoder, head).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(feats, feat_lens)
+    loss, _ = model.heads[head].loss(output, labels)
+    loss.backward()
+    assert math.isfinite(loss.item()) and all(torch.isfinite(p.grad).all() for p in model.heads.parameters())
