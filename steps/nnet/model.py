@@ -88,6 +88,12 @@ class Recogniser(nn.Module):
         """The least frames of the output that all heads can spell tokens in, but for those with tokens of their own."""
         return max(head.frames_needed(tokens) for name, head in self.heads.items() if name not in self.own_tokens)
 
+    def constrain(self) -> None:
+        """Moves weights that have a constraint towards it; called after each step of the optimiser."""
+        for part in self.modules():
+            if hasattr(part, "constrain") and part is not self:
+                part.constrain()
+
     def num_params(self) -> int:
         """Trained weights."""
         return sum(p.numel() for p in self.parameters())

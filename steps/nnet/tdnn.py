@@ -63,12 +63,15 @@ class TdnnLayer(nn.Module):
         self.affine = Delays(bottleneck or dim, dim, before, 1, dilation, is_causal)
         self.rest = nn.Sequential(nn.ReLU(), nn.LayerNorm(dim), nn.Dropout(dropout))
 
+    def constrain(self) -> None:
+        """Takes a step towards the constraint of the first factor, where it is trained."""
+        if self.factor and self.factor.conv.weight.requires_grad:
+            towards_semi_orthogonal(self.factor.conv.weight)
+
     def forward(self, x: Tensor, lengths: Tensor, past: Past | None = None) -> Tensor:
         """(B, U, D), (B,) -> (B, U, D)"""
         y = x
         if self.factor:
-            if self.training:
-                towards_semi_orthogonal(self.factor.conv.weight)
             y = zero_padding(self.factor(y, past), lengths)
         return zero_padding(x * BYPASS + self.rest(self.affine(y, past)), lengths)
 

@@ -166,6 +166,7 @@ class Trainer:
             return stops > 0
         self.progress.bad_updates = 0
         self.optimizer.step()
+        self.model.constrain()
         for name, value in zip(weights, values, strict=True):
             entry = self.progress.sums.setdefault(name, [0.0, 0.0])
             entry[0], entry[1] = entry[0] + value, entry[1] + counts[name]

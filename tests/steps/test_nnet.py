@@ -203,18 +203,31 @@ def test_the_sinusoids_are_those_of_the_paper():
             assert found[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
 
 
-def test_the_first_factor_of_a_tdnn_becomes_semi_orthogonal_in_training():
+def test_the_first_factor_of_a_tdnn_becomes_semi_orthogonal():
     torch.manual_seed(0)
     layer = TdnnLayer(12, 5, 1, False, 0.0)
-    x, lengths = torch.randn(1, 9, 12), torch.tensor([9])
-    before = layer.factor.conv.weight.clone()
-    layer.eval()(x, lengths)
-    assert torch.equal(layer.factor.conv.weight, before)
     for _ in range(30):
-        layer.train()(x, lengths)
+        layer.constrain()
     M = layer.factor.conv.weight.detach().flatten(1)
     P = M @ M.T
     assert torch.allclose(P / P.trace() * 5, torch.eye(5), atol=1e-4)
+
+
+def test_hearing_leaves_the_factors_of_a_tdnn_alone_and_a_constraint_those_that_are_frozen():
+    """Else parts of a batch, rehearsals and processes without a part would count in the weights."""
+    torch.manual_seed(0)
+    model = Recogniser({"encoder": "tdnn", "dim": 12, "num_layers": 2, "bottleneck": 4}, 6, 3, 10.0).train()
+    weight = model.encoder.layers[0].factor.conv.weight
+    before = weight.detach().clone()
+    losses = [model(torch.randn(1, 30, 6), torch.tensor([30])).logits["ctc"].sum() for _ in range(2)]
+    for loss in losses:
+        loss.backward()
+    assert torch.equal(weight, before)
+    model.constrain()
+    assert not torch.equal(weight, before)
+    before = weight.detach().clone()
+    model.requires_grad_(False).constrain()
+    assert torch.equal(weight, before)
 
 
 def test_a_dnn_hears_its_neighbours():
