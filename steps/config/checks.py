@@ -3,10 +3,18 @@
 import math
 
 from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
-from steps.config.systems import can_transcribe, features_of, kinds_of_heads, pretrained, roles_of, teacher_of
+from steps.config.systems import (
+    can_transcribe,
+    features_of,
+    is_self_supervised,
+    kinds_of_heads,
+    pretrained,
+    roles_of,
+    teacher_of,
+)
 from steps.config.types import near
 from steps.features.settings import band_hz
-from steps.heads.registry import WITH_OTHER_TOKENS
+from steps.heads.registry import SELF_SUPERVISED, WITH_OTHER_TOKENS
 from steps.nnet.registry import WITH_CTC
 from utils.jobs.errors import UsageError
 
@@ -142,6 +150,11 @@ def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
             raise UsageError(f"{where} is used as it is; set [{system.name}.train] updates = 0")
         if unit == "phone":
             raise UsageError(f"{where} writes words, and tokens.unit = 'phone'; set it to 'char' or 'bpe'")
+    for system in systems.values():
+        first = next(iter(system.heads))
+        if system.heads[first]["type"] in SELF_SUPERVISED and not is_self_supervised(system):
+            told = "the first head chooses checkpoints on dev; write one that learns from transcripts or labels first"
+            raise UsageError(f"[{system.name}.heads.{first}]: {told}")
     for system in systems.values():
         if "ctc" in system.heads:
             continue

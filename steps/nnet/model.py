@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from steps.config.schema import CTC, FeaturesConfig, LoraConfig
 from steps.features.cmvn import read_cmvn
 from steps.features.settings import band_hz, feature_dim, frame_shift_ms, static_dim
-from steps.heads.registry import FOUND, head_class
+from steps.heads.registry import FOUND, SELF_SUPERVISED, head_class
 from steps.heads.shape import HeadShape
 from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
@@ -66,6 +66,9 @@ class Recogniser(nn.Module):
         if len(corrupting) > 1:
             raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
         self.corrupting = corrupting[0] if corrupting else ""  # the head that hides frames
+        kinds = {table.get("type", name) for name, table in (heads or {}).items()}
+        hides = bool(corrupting) and self.heads[self.corrupting].hides_frames
+        self.corrupts_in_use = bool(corrupting) and (not hides or kinds <= set(SELF_SUPERVISED))
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
         self.chunk_frames = self.encoder.chunk_frames
@@ -111,10 +114,10 @@ class Recogniser(nn.Module):
         """
         x = zero_padding((feats - self.mean) * self.inverse_sd, feat_lens)
         x = without_mean(x, feat_lens, past, mean_norm=self.mean_norm)
+        clean, hidden_frames = x, None
         if augment:
             x = augment(x, feat_lens)
-        clean, hidden_frames = x, None
-        if self.corrupting:
+        if self.corrupting if self.training else self.corrupts_in_use:  # other heads hear everything in use
             x, hidden_frames = self.heads[self.corrupting].corrupt(x, feat_lens)
             x = zero_padding(x, feat_lens)
         encoder_out, lengths, hidden = self.encoder(x, feat_lens, past)

@@ -15,7 +15,7 @@ class ModelOutput:
         lengths: (B,) frames of each utterance after subsampling; what lies behind is padding.
         logits: (B, U, V) scores before softmax, by the name of the head.
         hidden: (B, U, D) states behind each layer but the last; undefined on padding.
-        clean: (B, T, F) normalised features, where a head hides some from the encoder.
+        clean: (B, T, F) normalised features before all masks, where a head hides some from the encoder.
         hidden_frames: (B, T) bool, which those are.
     """
 

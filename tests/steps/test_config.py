@@ -427,6 +427,13 @@ def test_a_system_with_another_encoder_takes_over_nothing_of_its_bases_model(con
     assert (wider["encoder"], wider["dim"], wider["num_layers"]) == ("lstm", 7, 1)
 
 
+def test_a_head_without_transcripts_is_not_the_first_of_several(conf):
+    text = '[first]\nmodel.encoder = "lstm"\n[first.heads.best_rq]\n'
+    assert list(conf(text).systems["first"].heads) == ["best_rq"]
+    with pytest.raises(UsageError, match="first.heads.best_rq.: the first head chooses checkpoints"):
+        conf(text + "[first.heads.ctc]")
+
+
 def test_heads_are_taken_over_or_replaced_whole(conf):
     text = '[first]\nmodel.encoder = "lstm"\n[first.heads.las]\n[first.heads.ctc]\n[second]\nbase = "first"\n'
     assert list(conf(text).systems["second"].heads) == ["las", "ctc"]

@@ -100,3 +100,21 @@ def test_codes_are_those_of_the_nearest_entry_and_stay():
 def test_two_heads_that_hide_frames_are_refused():
     with pytest.raises(UsageError, match="best_rq and reconstruction both hide frames"):
         Recogniser({"encoder": "lstm"}, F, 5, 10.0, heads={"best_rq": {}, "reconstruction": {}})
+
+
+@pytest.mark.parametrize("head", SELF_SUPERVISED)
+def test_a_head_beside_one_that_writes_hides_nothing_in_use(head):
+    feats, feat_lens = batch()
+    torch.manual_seed(0)
+    model = Recogniser({"encoder": "lstm", "dim": 16, "dropout": 0.0}, F, 5, 10.0, heads={"ctc": {}, head: {}})
+    output = model.eval()(feats, feat_lens)
+    assert torch.equal(output.encoder_out, model.encoder(feats, feat_lens)[0])
+    assert model.heads[head].loss(output, [None] * 3)[1] == (85 if head == "autoencoder" else 0)
+    assert model.train()(feats, feat_lens).hidden_frames.any()
+
+
+@pytest.mark.parametrize("head", SELF_SUPERVISED)
+def test_what_is_wanted_is_not_masked(head):
+    feats, feat_lens = batch()
+    output = make(head).train()(feats, feat_lens, lambda x, lengths: x * 0)
+    assert torch.equal(output.clean, feats)
