@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from steps.config.schema import DecodeConfig, SoftLabelsConfig
-from steps.decoding.decode_set import decode_set, write_hypotheses
+from steps.decoding.decode_set import decode_set, write_hypotheses, writing_head
 from steps.distillation.store import FrameTopkFormat, choose_top_k, encode_frames, write_frames, write_layout
 from steps.distillation.transcripts import write_unit
 from steps.features.settings import check_features
@@ -105,5 +105,5 @@ def transcribe(
     for part in map_in_processes(work, shards_of(data), nj if device == "cpu" else 1):
         found |= part
     texts = write_hypotheses(out, found)
-    write_unit(out, teacher.config.unit)
+    write_unit(out, teacher.tokens_of(writing_head(settings, teacher.model)).unit)
     return texts

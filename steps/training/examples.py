@@ -228,7 +228,10 @@ def hide_transcripts(examples: list[Example], data_dir: Path, every: int) -> lis
     utt2uniq = read_table(data_dir / "utt2uniq") if (data_dir / "utt2uniq").is_file() else {}
     speaker = {e.utt_id: utt2spk.get(utt2uniq.get(e.utt_id, e.utt_id), utt2spk[e.utt_id]) for e in examples}
     heard = set(sorted(set(speaker.values()), key=str.encode)[::every])
-    return [e if speaker[e.utt_id] in heard else replace(e, tokens=None, text="") for e in examples]
+    return [
+        e if speaker[e.utt_id] in heard else replace(e, tokens=None, text="", others=dict.fromkeys(e.others))
+        for e in examples
+    ]
 
 
 def drop_too_long(

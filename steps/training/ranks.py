@@ -49,14 +49,17 @@ class Ranks:
         return total.tolist()
 
     def sum_gradients(self, model: nn.Module) -> None:
-        """Sums the gradients of all processes in place."""
+        """Sums the gradients of all processes in place; a weight that none has one for keeps none, as in one process."""
         if self.world == 1:
             return
-        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
-        flat: Tensor = torch.cat([g.reshape(-1) for g in grads])
+        params = [p for p in model.parameters() if p.requires_grad]
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in params]
+        found = torch.tensor([float(p.grad is not None) for p in params], device=self.device)
+        flat: Tensor = torch.cat([*(g.reshape(-1) for g in grads), found])
         dist.all_reduce(flat)
-        for p, part in zip(model.parameters(), flat.split([g.numel() for g in grads]), strict=True):
-            p.grad = part.view_as(p)
+        *parts, found = flat.split([*(g.numel() for g in grads), len(params)])
+        for p, part, count in zip(params, parts, found.tolist(), strict=True):
+            p.grad = part.view_as(p) if count else None
 
     def broadcast(self, x: Tensor) -> None:
         """Gives all processes the main one's tensor, in place."""

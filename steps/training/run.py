@@ -238,13 +238,13 @@ def train(job: TrainJob) -> dict:
         labelled = untranscribed_examples(train_dir, table, settings)
     else:
         labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
-    if settings.labelled_every > 1:
-        kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
-        kept = [e for e in kept if e.tokens is not None or not settings.labelled_only]
-        labelled = replace(labelled, kept=kept)
     for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
     labelled = replace(labelled, kept=completed(labelled.kept, train_dir, student.heads, others, model))
+    if settings.labelled_every > 1:  # the tokens of all heads
+        kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
+        kept = [e for e in kept if e.tokens is not None or not settings.labelled_only]
+        labelled = replace(labelled, kept=kept)
     found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
     by_set = {name: examples.kept for name, examples in found.items()}
     dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}

@@ -10,7 +10,7 @@ from steps.heads.ctc import CtcHead
 from steps.tokens.token_table import TokenTable
 from steps.training.batching import BatchSampler, make_batches
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
-from steps.training.examples import Example, hide_transcripts, read_examples, training_examples
+from steps.training.examples import Example, hide_transcripts, labels_for, read_examples, training_examples
 from steps.training.ranks import Ranks
 from steps.training.reports import to_events
 from steps.training.schedule import learning_rate
@@ -256,6 +256,13 @@ def test_only_every_nth_speaker_keeps_transcripts(tmp_path):
     ]
 
 
+def test_hidden_transcripts_are_hidden_from_heads_with_tokens_of_their_own(tmp_path):
+    found = [Example(f"{speaker}-1", "", 9, (1,), "a", others={"letters": (2,)}) for speaker in "ab"]
+    (tmp_path / "utt2spk").write_text("a-1 a\nb-1 b\n")
+    hidden = hide_transcripts(found, tmp_path, 2)
+    assert [labels_for("letters", None, [e])[0] for e in hidden] == [(2,), None]
+
+
 def test_a_speaker_at_another_speed_keeps_transcripts_too(tmp_path):
     found = [Example(utt_id, "", 9, (1,), "a") for utt_id in ("a-1", "b-1", "sp0.9-a-1", "sp0.9-b-1")]
     (tmp_path / "utt2spk").write_text("a-1 a\nb-1 b\nsp0.9-a-1 sp0.9-a\nsp0.9-b-1 sp0.9-b\n")
@@ -300,6 +307,17 @@ def test_parts_of_a_batch_are_the_same_for_one_process_and_two():
     alone = Ranks().parts(items, 2)
     shared = [Ranks(rank, 2).parts(items, 2)[0] for rank in (0, 1)]
     assert alone == shared == [(0, [0, 2, 4, 6]), (1, [1, 3, 5])]
+
+
+def test_a_weight_without_a_gradient_in_any_process_keeps_none(monkeypatch):
+    """Else an optimiser would move it, as it does not in one process."""
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda x: x.mul_(2))  # the other has the same
+    model = torch.nn.ModuleList(torch.nn.Linear(2, 1) for _ in range(3))
+    model[2].requires_grad_(False)
+    model[0](torch.ones(1, 2)).sum().backward()
+    Ranks(0, 2).sum_gradients(model)
+    assert model[0].weight.grad.tolist() == [[2.0, 2.0]]
+    assert [p.grad for part in model[1:] for p in part.parameters()] == [None] * 4
 
 
 def small_model():
