@@ -13,11 +13,11 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
     """The best hypotheses of each utterance, the best first.
 
     A hypothesis grows until its end is the best next token of all in the beam; it holds at most as many tokens as
-    there are frames. Hypotheses are ordered by log-probability per token, end counted, lest short ones win.
+    there are frames, or as the head can write. What an utterance has found does not depend on others. Hypotheses are ordered by log-probability per token, end counted, lest short ones win.
 
     Args:
         output: Of the model; the encoder's states are used.
-        head: With `start`, `step` and `end_id`.
+        head: With `start`, `step` and `end_id`, and `max_tokens` where it cannot write more.
         beam_size: Hypotheses of each utterance; 1 is greedy.
         nbest: Hypotheses returned, where so many are found.
     """
@@ -30,7 +30,8 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
     scores = torch.full((B, K), -torch.inf, device=device)
     scores[:, 0] = 0.0
     done: list[list[Hypothesis]] = [[] for _ in range(B)]
-    limits = output.lengths.tolist()
+    limits = [min(n, getattr(head, "max_tokens", n)) for n in output.lengths.tolist()]
+    full: set[int] = set()  # utterances that need no more hypotheses
     for length in range(max(limits, default=0) + 1):
         log_probs, state = head.step(tokens, state)  # (B * K, V)
         V = log_probs.size(-1)
@@ -38,8 +39,9 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
         ends = total[..., head.end_id].clone()
         total[..., head.end_id] = -torch.inf
         kept, places = total.flatten(1).topk(min(K, K * (V - 1)), -1)  # (B, K)
-        collect(done, ends, kept, tokens.view(B, K, -1), frames.view(B, K, -1), limits, length)
-        if all(is_full(found, limits[b], length, K, kept[b]) for b, found in enumerate(done)):
+        collect(done, ends, kept, tokens.view(B, K, -1), frames.view(B, K, -1), limits, length, full)
+        full |= {b for b, found in enumerate(done) if is_full(found, limits[b], length, K, kept[b])}
+        if len(full) == B:
             break
         rows = (torch.arange(B, device=device)[:, None] * K + places // V).flatten()
         state = {key: value.index_select(0, rows) for key, value in state.items()}
@@ -61,12 +63,16 @@ def collect(
     frames: Tensor,
     limits: list[int],
     length: int,
+    full: set[int],
 ) -> None:
-    """Adds the hypotheses of `length` tokens whose end is among the best next steps, or that may grow no longer."""
+    """Adds the hypotheses of `length` tokens whose end is among the best next steps, or that may grow no longer.
+
+    Nothing is added to the utterances in `full`.
+    """
     K = ends.size(1)
     worst = kept[:, -1:]
     for b, k in ((ends > worst) & torch.isfinite(ends)).nonzero().tolist():
-        if length <= limits[b] and len(done[b]) < K * K:
+        if b not in full and length <= limits[b] and len(done[b]) < K * K:
             add(done[b], ends[b, k], tokens[b, k], frames[b, k])
     for b, limit in enumerate(limits):
         if length == limit and not done[b]:

@@ -26,6 +26,7 @@ class WhisperDecoderHead(nn.Module):
         given = shape.decoder
         self.decoder, self.tokenizer = given.module.requires_grad_(False), given.tokenizer
         self.end_id, self.prompt = given.end_id, given.prompt
+        self.max_tokens = given.module.embed_positions.num_embeddings - len(given.prompt)
         num_tokens = given.module.embed_tokens.num_embeddings
         self.register_buffer("never", marks(given.never, num_tokens), persistent=False)
         self.register_buffer("not_first", marks(given.not_first, num_tokens), persistent=False)

@@ -7,6 +7,7 @@ import torch
 
 from steps.config.schema import DecodeConfig
 from steps.decoding.decode_set import decoder_of
+from steps.decoding.label_search import label_search
 from steps.heads.hmm import HmmHead, best_alignment
 from steps.heads.registry import WRITING as ALL_WRITING
 from steps.heads.shape import HeadShape
@@ -226,3 +227,25 @@ def test_a_head_learns_from_an_encoder_in_bf16(encoder, head):
     loss, _ = model.heads[head].loss(output, labels)
     loss.backward()
     assert math.isfinite(loss.item()) and all(torch.isfinite(p.grad).all() for p in model.heads.parameters())
+
+
+class MadeUp:
+    """A head whose scores depend on the tokens so far and on what the encoder says of the utterance."""
+
+    end_id = 0
+
+    def start(self, encoder_out, lengths):
+        return {"encoder_out": encoder_out}
+
+    def step(self, tokens, state):
+        seeds = [hash((*row, int(x))) % 2**31 for row, x in zip(tokens.tolist(), state["encoder_out"][:, 0, 0])]
+        rows = [torch.randn(4, generator=torch.Generator().manual_seed(seed)) * 3 for seed in seeds]
+        return torch.stack(rows).log_softmax(-1), state
+
+
+def test_a_label_search_finds_the_same_beside_longer_utterances():
+    for i in range(60):
+        encoder_out = torch.tensor([float(i), -1.0]).view(2, 1, 1).expand(2, 12, 1)
+        both = label_search(ModelOutput(encoder_out, torch.tensor([6, 12]), {}), MadeUp(), 4, 4)
+        alone = label_search(ModelOutput(encoder_out[:1, :6], torch.tensor([6]), {}), MadeUp(), 4, 4)
+        assert [h.ids for h in both[0]] == [h.ids for h in alone[0]]

@@ -68,6 +68,15 @@ def test_it_writes_what_the_genuine_class_writes(folder, beam_size):
         assert len(best.ids) <= int(output.lengths[b]) and isinstance(best.text, str)
 
 
+@torch.inference_mode()
+def test_a_hypothesis_without_end_is_cut_where_the_decoder_knows_no_further_place(folder):
+    model = recogniser(folder)
+    head = model.heads["whisper_decoder"]
+    head.never[head.end_id] = True
+    found = label_search(model(*waves((16000 * 10,))), head, 1, 1)[0]
+    assert len(found[0].ids) == head.max_tokens == 448 - len(head.prompt)
+
+
 def test_a_transcript_begins_as_the_model_wants_it(folder, request):
     head = recogniser(folder).heads["whisper_decoder"]
     names = [head.tokenizer.id_to_token(token_id) for token_id in head.prompt]
