@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from types import ModuleType
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from steps.config.types import Fraction
@@ -68,7 +70,13 @@ class HuggingFaceEncoder(WaveformEncoder):
             return [samples.new_zeros(1, self.output_dim)] * self.model.config.num_hidden_layers
         samples = normalised(samples) if self.is_normalised else samples
         padded = centred(samples, num_frames, self.subsampling, self.reach)
-        return [x[0] for x in self.model(padded[None], output_hidden_states=True).hidden_states[1:]]
+        hidden = None
+        if self.training:  # its masks come from numpy, and it refuses utterances shorter than one
+            np.random.seed(int(torch.randint(2**31, ())))
+            if num_frames < self.model.config.mask_time_length:
+                hidden = torch.zeros(1, num_frames, dtype=torch.bool, device=samples.device)
+        found = self.model(padded[None], mask_time_indices=hidden, output_hidden_states=True)
+        return [x[0] for x in found.hidden_states[1:]]
 
 
 def read(load: Callable, model: str) -> object:

@@ -102,6 +102,16 @@ def test_the_convolutions_are_frozen_unless_asked_for(settings):
         assert convolutions and all(p.requires_grad != frozen for p in convolutions)
 
 
+def test_the_noise_of_training_depends_on_torchs_seed_alone(settings):
+    """Some have masks of their own, which must not come from elsewhere, and refuse short utterances."""
+    encoder, (samples, lengths) = encoder_of(settings).train(), waves()
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        found.append(encoder(samples, lengths)[0])
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
 def published_head(settings):
     """(linear layer, place of `|`), loaded as the package's users do."""
     if settings["encoder"] == "torchaudio_bundle":
