@@ -265,5 +265,8 @@ def new_model(config: ModelConfig, cmvn: Path, seed: int) -> Recogniser:
     torch.manual_seed(seed)
     model = config.build()
     if config.features.get("type") != "waveform":
-        model.set_cmvn(*read_cmvn(cmvn))
+        mean, sd = read_cmvn(cmvn)
+        if len(mean) != len(model.mean):
+            raise StaleError(f"{cmvn}: of {len(mean)} features a frame, and the model hears {len(model.mean)}")
+        model.set_cmvn(mean, sd)
     return model

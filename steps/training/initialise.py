@@ -1,5 +1,6 @@
 """Fine-tuning: weights taken from another model, weights that stay, learning rates that fall layer by layer."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.schema import InitConfig
+from steps.nnet.model import ModelConfig
 from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import SPACE, TokenTable
 from utils.jobs import log
@@ -16,7 +18,8 @@ from utils.jobs.errors import DataError, StaleError, UsageError
 
 NORMALISATION = ("mean", "inverse_sd")  # goes with an encoder
 NEVER = -100.0  # logit of a token that a model does not have
-LAYER = re.compile(r"^encoder\.layers\.(\d+)\.")
+LAYER = re.compile(r"^encoder\.(?:.*?\.)??layers\.(\d+)\.")  # of our encoders, or within one of others
+OF_TRAINING = {"config", "dropout", "freeze_convolutions"}  # settings of encoders that change nothing in use
 
 
 @dataclass
@@ -58,6 +61,23 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
     for name in unused:
         log.info(f"not used: {name}")
     return found
+
+
+def check_base(folder: Path, config: ModelConfig, taken: Taken) -> None:
+    """Raises UsageError when a model is not, but for its adapters, the one in a folder, which is all that they keep."""
+    for name, why in taken.left.items():
+        raise UsageError(f"lora.rank: adapters need all of their base {folder}, and {name} is not taken: {why}")
+    base = ModelConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    if base.tokens_sha256 != config.tokens_sha256:
+        raise UsageError(f"lora.rank: adapters write the tokens of their base {folder}, and tokens.txt has others")
+    heads = [[(name, table["type"]) for name, table in tables.items()] for tables in (base.heads, config.heads)]
+    if heads[0] != heads[1]:
+        names = ", ".join(name for name, _ in heads[0])
+        raise UsageError(f"lora.rank: adapters have the heads of their base {folder}, {names}")
+    for key in sorted(base.model.keys() & config.model.keys() - OF_TRAINING):
+        pair = base.model[key], config.model[key]
+        if pair[0] != pair[1]:
+            raise UsageError(f"lora.rank: model.{key} = {pair[1]!r}, and {pair[0]!r} in the base {folder}")
 
 
 def take_ctc_head(model: nn.Module, settings: dict, table: TokenTable) -> None:

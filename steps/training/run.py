@@ -35,7 +35,7 @@ from steps.training.examples import (
     with_clean,
     with_other_tokens,
 )
-from steps.training.initialise import freeze, take_ctc_head, take_weights
+from steps.training.initialise import check_base, freeze, take_ctc_head, take_weights
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
@@ -223,7 +223,9 @@ def train(job: TrainJob) -> dict:
     cmvn = (start or train_dir) / "cmvn"
     model = new_model(student, cmvn, job.seed)
     if start:
-        take_weights(model, start, system.init)
+        taken = take_weights(model, start, system.init)
+        if system.lora.rank:
+            check_base(start, student, taken)
     if system.init.ctc_head:
         take_ctc_head(model, system.model, table)
     if hasattr(model.encoder, "config"):  # so that its folder needs no other

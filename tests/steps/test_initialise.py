@@ -4,7 +4,7 @@ import torch
 from steps.config.schema import InitConfig
 from steps.nnet.model import Recogniser
 from steps.nnet.tensor_file import save_tensors
-from steps.training.initialise import freeze, lr_scales, take_weights
+from steps.training.initialise import LAYER, freeze, lr_scales, take_weights
 from steps.training.loop import weight_groups
 from utils.jobs.errors import StaleError, UsageError
 
@@ -83,6 +83,21 @@ def test_learning_rates_fall_from_layer_to_layer():
     assert scales["heads.ctc.linear.weight"] == 1.0
     assert [scales[f"encoder.layers.{i}.0.weight_hh_l0"] for i in range(3)] == [0.125, 0.25, 0.5]
     assert scales["encoder.stack.linear.weight"] == 0.0625
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("encoder.layers.3.weight", "3"),
+        ("encoder.model.encoder.layers.1.attention.k_proj.weight", "1"),  # Hugging Face
+        ("encoder.model.encoder.transformer.layers.0.attention.k_proj.weight", "0"),  # torchaudio
+        ("encoder.model.feature_extractor.conv_layers.2.conv.weight", None),
+        ("heads.hmm.layers.0.weight", None),
+    ],
+)
+def test_layers_are_found_in_encoders_of_others_too(name, layer):
+    found = LAYER.match(name)
+    assert (found and found[1]) == layer
 
 
 def test_each_weight_is_in_one_group_and_only_matrices_decay():

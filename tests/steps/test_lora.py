@@ -7,9 +7,10 @@ import torch
 
 from steps.config.schema import LoraConfig
 from steps.nnet.lora import adapter_weights, add_adapters
-from steps.nnet.model import ModelConfig, load_model, new_model
+from steps.nnet.model import ModelConfig, Recogniser, load_model, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.tokens.token_table import TokenTable
+from steps.training.initialise import Taken, check_base
 from steps.training.run import base_of
 from utils.jobs.errors import MachineError, StaleError, UsageError
 
@@ -93,3 +94,33 @@ def test_a_machine_without_peft_is_told_what_to_install(base, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(MachineError, match="python3 -m pip install peft"):
         add_adapters(load_model(base).model, SETTINGS)
+
+
+def test_a_model_that_is_not_its_base_is_refused(base):
+    config = ModelConfig("customer", 0, MODEL, {"num_mel_bins": 20}, "char", 3, TABLE.sha256, 0, {})
+    check_base(base, config, Taken())
+    check_base(base, dataclasses.replace(config, model=MODEL | {"dropout": 0.3}), Taken())
+    with pytest.raises(UsageError, match="heads.ctc.linear.bias is not taken: not asked for"):
+        check_base(base, config, Taken(left={"heads.ctc.linear.bias": "not asked for"}))
+    for change, said in (
+        ({"tokens_sha256": "0"}, "tokens.txt has others"),
+        ({"heads": {"las": {"type": "las"}}}, "the heads of their base .*, ctc"),
+        ({"model": MODEL | {"num_heads": 4}}, "model.num_heads = 4, and 2 in the base"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_base(base, dataclasses.replace(config, **change), Taken())
+
+
+def test_all_adapters_are_used_in_a_transformer_decoder():
+    heads = {"transformer_decoder": {"dim": 16, "num_heads": 2}}
+    model = Recogniser({"encoder": "lstm", "dim": 8}, 6, 5, 10.0, heads=heads).train()
+    add_adapters(model, LoraConfig(rank=2))
+    output = model(torch.randn(1, 30, 6), torch.tensor([30]))
+    model.heads["transformer_decoder"].loss(output, [(1, 2)])[0].backward()
+    assert all(weight.grad is not None for weight in model.parameters() if weight.requires_grad)
+
+
+def test_a_normalisation_of_other_features_is_refused(base, tmp_path):
+    config = ModelConfig("other", 0, MODEL, {"num_mel_bins": 24}, "char", 3, TABLE.sha256, 0, {})
+    with pytest.raises(StaleError, match="cmvn: of 20 features a frame, and the model hears 24"):
+        new_model(config, tmp_path / "cmvn", 0)
