@@ -16,7 +16,7 @@ from steps.config.signature import code_digest
 from steps.config.systems import init_folder, soft_label_sets, system_named, teacher_of
 from steps.heads.registry import head_file
 from steps.losses.registry import loss_file
-from steps.nnet.registry import encoder_file
+from steps.nnet.registry import PRETRAINED, encoder_file
 from steps.training.examples import clean_set
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file
@@ -42,13 +42,18 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     inputs += [data / name / "feats" / "manifest.json" for name in sorted(sets)]
     for name, table in system.heads.items():
         if table["type"] == "classifier":
-            inputs += [label_file(folder, table["label"] or name) for folder in (train, dev)]
+            labels = [label_file(folder, table["label"] or name) for folder in (train, dev)]
+            speakers = [path.with_name("utt2spk") for path in labels if path.name.startswith("spk2")]
+            inputs += [*labels, *speakers]
     for name in sorted({table["tokens"] for table in system.heads.values()} - {""}):
         own = lang.with_name(f"{lang.name}_{name}")
         spelt = spelling.get(config.other_tokens[name].unit)
         inputs += [text_file(train, name), text_file(dev, name), own / "tokens.txt", *([own / spelt] if spelt else [])]
     clean = [clean_set(folder, system.heads) for folder in (train, dev)]
     inputs += [folder / "feats" / "manifest.json" for folder in clean if folder]
+    pretrained = Path(system.model.get("model") or "/dev/null")
+    if system.model["encoder"] in PRETRAINED and pretrained.is_dir():
+        inputs += sorted(path for path in pretrained.iterdir() if path.is_file())
     start = init_folder(config, system, exp)
     inputs += [start / "model.safetensors", start / "cmvn"] if start else []
     for term in system.distill:

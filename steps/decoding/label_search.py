@@ -13,7 +13,8 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
     """The best hypotheses of each utterance, the best first.
 
     A hypothesis grows until its end is the best next token of all in the beam; it holds at most as many tokens as
-    there are frames, or as the head can write. What an utterance has found does not depend on others. Hypotheses are ordered by log-probability per token, end counted, lest short ones win.
+    there are frames, or as the head can write. What is found does not depend on other utterances. Hypotheses are
+    ordered by log-probability per token, end counted, lest short ones win.
 
     Args:
         output: Of the model; the encoder's states are used.

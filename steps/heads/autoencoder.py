@@ -21,7 +21,6 @@ class AutoencoderHead(nn.Module):
     """
 
     is_framewise = True
-    hides_frames = False
     unit = "squared error/frame"
 
     def __init__(self, shape: HeadShape, *, bottleneck: NaturalInt = 0, noise_sd: NaturalFloat = 0.0, clean: str = ""):

@@ -24,7 +24,6 @@ class BestRqHead(nn.Module):
     """
 
     is_framewise = True
-    hides_frames = True
     unit = "nats/frame"
 
     def __init__(
@@ -68,8 +67,6 @@ class BestRqHead(nn.Module):
 
     def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
         """Sum of -ln p(code) over the states whose frames were all hidden, in nats, and their number."""
-        if output.hidden_frames is None:
-            return output.logits[self.name].sum() * 0.0, 0
         hidden = stack_frames(output.hidden_frames[..., None].float(), self.factor).amin(-1) > 0  # (B, U)
         chosen = output.log_probs(self.name).gather(-1, self.codes(output.clean)[..., None])[..., 0]
         return -chosen.masked_fill(~hidden, 0.0).sum(), int(hidden.sum())

@@ -62,7 +62,7 @@ class HmmHead(nn.Module):
 
     def learn_bigram(self, transcripts: list[tuple[int, ...]]) -> None:
         """Counts which token follows which; the blank stands for start and end."""
-        counts = torch.full(self.log_bigram.shape, SMOOTHING)  # on the CPU
+        counts = torch.full_like(self.log_bigram, SMOOTHING)
         for tokens in transcripts:
             path = torch.tensor([self.blank_id, *tokens, self.blank_id])
             counts.index_put_((path[:-1], path[1:]), torch.ones(len(path) - 1), accumulate=True)

@@ -19,7 +19,6 @@ class ReconstructionHead(nn.Module):
     """
 
     is_framewise = True
-    hides_frames = True
     unit = "error/frame"
 
     def __init__(self, shape: HeadShape, *, start_share: Fraction = 0.02, span_ms: PositiveFloat = 200.0):
@@ -47,8 +46,6 @@ class ReconstructionHead(nn.Module):
 
     def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
         """Sum of the mean absolute error of the hidden frames' features, which have variance 1, and their number."""
-        if output.hidden_frames is None:
-            return output.logits[self.name].sum() * 0.0, 0
         hidden = output.hidden_frames  # (B, T)
         B, T, F = output.clean.size()
         drawn = output.logits[self.name].float().reshape(B, -1, F)[:, :T]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from steps.config.schema import CTC, FeaturesConfig, LoraConfig
 from steps.features.cmvn import read_cmvn
 from steps.features.settings import band_hz, feature_dim, frame_shift_ms, static_dim
-from steps.heads.registry import FOUND, SELF_SUPERVISED, head_class
+from steps.heads.registry import FOUND, HIDING, SELF_SUPERVISED, head_class
 from steps.heads.shape import HeadShape
 from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
@@ -26,6 +26,7 @@ from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.files import sha256
 
 Augment = Callable[[Tensor, Tensor], Tensor]
+NOT_HEADS = ("inner_ctc", "error_rate", "blank_share")  # other figures of a training have these names
 
 
 class Recogniser(nn.Module):
@@ -67,8 +68,7 @@ class Recogniser(nn.Module):
             raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
         self.corrupting = corrupting[0] if corrupting else ""  # the head that hides frames
         kinds = {table.get("type", name) for name, table in (heads or {}).items()}
-        hides = bool(corrupting) and self.heads[self.corrupting].hides_frames
-        self.corrupts_in_use = bool(corrupting) and (not hides or kinds <= set(SELF_SUPERVISED))
+        self.corrupts_in_use = kinds <= set(SELF_SUPERVISED) or kinds.isdisjoint(HIDING)  # else others hear everything
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
         self.chunk_frames = self.encoder.chunk_frames
@@ -117,7 +117,9 @@ class Recogniser(nn.Module):
         clean, hidden_frames = x, None
         if augment:
             x = augment(x, feat_lens)
-        if self.corrupting if self.training else self.corrupts_in_use:  # other heads hear everything in use
+        if self.corrupting and not (self.training or self.corrupts_in_use):
+            hidden_frames = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
+        elif self.corrupting:
             x, hidden_frames = self.heads[self.corrupting].corrupt(x, feat_lens)
             x = zero_padding(x, feat_lens)
         encoder_out, lengths, hidden = self.encoder(x, feat_lens, past)
@@ -148,6 +150,8 @@ def build_heads(tables: dict[str, dict], shape: HeadShape) -> nn.ModuleDict:
     """The heads by their names."""
     found = nn.ModuleDict()
     for name, table in tables.items():
+        if hasattr(found, name) or "." in name or name in NOT_HEADS:
+            raise UsageError(f"a head cannot be called '{name}'; rename it")
         own = {key: value for key, value in table.items() if key not in ("type", "weight", "tokens", *FOUND)}
         size = len(table["classes"]) if "classes" in table else table.get("num_tokens", shape.num_tokens)
         cls = head_class(table.get("type", name))

@@ -49,7 +49,7 @@ class Ranks:
         return total.tolist()
 
     def sum_gradients(self, model: nn.Module) -> None:
-        """Sums the gradients of all processes in place; a weight that none has one for keeps none, as in one process."""
+        """Sums the gradients of all processes in place; a weight that has one in none keeps none, as in one process."""
         if self.world == 1:
             return
         params = [p for p in model.parameters() if p.requires_grad]

@@ -234,7 +234,6 @@ def train(job: TrainJob) -> dict:
     if system.lora.rank:
         add_adapters(model, system.lora)
         student = replace(student, lora=asdict(system.lora), base=base_of(start, job.out))
-    model = model.to(ranks.device)
     settings = system.train
     if not can_transcribe(system):
         labelled = untranscribed_examples(train_dir, table, settings)
@@ -253,6 +252,7 @@ def train(job: TrainJob) -> dict:
     check_different(by_set)
     examples = [example for examples in by_set.values() for example in examples]
     learn_bigram(model, examples)
+    model = model.to(ranks.device)
     terms = make_terms(job, config, system, by_set, student, model, table, ranks.device)
     dev_dir, units = data_dir / system.data.dev, Units.of(config.score)
     look = dev_look(dev_dir, units, model, table, ranks.device, student.heads, others)

@@ -12,6 +12,7 @@ from steps.config.systems import all_sets, all_systems, soft_label_sets, system_
 from steps.config.types import NaturalInt, PositiveFloat
 from steps.list_runs import lines_of, tuning_lines
 from steps.scoring.collect import pairs_of, runs_of
+from steps.train import inputs_of
 from tests.support import ROOT
 from utils.jobs.errors import UsageError
 
@@ -432,6 +433,18 @@ def test_a_head_without_transcripts_is_not_the_first_of_several(conf):
     assert list(conf(text).systems["first"].heads) == ["best_rq"]
     with pytest.raises(UsageError, match="first.heads.best_rq.: the first head chooses checkpoints"):
         conf(text + "[first.heads.ctc]")
+
+
+def test_a_training_reads_who_speaks_and_the_files_of_a_pretrained_encoder(conf, tmp_path):
+    for path in ("data/train/spk2age", "data/dev/utt2age", "hub/config.json", "hub/model.safetensors"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    model = f'{{ encoder = "huggingface", model = "{tmp_path}/hub" }}'
+    config = conf(f"[first]\nmodel = {model}\n[first.heads.age]\ntype = 'classifier'")
+    data = tmp_path / "data"
+    inputs = inputs_of(config, config.systems["first"], data, data / "lang", tmp_path / "exp")
+    assert {tmp_path / "hub/config.json", tmp_path / "hub/model.safetensors"} <= set(inputs)
+    assert data / "train/utt2spk" in inputs and data / "dev/utt2spk" not in inputs
 
 
 def test_heads_are_taken_over_or_replaced_whole(conf):

@@ -238,7 +238,8 @@ class MadeUp:
         return {"encoder_out": encoder_out}
 
     def step(self, tokens, state):
-        seeds = [hash((*row, int(x))) % 2**31 for row, x in zip(tokens.tolist(), state["encoder_out"][:, 0, 0])]
+        places = state["encoder_out"][:, 0, 0].int().tolist()
+        seeds = [hash((*row, x)) % 2**31 for row, x in zip(tokens.tolist(), places, strict=True)]
         rows = [torch.randn(4, generator=torch.Generator().manual_seed(seed)) * 3 for seed in seeds]
         return torch.stack(rows).log_softmax(-1), state
 

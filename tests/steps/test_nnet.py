@@ -260,6 +260,13 @@ def test_settings_that_cannot_be_built_are_a_usage_error(name, settings):
         Recogniser({"encoder": name, **settings}, F, V, 10.0)
 
 
+@pytest.mark.parametrize("name", ["type", "a.b", "inner_ctc"])
+def test_a_name_that_means_something_else_is_none_of_a_head(name):
+    heads = {"ctc": {}, name: {"type": "classifier", "classes": ["a", "b"]}}
+    with pytest.raises(UsageError, match=f"a head cannot be called '{name}'"):
+        Recogniser({"encoder": "lstm", "dim": 4}, F, V, 10.0, heads=heads)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_states_what_it_needs(name):
     cls = encoder_class(name)

@@ -1,8 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from steps.distillation.transcripts import Transcripts, TranscriptStore, write_unit
+from steps.config.schema import DecodeConfig
+from steps.distillation import extract
+from steps.distillation.transcripts import Transcripts, TranscriptStore, read_unit, write_unit
 from steps.losses.pseudo_ctc import pseudo_ctc
+from steps.nnet.model import LoadedModel, Recogniser
 from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
 from utils.jobs.errors import StaleError, UsageError
@@ -67,3 +72,21 @@ def test_folders_of_different_units_and_damaged_ones_are_refused(tmp_path):
     (words / "transcripts.json").write_text("{")
     with pytest.raises(StaleError, match="no transcripts that can be read"):
         TranscriptStore(words)
+
+
+def test_transcripts_are_in_the_unit_of_the_head_that_writes_them(tmp_path, monkeypatch):
+    heads = {"ctc": {}, "sounds": {"type": "ctc", "tokens": "sounds", "num_tokens": 2, "unit": "phone"}}
+    model = Recogniser({"encoder": "lstm", "dim": 4}, 3, len(CHARS.tokens), 10.0, heads=heads)
+    config = SimpleNamespace(features={}, heads=heads)
+    loaded = LoadedModel(model, config, CHARS, {"sounds": TokenTable(("<blk>", "AA"), "phone")})
+    for name, value in {
+        "load_model": lambda *_: loaded,
+        "check_features": lambda *_: None,
+        "DataDir": SimpleNamespace(read=lambda *_: None),
+        "shards_of": lambda _: [],
+        "map_in_processes": lambda *_: [],
+    }.items():
+        monkeypatch.setattr(extract, name, value)
+    for head, unit in (("", "word"), ("sounds", "phone")):
+        extract.transcribe(tmp_path, tmp_path, tmp_path, DecodeConfig(head=head), 1)
+        assert read_unit(tmp_path) == unit
