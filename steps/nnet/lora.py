@@ -7,6 +7,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.packages import import_for
 
 MARK = "lora_"  # in the names of adapter weights
+LEARNT = (".log_prior", ".log_bigram")  # ends of the names of what a training of adapters finds besides
 
 
 def add_adapters(model: nn.Module, settings: LoraConfig) -> None:
@@ -37,5 +38,5 @@ def ends_as(name: str, targets: list[str]) -> bool:
 
 
 def adapter_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of adapters alone."""
-    return {name: value for name, value in weights.items() if MARK in name}
+    """The weights of adapters, and what a hidden Markov model found in their training."""
+    return {name: value for name, value in weights.items() if MARK in name or name.endswith(LEARNT)}

@@ -124,3 +124,10 @@ def test_a_normalisation_of_other_features_is_refused(base, tmp_path):
     config = ModelConfig("other", 0, MODEL, {"num_mel_bins": 24}, "char", 3, TABLE.sha256, 0, {})
     with pytest.raises(StaleError, match="cmvn: of 20 features a frame, and the model hears 24"):
         new_model(config, tmp_path / "cmvn", 0)
+
+
+def test_adapters_keep_what_a_hidden_markov_model_found_in_their_training():
+    model = Recogniser({"encoder": "lstm", "dim": 8}, 6, 5, 10.0, heads={"hmm": {}})
+    add_adapters(model, LoraConfig(rank=2, targets=["hmm.linear"]))
+    kept = sorted(name.rpartition(".")[2] for name in adapter_weights(model.state_dict()))
+    assert kept == ["log_bigram", "log_prior", "weight", "weight"]
