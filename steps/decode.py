@@ -10,6 +10,7 @@ classifies, the line holds the probability of each class, and `utt2<head>` the m
 
 from functools import partial
 from pathlib import Path
+from time import perf_counter, process_time
 
 from steps.config.load import load
 from steps.config.schema import DecodeConfig
@@ -35,14 +36,20 @@ def decode(folder: Path, data_dir: Path, gpus: int, settings: DecodeConfig, stag
     loaded = load_model(folder, device)
     feats_scp, num_frames = read_table(data_dir / "feats.scp"), read_table(data_dir / "utt2num_frames")
     check_features(data_dir, loaded.config.features)
+    clock = perf_counter if gpus else process_time  # other processes do not slow the latter
+    start = clock()
     found = decode_set(loaded, feats_scp, {u: int(n) for u, n in num_frames.items()}, device, settings)
+    seconds = clock() - start
     write_hypotheses(stage, found)
     for name, table in loaded.config.heads.items():
         if "classes" in table:
             best = {u: max(probs := entry["classes"][name], key=probs.get) for u, entry in found.items()}
             write_table(stage / f"utt2{name}", best)
-    log.info(f"{folder}: {data_dir}: {len(found):,} utterances, {settings.decoder}")
-    return {"in": len(feats_scp), "out": len(found), "dropped": 0}
+    shift_s = loaded.model.frame_shift_ms / loaded.model.encoder.subsampling / 1000
+    factor = seconds / max(sum(map(int, num_frames.values())) * shift_s, 1e-9)
+    told = f"{settings.decoder}, {factor:.4f} s a second of speech"
+    log.info(f"{folder}: {data_dir}: {len(found):,} utterances, {told}")
+    return {"in": len(feats_scp), "out": len(found), "dropped": 0, "real_time_factor": round(factor, 5)}
 
 
 def main(argv: list[str]) -> None:

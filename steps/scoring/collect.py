@@ -105,6 +105,14 @@ def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
     }
 
 
+def real_time_factor(exp_dirs: list[Path], system: str, seeds: list[int], set_name: str) -> float | None:
+    """Seconds that a second of speech took to decode, on one core or a GPU; None where steps.decode did not do it."""
+    files = [score_file(exp, system, seed, set_name).with_name("manifest.json") for exp in exp_dirs for seed in seeds]
+    counts = [read_json(file)["counts"] for file in files if file.is_file()]
+    factors = [found["real_time_factor"] for found in counts if "real_time_factor" in found]
+    return round(mean(factors), 5) if factors else None
+
+
 def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str) -> dict:
     """The part of results.json that belongs to one set."""
     systems = all_systems(config)
@@ -116,7 +124,8 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
     for name in names:
         folds = [fold for found in files[name] for fold in found]
         shares = {k: round(100.0 * sum(f[k] for f in folds) / sum(f["ref_units"] for f in folds), 4) for k in KINDS}
-        rows[name] = describe(scores[name]) | shares | facts_of(exp_dirs, name, runs[name])
+        factor = {"real_time_factor": real_time_factor(exp_dirs, name, runs[name], set_name)}
+        rows[name] = describe(scores[name]) | shares | facts_of(exp_dirs, name, runs[name]) | factor
     return {
         "unit": first[0]["unit"],
         "normalisation": first[0]["normalisation"],

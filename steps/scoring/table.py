@@ -16,13 +16,13 @@ def interval(pair: list[float] | None, digits: int = 2, scale: float = 1.0) -> s
 def system_rows(part: dict) -> list[list[str]]:
     """A head and one row for each system of a set."""
     head = ["system", "params", f"{part['unit']} error % [95 %]", "ins/del/sub %", "sd", "seeds", "updates"]
-    rows = [head + ["hours", "CPU min"]]
+    rows = [head + ["hours", "CPU min", "RTF"]]
     for name, s in part["systems"].items():
         hours = f"{s['labelled_hours']:.2f}" + (f" + {s['unlabelled_hours']:.2f}" if s["unlabelled_hours"] else "")
         kinds = "/".join(number(s[k], 1) for k in ("ins", "del", "sub"))
         rate = number(s["error_rate"]) + interval(s["ci95"])
         row = [name, f"{s['params']:,}", rate, kinds, number(s["sd"]), str(len(s["seeds"])), f"{s['updates']:,}"]
-        rows.append(row + [hours, number(s["cpu_minutes"], 1)])
+        rows.append(row + [hours, number(s["cpu_minutes"], 1), number(s.get("real_time_factor"), 4)])
     return rows
 
 

@@ -51,6 +51,7 @@ def test_results_hold_what_the_design_lists(made):
         "labelled_hours",
         "unlabelled_hours",
         "cpu_minutes",
+        "real_time_factor",
     }
     assert all(keys <= set(system) for system in part["systems"].values())
     (comparison,) = part["comparisons"]
