@@ -6,6 +6,7 @@ What an autoencoder makes of features: the values of its narrow layer, or the fe
 in [features.<name>] of conf.toml, with type = "model".
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,25 +40,28 @@ def make_feats(folder: Path, source: Path, target: Path, stage: Path, settings: 
         raise UsageError(f"{folder}: makes no features; give it an autoencoder head")
     feats_scp = read_table(source / "feats.scp")
     num_frames = {u: int(n) for u, n in read_table(source / "utt2num_frames").items()}
-    made = {}
-    for utt_ids, output in run_model(loaded.model, feats_scp, num_frames):
-        is_narrow = settings.output == "bottleneck"
-        lengths = output.lengths.tolist() if is_narrow else [num_frames[utt_id] for utt_id in utt_ids]
-        rows = head.features(output, settings.output)
-        made |= {u: x[:n].numpy() for u, x, n in zip(utt_ids, rows, lengths, strict=True)}
-    width = next(iter(made.values())).shape[1]
+    is_narrow = settings.output == "bottleneck"
     shift_ms = loaded.model.frame_shift_ms if is_narrow else loaded.config.features["frame_shift_ms"]
-    if (width, shift_ms) != (feature_dim(settings), frame_shift_ms(settings)):
-        told = f"{width} features each {shift_ms:g} ms; set dim and frame_shift_ms of [features.*] so"
-        raise UsageError(f"{folder}: makes {told}")
+    made = {}
+
+    def feats() -> Iterator[tuple[str, object]]:
+        for utt_ids, output in run_model(loaded.model, feats_scp, num_frames):
+            lengths = output.lengths.tolist() if is_narrow else [num_frames[utt_id] for utt_id in utt_ids]
+            rows = head.features(output, settings.output)
+            if (rows.size(-1), shift_ms) != (feature_dim(settings), frame_shift_ms(settings)):
+                told = f"{rows.size(-1)} features each {shift_ms:g} ms"
+                raise UsageError(f"{folder}: makes {told}; set dim and frame_shift_ms of [features.*] so")
+            for utt_id, x, n in zip(utt_ids, rows, lengths, strict=True):
+                made[utt_id] = str(n)
+                yield utt_id, x[:n].numpy()
+
     (stage / "feats").mkdir()
-    ordered = ((utt_id, made[utt_id]) for utt_id in feats_scp)
     final = Path(name_of(target)) / "feats" / "feats.1.ark"
-    write_table(stage / "feats.scp", write_archive(stage / "feats" / "feats.1.ark", final, ordered, settings.compress))
-    write_table(stage / "utt2num_frames", {u: str(len(made[u])) for u in feats_scp})
+    write_table(stage / "feats.scp", write_archive(stage / "feats" / "feats.1.ark", final, feats(), settings.compress))
+    write_table(stage / "utt2num_frames", made)
     write_table(stage / "utt2dur", read_table(source / "utt2dur"))
     (stage / "feats" / "features.json").write_text(to_json(asdict(settings)))
-    log.info(f"{target}: {len(made):,} utterances, {width} features a frame, made by {folder}")
+    log.info(f"{target}: {len(made):,} utterances, {feature_dim(settings)} features a frame, made by {folder}")
     return {"in": len(made), "out": len(made), "dropped": 0}
 
 

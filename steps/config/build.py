@@ -71,13 +71,15 @@ def without_masks(system: SystemConfig, table: dict, features: str) -> SystemCon
     Args:
         system: With the defaults of fbank.
         table: What is written of it.
-        features: Their type.
+        features: Their type, or what a model makes.
     """
     none = {
         "mfcc": ("num_freq_masks", "max_freq_warp"),
         "waveform": ("num_freq_masks", "num_time_masks", "max_freq_warp"),
+        "bottleneck": ("num_freq_masks", "max_freq_warp"),
     }
     whose = {"mfcc": "cepstra have no frequencies to", "waveform": "samples have no frames to"}
+    whose["bottleneck"] = "a narrow layer has no frequencies to"
     masks = system.spec_augment
     for key in none.get(features, ()):
         if key in table.get("spec_augment", {}) and getattr(masks, key):

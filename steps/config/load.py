@@ -66,13 +66,20 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
     merged = {name: inherit(name, systems) for name in systems}
     built = {name: build_system(name, table, raw.get("data", {})) for name, table in merged.items()}
     config = Config(**top, corpus=raw.get("corpus", {}), systems=built)
-    masked = {name: without_masks(s, merged[name], features_of(config, s.data.train).type) for name, s in built.items()}
+    masked = {
+        name: without_masks(s, merged[name], kind_of(features_of(config, s.data.train))) for name, s in built.items()
+    }
     config = dataclasses.replace(config, systems=masked)
     try:
         check_config(config)
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from None
     return config
+
+
+def kind_of(features: FeaturesConfig) -> str:
+    """The type of features, or what a model makes."""
+    return features.output if features.type == "model" else features.type
 
 
 def split_table(table: object) -> tuple[object, dict[str, dict]]:

@@ -63,9 +63,10 @@ class AutoencoderHead(nn.Module):
             update: Unused.
         """
         wanted, frames = output.clean, output.hidden_frames  # (B, T, F), (B, T)
-        if all(x is not None for x in labels):
-            clean = nn.utils.rnn.pad_sequence(labels, batch_first=True).to(wanted)
-            wanted = (clean - self.mean) * self.inverse_sd
+        if given := [i for i, x in enumerate(labels) if x is not None]:
+            wanted = wanted.clone()
+            for i in given:
+                wanted[i, : len(labels[i])] = (labels[i].to(wanted) - self.mean) * self.inverse_sd
         error = (self.drawn(output)[:, : wanted.size(1)] - wanted).square().mean(-1)
         return error.masked_fill(~frames, 0.0).sum(), int(frames.sum())
 

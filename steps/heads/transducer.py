@@ -79,8 +79,8 @@ class TransducerHead(nn.Module):
 
     @staticmethod
     def frames_needed(tokens: tuple[int, ...]) -> int:
-        """One: tokens take no frames."""
-        return 1
+        """As many as there are tokens, for the search writes at most one a frame."""
+        return max(len(tokens), 1)
 
     def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
         """Sum of -ln p(transcript) over utterances with a transcript, in nats, and the number of their tokens.

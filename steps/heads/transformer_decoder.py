@@ -64,8 +64,8 @@ class TransformerDecoderHead(nn.Module):
 
     @staticmethod
     def frames_needed(tokens: tuple[int, ...]) -> int:
-        """One: tokens take no frames."""
-        return 1
+        """As many as there are tokens, for the search writes at most one a frame."""
+        return max(len(tokens), 1)
 
     def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
         """Sum of the cross-entropy of tokens and ends, in nats, and their number."""

@@ -50,9 +50,7 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
     num_frames = {e.utt_id: e.num_frames for e in examples}
     name, head = next(iter(model.heads.items()))
     decode = decoder_of(DecodeConfig(), model) if can_write(head) else None
-    for other in model.heads.values():
-        if isinstance(other, HmmHead):
-            set_prior(model, other, feats, num_frames, device)
+    set_priors(model, examples, device)
     errors, losses, blanks, frames = Errors(), {}, 0, 0
     model.eval()
     for utt_ids, output in run_model(model, feats, num_frames, device):
@@ -79,15 +77,25 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
 
 
 @torch.inference_mode()
-def set_prior(model: Recogniser, head: HmmHead, feats: dict[str, str], num_frames: dict[str, int], device: str) -> None:
-    """Gives a hidden Markov model the mean of its posteriors as prior of its states, as Kaldi's hybrid systems have."""
-    total, count = 0.0, 0
+def set_priors(model: Recogniser, examples: list[Example], device: str) -> None:
+    """Gives hidden Markov models the mean of their posteriors as prior of their states, as Kaldi's hybrid systems have.
+
+    A look at dev counts on dev; the model that is kept gets its priors from the training set.
+    """
+    heads = [head for head in model.heads.values() if isinstance(head, HmmHead)]
+    if not heads:
+        return
+    feats = {e.utt_id: e.feats for e in examples}
+    num_frames = {e.utt_id: e.num_frames for e in examples}
+    totals, count = [0.0] * len(heads), 0
     model.eval()
     for _, output in run_model(model, feats, num_frames, device):
-        posteriors = zero_padding(output.log_probs(head.name).exp(), output.lengths)
-        total, count = total + posteriors.double().sum((0, 1)), count + int(output.lengths.sum())
-    if count:
-        head.log_prior.copy_((total / count).clamp(min=MIN_PRIOR).log())
+        posteriors = [zero_padding(output.log_probs(head.name).exp(), output.lengths) for head in heads]
+        totals = [total + p.double().sum((0, 1)) for total, p in zip(totals, posteriors, strict=True)]
+        count += int(output.lengths.sum())
+    for head, total in zip(heads, totals, strict=True):
+        if count:
+            head.log_prior.copy_((total / count).clamp(min=MIN_PRIOR).log())
 
 
 def best_paths(model: Recogniser, examples: list[Example], device: str) -> dict[str, np.ndarray]:

@@ -35,17 +35,22 @@ def has_prefix(name: str, prefixes: list[str]) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
+def take_weights(model: nn.Module, folder: Path, settings: InitConfig, table: TokenTable) -> Taken:
     """Copies from the model in a folder all weights that have the same name and shape, and logs which.
+
+    The heads of a model with another tokens.txt mean other things, and stay there.
 
     Raises: StaleError when none fits; UsageError when a prefix in `take` is no part of the model.
     """
     tensors, _ = load_tensors(folder / "model.safetensors")
     own = model.state_dict()
     check_prefixes(settings.take, own, "take")
-    found = Taken()
+    found, tokens = Taken(), folder / "tokens.txt"
+    is_foreign = tokens.is_file() and tokens.read_text(encoding="utf-8") != table.to_text()
     for name, value in own.items():
         why = reason_to_leave(name, value, tensors.get(name), settings.take)
+        if not why and is_foreign and name.startswith("heads."):
+            why = "of other tokens"
         if why:
             found.left[name] = why
         else:

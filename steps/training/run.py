@@ -22,7 +22,7 @@ from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable, read_lang
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
-from steps.training.evaluate import DevLook
+from steps.training.evaluate import DevLook, set_priors
 from steps.training.examples import (
     Example,
     Examples,
@@ -43,6 +43,8 @@ from steps.training.terms import DistillTerm, StoredTranscripts, make_term
 from utils.jobs import log
 from utils.jobs.errors import DataError
 from utils.jobs.files import sha256, to_json
+
+PRIOR_UTTS = 1000  # that priors of states are counted on
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,15 @@ def learn_bigram(model: Recogniser, examples: list[Example]) -> None:
             head.learn_bigram([example.tokens for example in examples if example.tokens])
 
 
+def with_priors(weights: dict, model: Recogniser, examples: list[Example], device: str) -> dict:
+    """The weights with the priors of hidden Markov models, as these weights have them on the training set."""
+    if not any(isinstance(head, HmmHead) for head in model.heads.values()):
+        return weights
+    model.load_state_dict(weights)
+    set_priors(model, examples[:: max(1, len(examples) // PRIOR_UTTS)], device)
+    return {name: value.cpu() for name, value in model.state_dict().items()}
+
+
 def stop_flag() -> Callable[[], bool]:
     """Becomes true at the first SIGINT or SIGTERM, so that the update in hand is finished and saved."""
     signals: list[int] = []
@@ -223,7 +234,7 @@ def train(job: TrainJob) -> dict:
     cmvn = (start or train_dir) / "cmvn"
     model = new_model(student, cmvn, job.seed)
     if start:
-        taken = take_weights(model, start, system.init)
+        taken = take_weights(model, start, system.init, table)
         if system.lora.rank:
             check_base(start, student, taken)
     if system.init.ctc_head:
@@ -285,6 +296,7 @@ def train(job: TrainJob) -> dict:
         hours = partial(hours_of, frame_shift_ms=model.frame_shift_ms / model.encoder.subsampling)
         heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
         student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
+        weights = with_priors(weights, model, examples, ranks.device)
         weights = adapter_weights(weights) if student.base else weights
         write_model(Path(job.stage), weights, student, table, others, cmvn)
     counts = {"in": len(examples) + len(dropped), "out": len(examples), "dropped": len(dropped)}

@@ -45,6 +45,19 @@ def test_clean_features_are_the_target_where_they_are_given():
     assert head.loss(output, far)[0].item() > 1000 * head.loss(output, clean)[0].item()
 
 
+def test_clean_features_are_taken_utterance_by_utterance():
+    feats, feat_lens = batch()
+    model = make(clean="_noisy").eval()
+    head, output = model.heads["autoencoder"], model(feats, feat_lens)
+    far = [feats[0] + 200.0, feats[1, :13] + 200.0]
+    none, first, both = (head.loss(output, x)[0].item() for x in ([None, None], [far[0], None], far))
+    alone = head.loss(model(feats[1:, :13], feat_lens[1:]), [None])[0].item()
+    assert first == pytest.approx(
+        both - head.loss(model(feats[1:, :13], feat_lens[1:]), [far[1]])[0].item() + alone, rel=1e-4
+    )
+    assert none < first < both
+
+
 def test_noise_is_added_in_training_alone():
     feats, feat_lens = batch()
     head = make(noise_sd=0.5).heads["autoencoder"]

@@ -4,10 +4,12 @@ import torch
 from steps.config.schema import InitConfig
 from steps.nnet.model import Recogniser
 from steps.nnet.tensor_file import save_tensors
+from steps.tokens.token_table import TokenTable
 from steps.training.initialise import LAYER, freeze, lr_scales, take_weights
 from steps.training.loop import weight_groups
 from utils.jobs.errors import StaleError, UsageError
 
+TABLE = TokenTable(("<blk>", "a", "b", "c", "d"), "char")
 LAYERS = {"encoder": "lstm", "dim": 6, "num_layers": 3}
 
 
@@ -25,7 +27,7 @@ def folder(tmp_path):
 def test_all_weights_are_taken_that_fit(folder):
     model, other = make(num_tokens=7), make(seed=1)
     fresh = model.heads["ctc"].linear.weight.clone()
-    found = take_weights(model, folder, InitConfig("x"))
+    found = take_weights(model, folder, InitConfig("x"), TABLE)
     assert all(torch.equal(model.state_dict()[name], other.state_dict()[name]) for name in found.names)
     assert found.left == {
         "heads.ctc.linear.weight": "shape (5, 6) there, (7, 6) here",
@@ -36,30 +38,36 @@ def test_all_weights_are_taken_that_fit(folder):
 
 def test_only_what_is_asked_for_is_taken_and_its_normalisation(folder):
     model = make()
-    found = take_weights(model, folder, InitConfig("x", take=["encoder.stack"]))
+    found = take_weights(model, folder, InitConfig("x", take=["encoder.stack"]), TABLE)
     assert found.names == ["mean", "inverse_sd", "encoder.stack.linear.weight", "encoder.stack.linear.bias"]
     assert set(found.left.values()) == {"not asked for"}
 
 
+def test_a_head_of_other_tokens_is_left(folder):
+    (folder / "tokens.txt").write_text("<blk> 0\nd 1\nc 2\nb 3\na 4\n")
+    found = take_weights(make(), folder, InitConfig("x"), TABLE)
+    assert found.left == dict.fromkeys(("heads.ctc.linear.weight", "heads.ctc.linear.bias"), "of other tokens")
+
+
 def test_a_deeper_model_takes_the_layers_that_are_there(folder):
-    found = take_weights(make(num_layers=4), folder, InitConfig("x"))
+    found = take_weights(make(num_layers=4), folder, InitConfig("x"), TABLE)
     assert {name.split(".")[2] for name, why in found.left.items() if why == "not there"} == {"3"}
 
 
 def test_a_model_of_other_shapes_is_refused(folder):
     with pytest.raises(StaleError, match=r"no weight of it fits \(shape \(6, 16\) there, \(9, 16\) here\)"):
-        take_weights(make(dim=9, num_tokens=7), folder, InitConfig("x"))
+        take_weights(make(dim=9, num_tokens=7), folder, InitConfig("x"), TABLE)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(StaleError, match="model.safetensors: missing"):
-        take_weights(make(), tmp_path, InitConfig("x"))
+        take_weights(make(), tmp_path, InitConfig("x"), TABLE)
 
 
 @pytest.mark.parametrize("prefix", ["encodr", "encoder.stac"])
 def test_a_prefix_that_no_weight_has_is_refused(folder, prefix):
     with pytest.raises(UsageError, match=f"init.take: no weight begins with '{prefix}'; valid are encoder.layers, "):
-        take_weights(make(), folder, InitConfig("x", take=[prefix]))
+        take_weights(make(), folder, InitConfig("x", take=[prefix]), TABLE)
     with pytest.raises(UsageError, match="init.freeze"):
         freeze(make(), [prefix])
 
