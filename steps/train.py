@@ -13,11 +13,10 @@ from pathlib import Path
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.signature import code_digest
-from steps.config.systems import init_folder, soft_label_sets, system_named, teacher_of
+from steps.config.systems import clean_set, init_folder, soft_label_sets, system_named, teacher_of
 from steps.heads.registry import head_file
 from steps.losses.registry import loss_file
 from steps.nnet.registry import PRETRAINED, encoder_file
-from steps.training.examples import clean_set
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file
 from utils.data_dir.tables import text_file

@@ -113,3 +113,17 @@ def init_folder(config: Config, system: SystemConfig, exp_dir: Path) -> Path | N
         name, seed = name_and_seed(model)
         return exp_dir / name / f"seed{seed}"
     return Path(model)
+
+
+def clean_set(data_dir: Path, heads: dict[str, dict]) -> Path | None:
+    """The set whose features an autoencoder draws on hearing another, if it does.
+
+    Raises: UsageError when the set heard has another ending.
+    """
+    ending = next((table["clean"] for table in heads.values() if table.get("clean")), "")
+    if not ending:
+        return None
+    name = data_dir.name.removesuffix(ending)
+    if name in ("", data_dir.name):
+        raise UsageError(f"clean = '{ending}': the set '{data_dir.name}' is not called so")
+    return data_dir.with_name(name)

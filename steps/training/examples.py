@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from steps.config.schema import TrainConfig
+from steps.config.systems import clean_set
 from steps.heads.autoencoder import AutoencoderHead
 from steps.heads.classifier import ClassifierHead
 from steps.tokens.token_table import TokenTable
@@ -14,7 +15,7 @@ from utils.data_dir.archive import read_feats
 from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.tables import read_table, text_file
 from utils.jobs import log
-from utils.jobs.errors import DataError, UsageError
+from utils.jobs.errors import DataError
 
 MAX_SHOWN = 10
 
@@ -177,20 +178,6 @@ def with_clean(examples: list[Example], data_dir: Path, heads: dict[str, dict]) 
             told = f"{found} of '{example.utt_id}', which has {example.num_frames} in {data_dir}"
             raise DataError(f"{source}: {told}; a denoiser needs the same utterances in both")
     return [replace(example, clean=feats[example.utt_id]) for example in examples]
-
-
-def clean_set(data_dir: Path, heads: dict[str, dict]) -> Path | None:
-    """The set whose features an autoencoder draws on hearing another, if it does.
-
-    Raises: UsageError when the set heard has another ending.
-    """
-    ending = next((table["clean"] for table in heads.values() if table.get("clean")), "")
-    if not ending:
-        return None
-    name = data_dir.name.removesuffix(ending)
-    if name in ("", data_dir.name):
-        raise UsageError(f"clean = '{ending}': the set '{data_dir.name}' is not called so")
-    return data_dir.with_name(name)
 
 
 def labels_for(name: str, head: object, examples: list[Example]) -> list:

@@ -22,7 +22,7 @@ from utils.jobs.files import sha256
 
 POLL_S = 0.02
 AFTER_CHECKPOINT_S, AFTER_START_S = 1.5, 1.0  # the longest that is waited before a kill
-JOBS_BEFORE = ("stage0.corpus", "stage1.prepare", "stage2.feats.train", "stage3.tokens")
+JOBS_BEFORE = ("stage0.corpus", "stage1.prepare", "stage2.feats.train", "stage3.tokens.lang")
 JOBS_AFTER = ("stage8.student*", "stage9.student*", "stage9.compare", "stage11.report")
 
 

@@ -165,7 +165,7 @@ CHANGES = {
         edit_train_text,
         [],
         "input data/train/text changed",
-        {"stage1.validate.train", "stage3.tokens", *TRAINED, "stage6.teacher.seed0.train"}.union(
+        {"stage1.validate.train", "stage3.tokens.lang", *TRAINED, "stage6.teacher.seed0.train.frame_topk"}.union(
             *map(of_system, SYSTEMS), {"stage9.compare", "stage11.report"}
         ),
     ),

@@ -36,7 +36,7 @@ def recipe(tmp_path):
 
 
 def test_each_tool_has_an_example():
-    assert set(EXAMPLES.values()) == set(TOOLS) and len(TOOLS) == 9
+    assert set(EXAMPLES.values()) == set(TOOLS) and len(TOOLS) == 10
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
