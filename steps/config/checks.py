@@ -1,9 +1,19 @@
 """Faults of a configuration that no table shows alone."""
 
 import math
+from pathlib import Path
 
 from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
-from steps.config.systems import can_transcribe, features_of, kinds_of_heads, pretrained, roles_of, teacher_of
+from steps.config.systems import (
+    all_sets,
+    can_transcribe,
+    features_of,
+    kinds_of_heads,
+    pretrained,
+    roles_of,
+    teacher_of,
+    variant_of,
+)
 from steps.config.types import near
 from steps.features.settings import band_hz
 from steps.heads.registry import WITH_OTHER_TOKENS
@@ -16,6 +26,7 @@ def check_config(config: Config) -> None:
     check_twins(config.systems)
     for features in (config.features, *config.variants.values()):
         check_features(features)
+    check_use(config)
     check_made_features(config)
     check_units(config)
     check_teachers(config.systems)
@@ -44,6 +55,17 @@ def check_features(features: FeaturesConfig) -> None:
         check_filters(features)
     elif features.deltas or features.cmvn != "global":
         raise UsageError("features.type = 'waveform' goes with deltas = 0 and cmvn = 'global'")
+
+
+def check_use(config: Config) -> None:
+    """Raises UsageError for a table of features or tokens that nothing uses."""
+    used = {variant_of(config, name) for name in all_sets(config)}
+    for name in config.variants.keys() - used:
+        sets = f"a set called {config.data.train}_{name}, say"
+        raise UsageError(f"[features.{name}]: no system hears it; give one {sets}, or leave the table out")
+    used = {table["tokens"] for system in config.systems.values() for table in system.heads.values()}
+    for name in config.other_tokens.keys() - used:
+        raise UsageError(f"[tokens.{name}]: no head writes them; give one tokens = '{name}', or leave the table out")
 
 
 def check_made_features(config: Config) -> None:
@@ -178,6 +200,7 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
         where = f"[{system.name}] init.model = '{system.init.model}'"
         if name == system.name:
             raise UsageError(f"{where}: is the system itself")
+        check_place(where, system.init.model, systems)
         if name in systems and (systems[name].distill or systems[name].init.model.partition("/seed")[0] in systems):
             why = "distilled" if systems[name].distill else "fine-tuned"
             raise UsageError(
@@ -195,6 +218,18 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(f"[{system.name}.lora] rank: adapters need a base; set [{system.name}.init] model")
         if system.init.take and not system.init.model:
             raise UsageError(f"[{system.name}.init] take: there is no model to take weights from")
+
+
+def check_place(where: str, model: str, systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError for a model to start from that is neither a system, with its seed, nor looks like a folder."""
+    name, _, seed = model.partition("/seed")
+    first = model.partition("/")[0]
+    if not model or Path(model).is_dir() or (name in systems and (seed.isdigit() or model == name)):
+        return
+    if first in systems:
+        raise UsageError(f"{where}: write it as {first}/seed1")
+    if "/" not in model:
+        raise UsageError(f"{where}: neither a system nor a folder{near(model, systems)}")
 
 
 def check_controls(systems: dict[str, SystemConfig]) -> None:

@@ -138,6 +138,8 @@ def build_heads(tables: dict[str, dict], shape: HeadShape) -> nn.ModuleDict:
     """The heads by their names."""
     found = nn.ModuleDict()
     for name, table in tables.items():
+        if hasattr(found, name):  # as a method of every module
+            raise UsageError(f"the head {name} cannot have this name, which PyTorch uses; rename it")
         own = {key: value for key, value in table.items() if key not in ("type", "weight", "tokens", *FOUND)}
         size = len(table["classes"]) if "classes" in table else table.get("num_tokens", shape.num_tokens)
         cls = head_class(table.get("type", name))

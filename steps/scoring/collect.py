@@ -33,8 +33,8 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
         for term in system.distill:
             name, seed = teacher_of(term)
             named[name] = sorted({*named.get(name, []), seed})
-        name, seed = name_and_seed(system.init.model)
-        if name in systems:
+        if system.init.model.partition("/seed")[0] in systems:  # else it is the path of a folder
+            name, seed = name_and_seed(system.init.model)
             named[name] = sorted({*named.get(name, []), seed})
     for features in config.variants.values():
         if features.type == "model":

@@ -145,6 +145,19 @@ FAULTS = [
         "tokens = 'b': a head of type hmm takes none of its own",
     ),
     ("[score]\nkeywords = ['stop', ' ']", "score.keywords: an empty one"),
+    ("[features.wave]\ntype = 'waveform'", "[features.wave]: no system hears it; give one a set called train_wave"),
+    ("[tokens.b]\nunit = 'char'", "[tokens.b]: no head writes them; give one tokens = 'b', or leave the table out"),
+    ("[tokens.'a/b']\nunit = 'char'", "[tokens.a/b]: the name 'a/b' has characters that file names lack"),
+    ("[features.'a b']\ndim = 3", "[features.a b]: the name 'a b' has characters that file names lack"),
+    ("[teacher.heads.'a.b']\ntype = 'ctc'", "[teacher.heads.a.b]: the name 'a.b' has characters that file names lack"),
+    ("[teacher.heads.ctc]\ntype = 'las'", "type = 'las': a head called ctc is of that type; rename it"),
+    ("[teacher.heads.x]\ntype = ['ctc']", "type = ['ctc']: no head of this name"),
+    ("[other.model]\nencoder = ['lstm']", "other.model.encoder = ['lstm']: choose one of cnn"),
+    ("[[student.distill]]\nloss = ['frame_kl']", "student.distill.1.loss = ['frame_kl']: choose one of frame_kl"),
+    ("[other]\nbase = ['student']", "[other] base = '['student']': no such system"),
+    ("[other]\nbase = 'teacher'\ninit.model = 'techer'", "neither a system nor a folder; valid: teacher, "),
+    ("[other]\nbase = 'teacher'\ninit.model = 'teacher/seedx'", "write it as teacher/seed1"),
+    ("[other]\nbase = 'teacher'\ninit.model = 'teacher/1'", "write it as teacher/seed1"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\nblank = 'dorp'", "blank = 'dorp'"),
@@ -261,6 +274,11 @@ def test_a_teacher_is_named_with_its_seed(conf, teacher, expected):
 def test_teachers_have_the_seeds_that_are_named(conf):
     config = conf("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'teacher/seed1'")
     assert runs_of(config, [0, 1, 2]) == {"teacher": [0, 1], "student": [0, 1, 2], "student_plain": [0, 1, 2]}
+
+
+def test_the_path_of_a_model_may_hold_what_looks_like_a_seed(conf):
+    config = conf("[other]\nbase = 'teacher'\ninit.model = '../seeds/seed1/model'")
+    assert runs_of(config, [0])["other"] == [0]
 
 
 @pytest.mark.parametrize(

@@ -400,3 +400,9 @@ def test_an_encoder_of_one_layer_has_no_inner_output():
     model = Recogniser({"encoder": "lstm", "dim": 8, "num_layers": 1}, 20, 7, frame_shift_ms=10.0)
     with pytest.raises(UsageError, match="at least two layers"):
         model.inner_output(model(torch.randn(1, 20, 20), torch.tensor([20])))
+
+
+@pytest.mark.parametrize("name", ["keys", "train", "type"])
+def test_a_head_cannot_have_a_name_of_pytorch(name):
+    with pytest.raises(UsageError, match=f"the head {name} cannot have this name"):
+        Recogniser({"encoder": "lstm", "dim": 4}, 3, 5, 10.0, heads={name: {"type": "ctc"}})
