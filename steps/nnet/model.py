@@ -152,7 +152,8 @@ def build_part(what: str, cls: type, *args: object, **settings: object) -> nn.Mo
     try:
         return cls(*args, **settings)
     except (ValueError, AssertionError, ZeroDivisionError, RuntimeError) as e:
-        raise UsageError(f"{what} cannot be built from {settings}: {e}") from None
+        told = ", ".join(f"{key} = {value}" for key, value in settings.items() if key != "config")  # that is pages long
+        raise UsageError(f"{what} cannot be built from {told or 'its defaults'}: {e}") from None
 
 
 @dataclass(frozen=True)
