@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from steps.config.hearing import check_hearing, check_made_features
 from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
 from steps.config.systems import (
     all_sets,
@@ -16,7 +17,7 @@ from steps.config.systems import (
 )
 from steps.config.types import near
 from steps.features.settings import band_hz
-from steps.heads.registry import WITH_OTHER_TOKENS
+from steps.heads.registry import HIDING, WITH_OTHER_TOKENS
 from steps.nnet.registry import WITH_CTC
 from utils.jobs.errors import UsageError
 
@@ -27,7 +28,9 @@ def check_config(config: Config) -> None:
     for features in (config.features, *config.variants.values()):
         check_features(features)
     check_use(config)
+    check_stages(config)
     check_made_features(config)
+    check_hearing(config)
     check_units(config)
     check_teachers(config.systems)
     check_heads(config.systems, config.tokens.unit)
@@ -68,17 +71,10 @@ def check_use(config: Config) -> None:
         raise UsageError(f"[tokens.{name}]: no head writes them; give one tokens = '{name}', or leave the table out")
 
 
-def check_made_features(config: Config) -> None:
-    """Raises UsageError for features that no autoencoder of the configuration makes."""
+def check_stages(config: Config) -> None:
+    """Raises UsageError for a system that is trained before the features it hears are made."""
     if config.features.type == "model":
         raise UsageError("features.type = 'model': these are made of others; write it in [features.<name>]")
-    for name, features in config.variants.items():
-        if features.type != "model":
-            continue
-        where, maker = f"features.{name}.model = '{features.model}'", config.systems.get(features.model)
-        if maker is None or "autoencoder" not in kinds_of_heads(maker):
-            makers = [s.name for s in config.systems.values() if "autoencoder" in kinds_of_heads(s)]
-            raise UsageError(f"{where}: no system with an autoencoder head{near(features.model, makers)}")
     for name in pretrained(config):
         if features_of(config, config.systems[name].data.train).type == "model":
             raise UsageError(f"[{name}] is trained in stage 4, and hears features that are made at its end")
@@ -90,8 +86,11 @@ def check_units(config: Config) -> None:
         raise UsageError(f"tokens.unit = 'phone' and score.unit = '{config.score.unit}'; set it to 'phone' too")
     if config.score.keywords and config.tokens.unit == "phone":
         raise UsageError("score.keywords are words, and tokens.unit = 'phone'; leave them out")
-    if "" in (" ".join(keyword.split()) for keyword in config.score.keywords):
+    keywords = [" ".join(keyword.split()) for keyword in config.score.keywords]
+    if "" in keywords:
         raise UsageError("score.keywords: an empty one")
+    if twice := sorted({keyword for keyword in keywords if keywords.count(keyword) > 1}):
+        raise UsageError(f"score.keywords: '{twice[0]}' stands there twice")
     for system in config.systems.values():
         if "keywords" in system.heads:
             raise UsageError(f"[{system.name}.heads.keywords]: figures of [score] keywords have this name; rename it")
@@ -165,6 +164,16 @@ def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
         if unit == "phone":
             raise UsageError(f"{where} writes words, and tokens.unit = 'phone'; set it to 'char' or 'bpe'")
     for system in systems.values():
+        hiding = [name for name, table in system.heads.items() if table["type"] in HIDING]
+        others = [name for name in system.heads if name not in hiding]
+        if hiding and (others or len(hiding) > 1):
+            both = (
+                f"[{system.name}.heads.{hiding[0]}] hides frames from [{system.name}.heads.{(others + hiding[1:])[0]}]"
+            )
+            raise UsageError(
+                f"{both}; pre-train a system of its own, and start from it with [{system.name}.init] model"
+            )
+    for system in systems.values():
         if "ctc" in system.heads:
             continue
         if system.train.inner_ctc_weight:
@@ -209,15 +218,33 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
         if system.init.ctc_head and (system.model["encoder"] not in WITH_CTC or "ctc" not in system.heads):
             encoders = " or ".join(map(repr, WITH_CTC))
             raise UsageError(f"[{system.name}.init] ctc_head: needs encoder = {encoders} and [{system.name}.heads.ctc]")
-        brings_head = system.init.ctc_head or "whisper_decoder" in kinds_of_heads(system)
-        if not (system.train.updates or brings_head or system.init.model):
-            raise UsageError(
-                f"[{system.name}.train] updates = 0: the model starts from nothing; set [{system.name}.init]"
-            )
+        check_untrained(system)
         if system.lora.rank and not system.init.model:
             raise UsageError(f"[{system.name}.lora] rank: adapters need a base; set [{system.name}.init] model")
+        if system.lora.rank and (system.init.take or system.init.freeze):
+            raise UsageError(
+                f"[{system.name}.lora] rank: adapters stand beside a whole model; leave out take and freeze"
+            )
         if system.init.take and not system.init.model:
             raise UsageError(f"[{system.name}.init] take: there is no model to take weights from")
+
+
+def check_untrained(system: SystemConfig) -> None:
+    """Raises UsageError for a system that is used as it is, and is nothing yet, or is asked to learn."""
+    where = f"[{system.name}.train] updates = 0"
+    if system.train.updates:
+        return
+    brought = {"whisper_decoder"} | ({"ctc"} if system.init.ctc_head else set())
+    fresh = [name for name, table in system.heads.items() if table["type"] not in brought]
+    if fresh and not system.init.model:
+        told = (
+            f"the head {fresh[0]} starts from nothing"
+            if len(fresh) < len(system.heads)
+            else "the model starts from nothing"
+        )
+        raise UsageError(f"{where}: {told}; set [{system.name}.init]")
+    if system.distill or system.lora.rank:
+        raise UsageError(f"{where}: nothing is learnt; leave out its {'adapters' if system.lora.rank else 'distill'}")
 
 
 def check_place(where: str, model: str, systems: dict[str, SystemConfig]) -> None:

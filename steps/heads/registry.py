@@ -16,6 +16,7 @@ HEADS = {
 }
 
 SELF_SUPERVISED = ("autoencoder", "best_rq", "reconstruction")  # they need neither transcripts nor labels
+HIDING = ("best_rq", "reconstruction")  # frames from the encoder, in training and after it
 # They write transcripts, and learn from some, all but Whisper's.
 WRITING = ("ctc", "hmm", "las", "transducer", "transformer_decoder", "whisper_decoder")
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import asdict
 from functools import partial
 from typing import Literal
@@ -8,7 +9,7 @@ from steps.compare import parse_seeds
 from steps.config.grid import points_of
 from steps.config.load import load
 from steps.config.signature import settings_of
-from steps.config.systems import all_sets, all_systems, soft_label_sets, system_named, teacher_of
+from steps.config.systems import all_sets, all_systems, check_decoding, soft_label_sets, system_named, teacher_of
 from steps.config.types import NaturalInt, PositiveFloat
 from steps.list_runs import lines_of, tuning_lines
 from steps.scoring.collect import pairs_of, runs_of
@@ -77,6 +78,28 @@ def test_the_settings_of_a_loss_are_completed(conf):
     assert isinstance(term.settings["temperature"], float)
 
 
+WAVE = """
+[features.wave]
+type = "waveform"
+[a.data]
+train = "train_wave"
+dev = "dev_wave"
+test = ["test_wave"]
+"""
+MADE = """
+[features.narrow]
+type = "model"
+model = "maker"
+dim = 12
+frame_shift_ms = 20
+[maker]
+model = { encoder = "lstm", subsampling = 2 }
+heads.autoencoder.bottleneck = 12
+[hearer]
+base = "teacher"
+data = { train = "train_narrow", dev = "dev_narrow", test = ["test_narrow"] }
+"""
+
 FAULTS = [
     ("[data]\ntrian = 'x'", "[data] has no setting 'trian'; valid: train, dev, test, unlabelled"),
     ("[student.train]\nupdate = 3", "[student.train] has no setting 'update'; valid: updates,"),
@@ -133,7 +156,7 @@ FAULTS = [
     ),
     ("[student.heads.whisper_decoder]", "the head whisper_decoder needs [student.model] encoder = 'whisper'"),
     (
-        "[a.model]\nencoder = 'whisper'\n[a.heads.whisper_decoder]",
+        f"{WAVE}[a.model]\nencoder = 'whisper'\nmodel = 'x'\n[a.heads.whisper_decoder]",
         "[a] the head whisper_decoder is used as it is; set [a.train] updates = 0",
     ),
     (
@@ -158,6 +181,36 @@ FAULTS = [
     ("[other]\nbase = 'teacher'\ninit.model = 'techer'", "neither a system nor a folder; valid: teacher, "),
     ("[other]\nbase = 'teacher'\ninit.model = 'teacher/seedx'", "write it as teacher/seed1"),
     ("[other]\nbase = 'teacher'\ninit.model = 'teacher/1'", "write it as teacher/seed1"),
+    ("[score]\nkeywords = ['call me', 'call  me']", "score.keywords: 'call me' stands there twice"),
+    (f"{WAVE}[a.model]\nencoder = 'lstm'", "[a.model] encoder = 'lstm' hears frames, and 'train_wave' has samples"),
+    (f"{WAVE}[a.model]\nencoder = 'huggingface'", "[a.model] encoder = 'huggingface' needs model, its name or folder"),
+    (
+        "[a.model]\nencoder = 'whisper'\nmodel = 'x'",
+        "[a.model] encoder = 'whisper' hears samples, and 'train' has fbank",
+    ),
+    (
+        "[features.wave]\ntype = 'waveform'\n[a]\nbase = 'teacher'\ndata.test = ['test_wave']",
+        "[a] 'test_wave' has other features than 'train'",
+    ),
+    (MADE.replace("dim = 12", "dim = 13"), "features.narrow.dim = 13: [maker] makes 12; set it so"),
+    (MADE.replace("= 20", "= 10"), "features.narrow.frame_shift_ms = 10: [maker] makes 20; set it so"),
+    (MADE.replace("train_narrow", "other_narrow"), "'other_narrow' is made of 'other', which no system uses"),
+    ("[a]\nbase = 'teacher'\nheads = { ctc = {}, best_rq = {} }", "[a.heads.best_rq] hides frames from [a.heads.ctc]"),
+    (
+        "[a]\nbase = 'teacher'\nheads = { best_rq = {}, reconstruction = {} }",
+        "[a.heads.best_rq] hides frames from [a.heads.reconstruction]",
+    ),
+    (
+        f"{WAVE}[a]\nmodel = {{ encoder = 'huggingface', model = 'x' }}\ninit.ctc_head = true\ntrain.updates = 0\n"
+        "heads = { ctc = {}, age = { type = 'classifier' } }",
+        "[a.train] updates = 0: the head age starts from nothing; set [a.init]",
+    ),
+    ("[student.init]\nmodel = 'teacher'\n[student.train]\nupdates = 0", "updates = 0: nothing is learnt; leave out"),
+    (
+        "[a]\nbase = 'teacher'\nlora.rank = 2\ninit = { model = 'teacher', take = ['encoder'] }",
+        "[a.lora] rank: adapters stand beside a whole model; leave out take and freeze",
+    ),
+    ("[a]\nbase = 'teacher'\nheads.best_rq.start_share = 0", "start_share = 0.0: must be above 0 and below 1"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\nblank = 'dorp'", "blank = 'dorp'"),
@@ -274,6 +327,24 @@ def test_a_teacher_is_named_with_its_seed(conf, teacher, expected):
 def test_teachers_have_the_seeds_that_are_named(conf):
     config = conf("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'teacher/seed1'")
     assert runs_of(config, [0, 1, 2]) == {"teacher": [0, 1], "student": [0, 1, 2], "student_plain": [0, 1, 2]}
+
+
+def test_what_systems_hear_together_loads(conf):
+    assert conf(MADE) and conf(f"{WAVE}[a.model]\nencoder = 'huggingface'\nmodel = 'x'")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[decode]\nhead = 'cct'", "decode.head = 'cct': [teacher] writes with ctc"),
+        ("[decode]\nhead = 'las'\n[teacher.heads]\nctc = {}\nlas = {}", "'las': [student] writes with ctc"),
+        ("[a]\nbase = 'teacher'\nheads.hmm = {}\n[decode]\ndecoder = 'beam'", "of [a] is an hmm, with one search"),
+    ],
+)
+def test_a_decoding_that_systems_cannot_have_is_refused_before_they_are_trained(conf, more, said):
+    config = conf(more)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        check_decoding(config)
 
 
 def test_the_path_of_a_model_may_hold_what_looks_like_a_seed(conf):
