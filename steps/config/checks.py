@@ -166,6 +166,11 @@ def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
     for system in systems.values():
         hiding = [name for name, table in system.heads.items() if table["type"] in HIDING]
         others = [name for name in system.heads if name not in hiding]
+        for name in hiding:
+            if not system.heads[name]["start_share"]:
+                raise UsageError(
+                    f"{system.name}.heads.{name}.start_share = 0: hides nothing, so that nothing is learnt"
+                )
         if hiding and (others or len(hiding) > 1):
             both = (
                 f"[{system.name}.heads.{hiding[0]}] hides frames from [{system.name}.heads.{(others + hiding[1:])[0]}]"

@@ -31,7 +31,6 @@ BeamSize = Annotated[int, Range("must be from 1 to 1000000", lambda x: 1 <= x <=
 VocabSize = Annotated[int, Range("must be from 3 to 65536", lambda x: 3 <= x <= 65536)]
 Coverage = Annotated[float, Range("must be from 0.98 to 1", lambda x: 0.98 <= x <= 1)]
 Fraction = Annotated[float, Range("must be at least 0 and below 1", lambda x: 0 <= x < 1)]
-PositiveFraction = Annotated[float, Range("must be above 0 and below 1", lambda x: 0 < x < 1)]
 
 BY_NAME = {
     "bool": bool,
@@ -45,7 +44,6 @@ BY_NAME = {
     "NaturalFloat": NaturalFloat,
     "Share": Share,
     "Fraction": Fraction,
-    "PositiveFraction": PositiveFraction,
 }
 
 

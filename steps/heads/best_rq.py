@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from steps.config.types import PositiveFloat, PositiveFraction, PositiveInt
+from steps.config.types import Fraction, PositiveFloat, PositiveInt
 from steps.heads.masking import hidden_spans, stack_frames
 from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels
@@ -32,7 +32,7 @@ class BestRqHead(nn.Module):
         *,
         codebook_size: PositiveInt = 512,
         code_dim: PositiveInt = 16,
-        start_share: PositiveFraction = 0.02,
+        start_share: Fraction = 0.02,
         span_ms: PositiveFloat = 200.0,
     ):
         super().__init__()

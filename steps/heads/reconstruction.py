@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from steps.config.types import PositiveFloat, PositiveFraction
+from steps.config.types import Fraction, PositiveFloat
 from steps.heads.masking import hidden_spans
 from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels
@@ -21,7 +21,7 @@ class ReconstructionHead(nn.Module):
     is_framewise = True
     unit = "error/frame"
 
-    def __init__(self, shape: HeadShape, *, start_share: PositiveFraction = 0.02, span_ms: PositiveFloat = 200.0):
+    def __init__(self, shape: HeadShape, *, start_share: Fraction = 0.02, span_ms: PositiveFloat = 200.0):
         super().__init__()
         self.name = shape.name
         self.factor = shape.subsampling

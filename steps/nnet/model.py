@@ -179,9 +179,12 @@ class ModelConfig:
     def build(self) -> Recogniser:
         """A model with fresh weights from torch's default generator."""
         features = FeaturesConfig(**self.features)
-        model = Recogniser(
-            self.model, feature_dim(features), self.num_tokens, frame_shift_ms(features), self.blank_id, self.heads
-        )
+        try:
+            model = Recogniser(
+                self.model, feature_dim(features), self.num_tokens, frame_shift_ms(features), self.blank_id, self.heads
+            )
+        except UsageError as e:
+            raise UsageError(f"[{self.system}] {e}") from None
         model.static_dim, model.band_hz = static_dim(features), band_hz(features)
         if features.cmvn != "global":
             model.look_ahead_ms, model.chunk_frames = math.inf, 0

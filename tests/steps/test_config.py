@@ -210,7 +210,7 @@ FAULTS = [
         "[a]\nbase = 'teacher'\nlora.rank = 2\ninit = { model = 'teacher', take = ['encoder'] }",
         "[a.lora] rank: adapters stand beside a whole model; leave out take and freeze",
     ),
-    ("[a]\nbase = 'teacher'\nheads.best_rq.start_share = 0", "start_share = 0.0: must be above 0 and below 1"),
+    ("[a]\nbase = 'teacher'\nheads.best_rq.start_share = 0", "start_share = 0: hides nothing"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\nblank = 'dorp'", "blank = 'dorp'"),
