@@ -94,7 +94,9 @@ class WhisperEncoder(WaveformEncoder):
         """
         if int(feat_lens.max()) > self.max_samples:
             seconds = self.max_samples / self.listener.sampling_rate
-            raise DataError(f"Whisper hears {seconds:g} s; cut longer utterances with utils/resegment_data_dir.py")
+            raise DataError(
+                f"Whisper hears {seconds:g} s; cut longer utterances, run: python3 -m utils.resegment_data_dir --help"
+            )
         samples = [x[:n, 0].cpu().numpy() for x, n in zip(feats, feat_lens, strict=True)]
         mels = self.listener(samples, sampling_rate=self.listener.sampling_rate, return_tensors="pt").input_features
         states = self.model(mels.to(feats), output_hidden_states=True)

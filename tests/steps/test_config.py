@@ -1,4 +1,5 @@
 import re
+import tomllib
 from dataclasses import asdict
 from functools import partial
 from typing import Literal
@@ -7,7 +8,7 @@ import pytest
 
 from steps.compare import parse_seeds
 from steps.config.grid import points_of
-from steps.config.load import load
+from steps.config.load import TOP, load
 from steps.config.signature import settings_of
 from steps.config.systems import all_sets, all_systems, check_decoding, soft_label_sets, system_named, teacher_of
 from steps.config.types import NaturalInt, PositiveFloat
@@ -54,6 +55,23 @@ def test_the_configurations_of_each_recipe_load(path):
     for name, system in config.systems.items():
         if system.tune and system.distill:
             assert tuning_lines(lambda point: load(path, point), [0], "students", name)
+
+
+SNIPPETS = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_what_the_readme_shows_loads(conf, snippet):
+    """Systems that a snippet shows in part get a model."""
+    shown = tomllib.loads(snippet)
+    systems = [name for name in {"teacher": {}, "student": {}} | shown if name not in TOP]
+    partial = [name for name in systems if not {"model", "base"} & shown.get(name, {}).keys()]
+    config = conf(snippet, base="".join(f"[{name}.model]\nencoder = 'lstm'\n" for name in partial))
+    check_decoding(config)
+    for name, system in config.systems.items():
+        if system.tune and system.distill:
+            assert tuning_lines(lambda point: config, [0], "students", name)
+    assert set(config.systems) == set(systems)
 
 
 def test_defaults_complete_what_a_recipe_leaves_out(conf):
