@@ -40,7 +40,7 @@ def score(
 
     names = names_of(data_dir, decode_dir)
     classes = scored_classes(data_dir, decode_dir, transcripts, keywords)
-    if classes:
+    if classes or keywords:
         (stage / "classes.json").write_text(to_json(names | {"heads": classes}), encoding="utf-8")
         for head, found in classes.items():
             figures = ", ".join(f"{key} {found[key]['value']:.2f} %" for key in ("accuracy", "macro_f1"))
@@ -109,7 +109,9 @@ def scored_classes(data_dir: Path, decode_dir: Path, transcripts: Path, keywords
         texts = [read_table(path, has_value=False) for path in (transcripts, decode_dir / "text")]
         warn_of_unsaid(keywords, transcripts, texts[0])
         per_speaker = keyword_confusions(*texts, utt2spk, keywords)
-        found["keywords"] = class_scores([per_speaker]) | {"per_speaker": per_speaker}
+        scores = class_scores([per_speaker])
+        if scores["times"]:  # else there is nothing to find, and no share of it
+            found["keywords"] = scores | {"per_speaker": per_speaker}
     return found
 
 

@@ -25,8 +25,11 @@ from utils.jobs.errors import UsageError
 def check_config(config: Config) -> None:
     """Raises UsageError for settings that are right one by one, and wrong together."""
     check_twins(config.systems)
-    for features in (config.features, *config.variants.values()):
-        check_features(features)
+    for name, features in {"": config.features, **config.variants}.items():
+        try:
+            check_features(features)
+        except UsageError as e:
+            raise UsageError(f"[features.{name}] {e}" if name else str(e)) from None
     check_use(config)
     check_stages(config)
     check_made_features(config)
@@ -94,6 +97,11 @@ def check_units(config: Config) -> None:
     for system in config.systems.values():
         if "keywords" in system.heads:
             raise UsageError(f"[{system.name}.heads.keywords]: figures of [score] keywords have this name; rename it")
+    tables = [system.heads.get(config.decode.head, {}) for system in config.systems.values()]
+    for name in {table["tokens"] for table in tables if table.get("tokens")} & config.other_tokens.keys():
+        if config.other_tokens[name].unit == "phone" and config.score.unit != "phone":
+            head = f"decode.head = '{config.decode.head}' writes phones"
+            raise UsageError(f"{head}, and score.unit = '{config.score.unit}'; set it to 'phone' too")
     if config.tokens.unit == "bpe" and config.score.unit == "phone":
         raise UsageError("tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
     if config.decode.decoder == "beam" and config.decode.nbest > config.decode.beam_size:

@@ -15,7 +15,8 @@ def add_adapters(model: nn.Module, settings: LoraConfig) -> None:
     Raises: UsageError when no linear map has a name that ends as `targets` say; MachineError without peft.
     """
     peft = import_for("lora.rank", "peft", "peft")
-    linear = [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
+    # a subclass, as in nn.MultiheadAttention, is read by its owner, past what peft puts in its place
+    linear = [name for name, part in model.named_modules() if type(part) is nn.Linear]
     chosen = [name for name in linear if not settings.targets or ends_as(name, settings.targets)]
     if not chosen:
         raise UsageError(

@@ -223,11 +223,11 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     tokens = TokenTable.read(folder / "tokens.txt", config.unit)
     if tokens.sha256 != config.tokens_sha256:
         raise StaleError(f"{folder}/tokens.txt: not the tokens that the model was trained with; restore the file")
-    model = with_base(config, folder) if config.base else config.build()
     tensors, facts = load_tensors(folder / "model.safetensors")
-    for name, expected in facts.get("files", {}).items():
+    for name, expected in facts.get("files", {}).items():  # before anything is built as they say
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise StaleError(f"{folder}/{name}: not what the model was trained with; restore the file")
+    model = with_base(config, folder) if config.base else config.build()
     try:
         unknown = model.load_state_dict(tensors, strict=not config.base).unexpected_keys
         if unknown:

@@ -146,8 +146,8 @@ def collect_classes(config: Config, exp_dirs: list[Path], runs: Runs) -> dict:
     counts: dict = {}
     for (set_name, system, _), files in class_files(config, exp_dirs, runs).items():
         folds = [read_json(file)["heads"] for file in files]
-        for head in folds[0]:
-            found = pooled_confusions([fold[head]["per_speaker"] for fold in folds])
+        for head in dict.fromkeys(chain(*folds)):
+            found = pooled_confusions([fold[head]["per_speaker"] for fold in folds if head in fold])
             counts.setdefault(set_name, {}).setdefault(head, {}).setdefault(system, []).append(found)
     return {
         set_name: {

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from steps.config.schema import DecodeConfig, SystemConfig, TokensConfig
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
-from steps.score import warn_of_unsaid, written
+from steps.score import scored_classes, warn_of_unsaid, written
 from steps.scoring.classes import class_scores, confusions, count_in, keyword_confusions, pooled_confusions
 from steps.scoring.table import class_rows
 from steps.train import check_data_dirs
@@ -165,6 +165,12 @@ def test_a_head_is_scored_against_its_own_transcripts(data_dir, tmp_path):
     assert written(config, data_dir, decode_dir) == ("bpe", "lang_letters", data_dir / "text")
     (data_dir / "text_letters").write_text("ada-1 X\n")
     assert written(config, data_dir, decode_dir) == ("bpe", "lang_letters", data_dir / "text_letters")
+
+
+def test_keywords_that_are_never_said_have_no_figures(data_dir, tmp_path):
+    (tmp_path / "text").write_text("ada-1 x\nada-2 x\nbob-1 x\n")
+    found = [scored_classes(data_dir, tmp_path, data_dir / "text", [word]) for word in ("x", "X")]
+    assert found[0]["keywords"]["times"] == 2 and found[1] == {}
 
 
 def test_keywords_that_are_never_said_are_told(capsys):

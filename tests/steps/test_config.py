@@ -199,6 +199,15 @@ FAULTS = [
     ("[other]\nbase = 'teacher'\ninit.model = 'techer'", "neither a system nor a folder; valid: teacher, "),
     ("[other]\nbase = 'teacher'\ninit.model = 'teacher/seedx'", "write it as teacher/seed1"),
     ("[other]\nbase = 'teacher'\ninit.model = 'teacher/1'", "write it as teacher/seed1"),
+    (
+        WAVE.replace("type =", "deltas = 2\ntype =") + "[a.model]\nencoder = 'lstm'",
+        "[features.wave] features.type = 'waveform' goes",
+    ),
+    (
+        "[tokens.p]\nunit = 'phone'\n[decode]\nhead = 'p'\n"
+        "[teacher.heads]\nctc = {}\np = { type = 'ctc', tokens = 'p' }",
+        "decode.head = 'p' writes phones, and score.unit = 'word'; set it to 'phone' too",
+    ),
     ("[score]\nkeywords = ['call me', 'call  me']", "score.keywords: 'call me' stands there twice"),
     (f"{WAVE}[a.model]\nencoder = 'lstm'", "[a.model] encoder = 'lstm' hears frames, and 'train_wave' has samples"),
     (f"{WAVE}[a.model]\nencoder = 'huggingface'", "[a.model] encoder = 'huggingface' needs model, its name or folder"),

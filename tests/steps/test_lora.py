@@ -7,7 +7,7 @@ import torch
 
 from steps.config.schema import LoraConfig
 from steps.nnet.lora import adapter_weights, add_adapters
-from steps.nnet.model import ModelConfig, load_model, new_model
+from steps.nnet.model import ModelConfig, Recogniser, load_model, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.tokens.token_table import TokenTable
 from steps.training.run import base_of
@@ -87,6 +87,16 @@ def test_targets_that_no_linear_map_has_are_refused(base):
         UsageError, match="lora.targets: no linear map ends in vkq; there are encoder.subsample.linear,"
     ):
         add_adapters(load_model(base).model, LoraConfig(rank=2, targets=["vkq"]))
+
+
+def test_each_adapter_is_used():
+    heads = {"transformer_decoder": {"dim": 8, "num_heads": 2, "num_layers": 1}}
+    model = Recogniser(MODEL, 20, 3, 10.0, heads=heads)
+    add_adapters(model, LoraConfig(rank=2))
+    output = model(torch.randn(1, 40, 20), torch.tensor([40]))
+    model.heads["transformer_decoder"].loss(output, [(1, 2)])[0].backward()
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    assert trained and all(weight.grad is not None for weight in trained.values())
 
 
 def test_a_machine_without_peft_is_told_what_to_install(base, monkeypatch):

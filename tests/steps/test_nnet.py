@@ -17,6 +17,7 @@ from steps.nnet.tensor_file import load_tensors, save_tensors
 from steps.tokens.token_table import TokenTable
 from tests.support import ROOT
 from utils.jobs.errors import DataError, StaleError, UsageError
+from utils.jobs.files import sha256
 
 F, V = 10, 5
 SMALL = {"dim": 8, "num_layers": 2, "num_heads": 2, "channels": 4}
@@ -344,6 +345,16 @@ def test_a_model_folder_whose_files_do_not_fit_is_refused(folder, name, change, 
     path, _ = folder
     change(path / name)
     with pytest.raises(kind, match=said):
+        load_model(path)
+
+
+def test_a_changed_configuration_is_told_before_a_model_is_built_from_it(folder):
+    path, built = folder
+    config = path / "config.json"
+    save_tensors(path / "model.safetensors", built.state_dict(), {"files": {"config.json": sha256(config)}})
+    assert load_model(path)
+    config.write_text(config.read_text().replace("lstm", "mlst"))
+    with pytest.raises(StaleError, match="config.json: not what the model was trained with; restore the file"):
         load_model(path)
 
 
