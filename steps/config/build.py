@@ -118,6 +118,8 @@ def build_heads(table: object, where: str) -> dict[str, dict]:
         common = {"type": Setting(str, kind), "weight": WEIGHT, "tokens": Setting(str, "")}
         settings = common | settings_of(head_file(kind), HEADS[kind])
         found[name] = complete(settings, given, f"{where}.{name}")
+        if found[name].get("label"):
+            check_name(found[name]["label"], f"{where}.{name}.label")
     if not sum(head["weight"] for head in found.values()):
         raise UsageError(f"[{where}] the weights of all heads are 0")
     return found

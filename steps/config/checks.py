@@ -280,6 +280,8 @@ def check_controls(systems: dict[str, SystemConfig]) -> None:
                 raise UsageError(
                     f"[{system.name}] controls: '{name}' is no other system{near(name, set(systems) - {system.name})}"
                 )
+            if not can_transcribe(systems[name]):
+                raise UsageError(f"[{system.name}] controls: [{name}] writes nothing that could be compared")
             if systems[name].seeds != system.seeds:
                 raise UsageError(
                     f"[{name}] seeds = {systems[name].seeds} and [{system.name}] seeds = {system.seeds}: "

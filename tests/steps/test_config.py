@@ -208,6 +208,14 @@ FAULTS = [
         "[teacher.heads]\nctc = {}\np = { type = 'ctc', tokens = 'p' }",
         "decode.head = 'p' writes phones, and score.unit = 'word'; set it to 'phone' too",
     ),
+    (
+        "[a]\nbase = 'teacher'\nheads.age = { type = 'classifier', label = '../x' }",
+        "label: the name '../x' has characters",
+    ),
+    (
+        "[a]\nbase = 'teacher'\nheads.best_rq = {}\n[b]\nbase = 'student'\ncontrols = ['a']",
+        "[b] controls: [a] writes nothing that could be compared",
+    ),
     ("[score]\nkeywords = ['call me', 'call  me']", "score.keywords: 'call me' stands there twice"),
     (f"{WAVE}[a.model]\nencoder = 'lstm'", "[a.model] encoder = 'lstm' hears frames, and 'train_wave' has samples"),
     (f"{WAVE}[a.model]\nencoder = 'huggingface'", "[a.model] encoder = 'huggingface' needs model, its name or folder"),
