@@ -24,6 +24,7 @@ from steps.config.schema import Config
 from steps.config.systems import (
     all_sets,
     all_systems,
+    check_decoding,
     features_of,
     is_self_supervised,
     pretrained,
@@ -114,6 +115,7 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
     Units.of(config.score)  # reads its map
+    check_decoding(config)
     if args.tune and args.what in ("students", "decodings"):
         lines = tuning_lines(lambda point: load(args.config, args.set + point), seeds, args.what, args.tune)
     else:

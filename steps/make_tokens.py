@@ -113,7 +113,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("train_dir", type=Path)
     parser.add_argument("lang_dir", type=Path)
     args = parser.parse_args(argv)
-    config, name = load(args.config, args.set), args.lang_dir.name.removeprefix("lang_")
+    config = load(args.config, args.set)
+    name = args.lang_dir.name.partition("lang_")[2]  # none of lang itself
     settings = config.other_tokens.get(name, config.tokens)
     text, lexicon = text_file(args.train_dir, name), args.train_dir.parent / "local" / "dict" / "lexicon.txt"
     inputs = (text, lexicon) if settings.unit == "phone" else (text,)

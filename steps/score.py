@@ -15,7 +15,7 @@ from steps.config.schema import Config
 from steps.scoring.units import Units
 from steps.tokens.lexicon import read_lexicon, spell
 from utils.data_dir.labels import label_file, read_labels
-from utils.data_dir.tables import read_table
+from utils.data_dir.tables import read_table, text_file
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
@@ -31,6 +31,7 @@ def score(
     stage: Path,
     units: Units,
     allow_missing: bool,
+    transcripts: Path,
     lexicon: Path | None,
     keywords: list[str],
 ) -> dict:
@@ -38,8 +39,8 @@ def score(
     from steps.scoring.score_set import check_ids, score_set
 
     names = names_of(data_dir, decode_dir)
-    classes = scored_classes(data_dir, decode_dir, keywords)
-    if classes:
+    classes = scored_classes(data_dir, decode_dir, transcripts, keywords)
+    if classes or keywords:
         (stage / "classes.json").write_text(to_json(names | {"heads": classes}), encoding="utf-8")
         for head, found in classes.items():
             figures = ", ".join(f"{key} {found[key]['value']:.2f} %" for key in ("accuracy", "macro_f1"))
@@ -47,7 +48,7 @@ def score(
     if not (decode_dir / "text").is_file():
         count = len(read_table(data_dir / "utt2spk"))
         return {"in": count, "out": count, "dropped": 0}
-    ref = read_table(data_dir / "text", has_value=False)
+    ref = read_table(transcripts, has_value=False)
     if lexicon:
         words = read_lexicon(lexicon)
         ref = {utt_id: spell(text, words) for utt_id, text in ref.items()}
@@ -78,10 +79,12 @@ def heads_of(decode_dir: Path) -> dict[str, dict]:
     return json.loads(config.read_text(encoding="utf-8")).get("heads", {}) if config.is_file() else {}
 
 
-def written(config: Config, decode_dir: Path) -> tuple[str, str]:
-    """(unit, lang folder) of the tokens that the hypotheses were written in."""
+def written(config: Config, data_dir: Path, decode_dir: Path) -> tuple[str, str, Path]:
+    """(unit, lang folder) of the tokens that the hypotheses were written in, and the transcripts to compare with."""
     head = heads_of(decode_dir).get(config.decode.head, {})
-    return (head["unit"], f"lang_{head['tokens']}") if head.get("tokens") else (config.tokens.unit, "lang")
+    if not head.get("tokens"):
+        return config.tokens.unit, "lang", data_dir / "text"
+    return head["unit"], f"lang_{head['tokens']}", text_file(data_dir, head["tokens"])
 
 
 def label_files(data_dir: Path, decode_dir: Path) -> dict[str, tuple[Path, Path]]:
@@ -93,7 +96,7 @@ def label_files(data_dir: Path, decode_dir: Path) -> dict[str, tuple[Path, Path]
     }
 
 
-def scored_classes(data_dir: Path, decode_dir: Path, keywords: list[str]) -> dict[str, dict]:
+def scored_classes(data_dir: Path, decode_dir: Path, transcripts: Path, keywords: list[str]) -> dict[str, dict]:
     """The figures of each head that classifies, and of keywords."""
     from steps.scoring.classes import class_scores, confusions, keyword_confusions
 
@@ -103,10 +106,25 @@ def scored_classes(data_dir: Path, decode_dir: Path, keywords: list[str]) -> dic
         per_speaker = confusions(labels, read_table(hyp), utt2spk)
         found[name] = class_scores([per_speaker]) | {"per_speaker": per_speaker}
     if keywords and (decode_dir / "text").is_file():
-        texts = [read_table(folder / "text", has_value=False) for folder in (data_dir, decode_dir)]
+        texts = [read_table(path, has_value=False) for path in (transcripts, decode_dir / "text")]
+        warn_of_unsaid(keywords, transcripts, texts[0])
         per_speaker = keyword_confusions(*texts, utt2spk, keywords)
-        found["keywords"] = class_scores([per_speaker]) | {"per_speaker": per_speaker}
+        scores = class_scores([per_speaker])
+        if scores["times"]:  # else there is nothing to find, and no share of it
+            found["keywords"] = scores | {"per_speaker": per_speaker}
     return found
+
+
+def warn_of_unsaid(keywords: list[str], path: Path, texts: dict[str, str]) -> None:
+    """Warns of keywords that no transcript holds, and which therefore have no figures."""
+    from steps.scoring.classes import count_in
+
+    said = " ".join(texts.values()).split()
+    for keyword in keywords:
+        if not any(count_in(text, keyword) for text in texts.values()):
+            is_case = not set(keyword.lower().split()) - {word.lower() for word in said}
+            hint = "; its words are there in other letters, small or capital" if is_case else ""
+            log.warn(f"{path}: the keyword '{keyword}' is never said, and has no figures{hint}")
 
 
 def decoded_with(decode_dir: Path) -> dict | None:
@@ -131,10 +149,10 @@ def main(argv: list[str]) -> None:
     units = Units.of(config.score)
     files = [path for pair in label_files(args.data_dir, args.decode_dir).values() for path in pair]
     inputs = [args.data_dir / "utt2spk", *files]
+    unit, lang, transcripts = written(config, args.data_dir, args.decode_dir)
     if not files or (args.decode_dir / "text").is_file():
-        inputs += [args.data_dir / "text", args.decode_dir / "text"]
+        inputs += [transcripts, args.decode_dir / "text"]
     lexicon = None
-    unit, lang = written(config, args.decode_dir)
     if unit == units.name == "phone":  # the references are words
         lexicon = (args.lang_dir or args.data_dir.parent / lang) / "lexicon.txt"
         inputs.append(lexicon)
@@ -146,7 +164,14 @@ def main(argv: list[str]) -> None:
     job.run(
         args,
         lambda stage: score(
-            args.data_dir, args.decode_dir, stage, units, args.allow_missing, lexicon, config.score.keywords
+            args.data_dir,
+            args.decode_dir,
+            stage,
+            units,
+            args.allow_missing,
+            transcripts,
+            lexicon,
+            config.score.keywords,
         ),
     )
 

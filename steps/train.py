@@ -18,8 +18,8 @@ from steps.heads.registry import head_file
 from steps.losses.registry import loss_file
 from steps.nnet.registry import PRETRAINED, encoder_file
 from steps.training.resume_files import resume_files
-from utils.data_dir.labels import label_file
-from utils.data_dir.tables import text_file
+from utils.data_dir.labels import label_file, read_labels
+from utils.data_dir.tables import check_text_files, text_file
 from utils.jobs.cli import Parser, positive, run
 from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
@@ -67,6 +67,18 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     return tuple(dict.fromkeys(inputs))
 
 
+def check_data_dirs(system: SystemConfig, data: Path) -> None:
+    """Raises DataError when a set lacks what heads learn, or are scored by later, besides the common transcripts."""
+    folders = [data / name for name in (system.data.train, system.data.dev, *system.data.test)]
+    folders = [folder for folder in folders if folder.is_dir()]
+    for name, table in system.heads.items():
+        if table["type"] == "classifier":
+            for folder in folders:
+                read_labels(folder, table["label"] or name)
+        if table["tokens"]:
+            check_text_files(folders, table["tokens"])
+
+
 def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     """The settings that change the weights, and the code of the encoder and the losses, which users edit."""
     table = system.training()
@@ -108,6 +120,7 @@ def main(argv: list[str]) -> None:
     processes = processes_for(system.train.ranks, args.gpus or args.nj)
     if args.gpus > processes:
         raise UsageError(f"--gpus {args.gpus}: {args.system}.train.ranks = {system.train.ranks} is no multiple of it")
+    check_data_dirs(system, args.data_dir)
     lang = args.lang_dir or args.data_dir / "lang"
     inputs = inputs_of(config, system, args.data_dir, lang, args.exp_dir)
     settings = settings_of(config, system, args.seed)

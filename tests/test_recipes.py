@@ -32,7 +32,8 @@ def names_of(configs):
 @pytest.mark.parametrize("path", MAIN, ids=names_of(MAIN))
 def test_a_configuration_has_teacher_student_and_sets_for_each_use(path):
     config = load(path)
-    assert {"teacher", "student"} <= set(config.systems)
+    if path.name in ("conf.toml", "conf_gpu.toml"):  # others compare models
+        assert {"teacher", "student"} <= set(config.systems)
     assert (config.data.train, config.data.dev) == ("train", "dev") and config.data.test
     assert all(name == "test" or name.startswith("test_") for name in config.data.test)
 

@@ -14,7 +14,7 @@ from steps.config.schema import (
     TrainConfig,
 )
 from steps.config.signature import Setting, settings_of
-from steps.config.types import NaturalFloat, check, near
+from steps.config.types import NaturalFloat, check, check_name, near
 from steps.heads.registry import HEADS, head_file
 from steps.losses.registry import LOSSES, loss_file
 from steps.nnet.registry import ENCODERS, encoder_file
@@ -95,7 +95,7 @@ def build_model(table: object, where: str) -> dict:
     if not isinstance(table, dict):
         raise UsageError(f"[{where}] is not a table")
     encoder = table.get("encoder")
-    if encoder not in ENCODERS:
+    if not isinstance(encoder, str) or encoder not in ENCODERS:
         raise UsageError(f"{where}.encoder = {encoder!r}: choose one of {', '.join(sorted(ENCODERS))}")
     settings = settings_of(encoder_file(encoder), ENCODERS[encoder])
     settings |= settings_of(NORMALISATION, "without_mean")
@@ -111,12 +111,17 @@ def build_heads(table: object, where: str) -> dict[str, dict]:
     for name, given in table.items():
         if not isinstance(given, dict):
             raise UsageError(f"[{where}.{name}] is not a table")
+        check_name(name, f"[{where}.{name}]")
         kind = given.get("type", name)
-        if kind not in HEADS or (name in HEADS and kind != name):
+        if not isinstance(kind, str) or kind not in HEADS:
             raise UsageError(f"[{where}.{name}] type = {kind!r}: no head of this name{near(kind, HEADS)}")
+        if name in HEADS and kind != name:
+            raise UsageError(f"[{where}.{name}] type = '{kind}': a head called {name} is of that type; rename it")
         common = {"type": Setting(str, kind), "weight": WEIGHT, "tokens": Setting(str, "")}
         settings = common | settings_of(head_file(kind), HEADS[kind])
         found[name] = complete(settings, given, f"{where}.{name}")
+        if found[name].get("label"):
+            check_name(found[name]["label"], f"{where}.{name}.label")
     if not sum(head["weight"] for head in found.values()):
         raise UsageError(f"[{where}] the weights of all heads are 0")
     return found
@@ -136,7 +141,7 @@ def build_distill(table: object, where: str) -> DistillConfig:
 
 def check_loss(name: object, where: str) -> None:
     """Raises UsageError naming the losses that exist."""
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise UsageError(f"{where}.loss = {name!r}: choose one of {', '.join(sorted(LOSSES))}")
 
 

@@ -1,9 +1,12 @@
 """Faults of a configuration that no table shows alone."""
 
 import math
+from pathlib import Path
 
+from steps.config.hearing import check_hearing, check_made_features
 from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
 from steps.config.systems import (
+    all_sets,
     can_transcribe,
     features_of,
     is_self_supervised,
@@ -11,10 +14,11 @@ from steps.config.systems import (
     pretrained,
     roles_of,
     teacher_of,
+    variant_of,
 )
 from steps.config.types import near
 from steps.features.settings import band_hz
-from steps.heads.registry import SELF_SUPERVISED, WITH_OTHER_TOKENS
+from steps.heads.registry import HIDING, SELF_SUPERVISED, WITH_OTHER_TOKENS
 from steps.nnet.registry import WITH_CTC
 from utils.jobs.errors import UsageError
 
@@ -22,9 +26,15 @@ from utils.jobs.errors import UsageError
 def check_config(config: Config) -> None:
     """Raises UsageError for settings that are right one by one, and wrong together."""
     check_twins(config.systems)
-    for features in (config.features, *config.variants.values()):
-        check_features(features)
+    for name, features in {"": config.features, **config.variants}.items():
+        try:
+            check_features(features)
+        except UsageError as e:
+            raise UsageError(f"[features.{name}] {e}" if name else str(e)) from None
+    check_use(config)
+    check_stages(config)
     check_made_features(config)
+    check_hearing(config)
     check_units(config)
     check_teachers(config.systems)
     check_heads(config.systems, config.tokens.unit)
@@ -54,17 +64,21 @@ def check_features(features: FeaturesConfig) -> None:
         raise UsageError("features.type = 'waveform' goes with deltas = 0 and cmvn = 'global'")
 
 
-def check_made_features(config: Config) -> None:
-    """Raises UsageError for features that no autoencoder of the configuration makes."""
+def check_use(config: Config) -> None:
+    """Raises UsageError for a table of features or tokens that nothing uses."""
+    used = {variant_of(config, name) for name in all_sets(config)}
+    for name in config.variants.keys() - used:
+        sets = f"a set called {config.data.train}_{name}, say"
+        raise UsageError(f"[features.{name}]: no system hears it; give one {sets}, or leave the table out")
+    used = {table["tokens"] for system in config.systems.values() for table in system.heads.values()}
+    for name in config.other_tokens.keys() - used:
+        raise UsageError(f"[tokens.{name}]: no head writes them; give one tokens = '{name}', or leave the table out")
+
+
+def check_stages(config: Config) -> None:
+    """Raises UsageError for a system that is trained before the features it hears are made."""
     if config.features.type == "model":
         raise UsageError("features.type = 'model': these are made of others; write it in [features.<name>]")
-    for name, features in config.variants.items():
-        if features.type != "model":
-            continue
-        where, maker = f"features.{name}.model = '{features.model}'", config.systems.get(features.model)
-        if maker is None or "autoencoder" not in kinds_of_heads(maker):
-            makers = [s.name for s in config.systems.values() if "autoencoder" in kinds_of_heads(s)]
-            raise UsageError(f"{where}: no system with an autoencoder head{near(features.model, makers)}")
     for name in pretrained(config):
         if features_of(config, config.systems[name].data.train).type == "model":
             raise UsageError(f"[{name}] is trained in stage 4, and hears features that are made at its end")
@@ -76,11 +90,19 @@ def check_units(config: Config) -> None:
         raise UsageError(f"tokens.unit = 'phone' and score.unit = '{config.score.unit}'; set it to 'phone' too")
     if config.score.keywords and config.tokens.unit == "phone":
         raise UsageError("score.keywords are words, and tokens.unit = 'phone'; leave them out")
-    if "" in (" ".join(keyword.split()) for keyword in config.score.keywords):
+    keywords = [" ".join(keyword.split()) for keyword in config.score.keywords]
+    if "" in keywords:
         raise UsageError("score.keywords: an empty one")
+    if twice := sorted({keyword for keyword in keywords if keywords.count(keyword) > 1}):
+        raise UsageError(f"score.keywords: '{twice[0]}' stands there twice")
     for system in config.systems.values():
         if "keywords" in system.heads:
             raise UsageError(f"[{system.name}.heads.keywords]: figures of [score] keywords have this name; rename it")
+    tables = [system.heads.get(config.decode.head, {}) for system in config.systems.values()]
+    for name in {table["tokens"] for table in tables if table.get("tokens")} & config.other_tokens.keys():
+        if config.other_tokens[name].unit == "phone" and config.score.unit != "phone":
+            head = f"decode.head = '{config.decode.head}' writes phones"
+            raise UsageError(f"{head}, and score.unit = '{config.score.unit}'; set it to 'phone' too")
     if config.tokens.unit == "bpe" and config.score.unit == "phone":
         raise UsageError("tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
     if config.decode.decoder == "beam" and config.decode.nbest > config.decode.beam_size:
@@ -155,6 +177,11 @@ def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
         if system.heads[first]["type"] in SELF_SUPERVISED and not is_self_supervised(system):
             told = "the first head chooses checkpoints on dev; write one that learns from transcripts or labels first"
             raise UsageError(f"[{system.name}.heads.{first}]: {told}")
+        for name, table in system.heads.items():
+            if table["type"] in HIDING and not table["start_share"]:
+                raise UsageError(
+                    f"{system.name}.heads.{name}.start_share = 0: hides nothing, so that nothing is learnt"
+                )
     for system in systems.values():
         if "ctc" in system.heads:
             continue
@@ -191,6 +218,7 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
         where = f"[{system.name}] init.model = '{system.init.model}'"
         if name == system.name:
             raise UsageError(f"{where}: is the system itself")
+        check_place(where, system.init.model, systems)
         if name in systems and (systems[name].distill or systems[name].init.model.partition("/seed")[0] in systems):
             why = "distilled" if systems[name].distill else "fine-tuned"
             raise UsageError(
@@ -199,15 +227,45 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
         if system.init.ctc_head and (system.model["encoder"] not in WITH_CTC or "ctc" not in system.heads):
             encoders = " or ".join(map(repr, WITH_CTC))
             raise UsageError(f"[{system.name}.init] ctc_head: needs encoder = {encoders} and [{system.name}.heads.ctc]")
-        brings_head = system.init.ctc_head or "whisper_decoder" in kinds_of_heads(system)
-        if not (system.train.updates or brings_head or system.init.model):
-            raise UsageError(
-                f"[{system.name}.train] updates = 0: the model starts from nothing; set [{system.name}.init]"
-            )
+        check_untrained(system)
         if system.lora.rank and not system.init.model:
             raise UsageError(f"[{system.name}.lora] rank: adapters need a base; set [{system.name}.init] model")
+        if system.lora.rank and (system.init.take or system.init.freeze):
+            raise UsageError(
+                f"[{system.name}.lora] rank: adapters stand beside a whole model; leave out take and freeze"
+            )
         if system.init.take and not system.init.model:
             raise UsageError(f"[{system.name}.init] take: there is no model to take weights from")
+
+
+def check_untrained(system: SystemConfig) -> None:
+    """Raises UsageError for a system that is used as it is, and is nothing yet, or is asked to learn."""
+    where = f"[{system.name}.train] updates = 0"
+    if system.train.updates:
+        return
+    brought = {"whisper_decoder"} | ({"ctc"} if system.init.ctc_head else set())
+    fresh = [name for name, table in system.heads.items() if table["type"] not in brought]
+    if fresh and not system.init.model:
+        told = (
+            f"the head {fresh[0]} starts from nothing"
+            if len(fresh) < len(system.heads)
+            else "the model starts from nothing"
+        )
+        raise UsageError(f"{where}: {told}; set [{system.name}.init]")
+    if system.distill or system.lora.rank:
+        raise UsageError(f"{where}: nothing is learnt; leave out its {'adapters' if system.lora.rank else 'distill'}")
+
+
+def check_place(where: str, model: str, systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError for a model to start from that is neither a system, with its seed, nor looks like a folder."""
+    name, _, seed = model.partition("/seed")
+    first = model.partition("/")[0]
+    if not model or Path(model).is_dir() or (name in systems and (seed.isdigit() or model == name)):
+        return
+    if first in systems:
+        raise UsageError(f"{where}: write it as {first}/seed1")
+    if "/" not in model:
+        raise UsageError(f"{where}: neither a system nor a folder{near(model, systems)}")
 
 
 def check_controls(systems: dict[str, SystemConfig]) -> None:
@@ -218,6 +276,8 @@ def check_controls(systems: dict[str, SystemConfig]) -> None:
                 raise UsageError(
                     f"[{system.name}] controls: '{name}' is no other system{near(name, set(systems) - {system.name})}"
                 )
+            if not can_transcribe(systems[name]):
+                raise UsageError(f"[{system.name}] controls: [{name}] writes nothing that could be compared")
             if systems[name].seeds != system.seeds:
                 raise UsageError(
                     f"[{name}] seeds = {systems[name].seeds} and [{system.name}] seeds = {system.seeds}: "

@@ -20,7 +20,7 @@ from steps.config.schema import (
     TokensConfig,
 )
 from steps.config.systems import features_of
-from steps.config.types import near
+from steps.config.types import check_name, near
 from utils.jobs.errors import UsageError
 
 TOP = {
@@ -61,6 +61,9 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
     tokens, others = split_table(raw.get("tokens", {}))
     raw |= {"features": features, "tokens": tokens}
     top = {name: build(cls, raw.get(name, {}), name) for name, cls in TOP.items()}
+    for table, names in (("features", variants), ("tokens", others)):
+        for name in names:
+            check_name(name, f"[{table}.{name}]")
     top["variants"] = {name: build(FeaturesConfig, table, f"features.{name}") for name, table in variants.items()}
     top["other_tokens"] = {name: build(TokensConfig, table, f"tokens.{name}") for name, table in others.items()}
     merged = {name: inherit(name, systems) for name in systems}
@@ -143,7 +146,7 @@ def inherit(name: str, systems: dict) -> dict:
     base = table.pop("base", None)
     if base is None:
         return table
-    if base not in systems:
+    if not isinstance(base, str) or base not in systems:
         raise UsageError(f"[{name}] base = '{base}': no such system{near(base, systems)}")
     if "base" in systems[base]:
         raise UsageError(f"[{name}] base = '{base}', which has a base itself; one level only")

@@ -97,6 +97,22 @@ def kinds_of_heads(system: SystemConfig) -> set[str]:
     return {table["type"] for table in system.heads.values()}
 
 
+def check_decoding(config: Config) -> None:
+    """Raises UsageError when [decode] asks for a head or a search that a system lacks.
+
+    Only whole runs need it of all systems; steps.decode takes one model.
+    """
+    asked = config.decode
+    for system in all_systems(config).values():
+        writing = {name: table["type"] for name, table in system.heads.items() if table["type"] in WRITING}
+        name = asked.head or next(iter(writing), "")
+        if writing and name not in writing:
+            raise UsageError(f"decode.head = '{name}': [{system.name}] writes with {', '.join(writing)}")
+        if asked.decoder == "beam" and writing.get(name) == "hmm":
+            told = f"the head {name} of [{system.name}] is an hmm, with one search, 'greedy', which finds the best path"
+            raise UsageError(f"decode.decoder = 'beam': {told}")
+
+
 def pretrained(config: Config) -> set[str]:
     """The systems that are trained before all others: without transcripts, or for others to start from."""
     named = {system.init.model.partition("/seed")[0] for system in config.systems.values()}

@@ -6,6 +6,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -72,6 +73,14 @@ def check(value: object, kind: Any, where: str) -> object:
         if not allowed.holds(value):
             raise UsageError(f"{where} = {value}: {allowed.text}")
     return value
+
+
+def check_name(name: str, where: str) -> None:
+    """Raises UsageError for a name that cannot be part of the names of files and weights."""
+    if not re.fullmatch(r"[\w-]+", name):
+        raise UsageError(
+            f"{where}: the name {name!r} has characters that file names lack; use letters, digits, _ and -"
+        )
 
 
 def near(word: str, valid: object) -> str:

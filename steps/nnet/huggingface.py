@@ -7,13 +7,15 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from steps.config.types import Fraction
 from steps.nnet.waveform import WaveformEncoder, centred, check_input, normalised, reach_of, read_pretrained
+from utils.jobs.errors import DataError
 from utils.jobs.packages import import_for
 
 KINDS = ("wav2vec2", "hubert", "wavlm")
+UNUSED = ("masked_spec_embed",)  # weights of pre-training alone, which published files often lack
 
 
 def load_transformers() -> ModuleType:
@@ -49,12 +51,12 @@ class HuggingFaceEncoder(WaveformEncoder):
             inner = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**found["model"]))
             is_normalised, rate_hz = found["is_normalised"], found["rate_hz"]
         else:
-            inner = read(lambda: transformers.AutoModel.from_pretrained(model), model)
+            inner = read_whole(transformers.AutoModel, model)
+            if inner.config.model_type not in KINDS:
+                raise ValueError(f"{model} is a {inner.config.model_type}; choose one of {', '.join(KINDS)}")
             extractor = read(lambda: transformers.AutoFeatureExtractor.from_pretrained(model), model)
             is_normalised, rate_hz = bool(extractor.do_normalize), extractor.sampling_rate
         c = inner.config
-        if c.model_type not in KINDS:
-            raise ValueError(f"{model} is a {c.model_type}; choose one of {', '.join(KINDS)}")
         check_input(input_dim, frame_shift_ms, model, rate_hz)
         super().__init__(c.hidden_size, math.prod(c.conv_stride), dropout)
         if freeze_convolutions:
@@ -84,13 +86,29 @@ def read(load: Callable, model: str) -> object:
     return read_pretrained(load, model, "transformers")
 
 
+def read_whole(cls: type, model: str) -> nn.Module:
+    """A model with all of its weights from its files. Raises: DataError as `read`, or where a weight is in none.
+
+    transformers itself only warns, and makes the missing weights up.
+    """
+    found, facts = read(lambda: cls.from_pretrained(model, output_loading_info=True), model)
+    missing = sorted(name for name in facts["missing_keys"] if not name.endswith(UNUSED))
+    if missing:
+        shown = ", ".join(missing[:3])
+        raise DataError(f"{model}: its files lack {len(missing)} weights of a {type(found).__name__} ({shown})")
+    return found
+
+
 def ctc_head_of(model: str) -> tuple[Tensor, Tensor, dict[str, int], int]:
     """(V, D) weight, (V,) bias, places of its tokens, and that of its blank. Raises: DataError when it has none."""
     transformers = load_transformers()
-    found = read(lambda: transformers.AutoModelForCTC.from_pretrained(model), model)
+    found = read_whole(transformers.AutoModelForCTC, model)
     tokenizer = read(lambda: transformers.AutoTokenizer.from_pretrained(model), model)
     places = tokenizer.get_vocab()
     space = getattr(tokenizer, "word_delimiter_token", None)
     if space in places:
         places["|"] = places[space]
+    places = {token: place for token, place in places.items() if place < len(found.lm_head.weight)}
+    if tokenizer.pad_token_id not in places.values():
+        raise DataError(f"{model}: its vocab.json is not that of its CTC head, whose blank it lacks")
     return found.lm_head.weight.detach(), found.lm_head.bias.detach(), places, tokenizer.pad_token_id

@@ -16,9 +16,8 @@ def add_adapters(model: nn.Module, settings: LoraConfig) -> None:
     Raises: UsageError when no linear map has a name that ends as `targets` say; MachineError without peft.
     """
     peft = import_for("lora.rank", "peft", "peft")
-    parts = list(model.named_modules())
-    within = {part.out_proj for _, part in parts if isinstance(part, nn.MultiheadAttention)}  # used past its forward
-    linear = [name for name, part in parts if isinstance(part, nn.Linear) and part not in within]
+    # a subclass, as in nn.MultiheadAttention, is read by its owner, past what peft puts in its place
+    linear = [name for name, part in model.named_modules() if type(part) is nn.Linear]
     chosen = [name for name in linear if not settings.targets or ends_as(name, settings.targets)]
     if not chosen:
         raise UsageError(

@@ -164,7 +164,8 @@ def build_part(what: str, cls: type, *args: object, **settings: object) -> nn.Mo
     try:
         return cls(*args, **settings)
     except (ValueError, AssertionError, ZeroDivisionError, RuntimeError) as e:
-        raise UsageError(f"{what} cannot be built from {settings}: {e}") from None
+        told = ", ".join(f"{key} = {value}" for key, value in settings.items() if key != "config")  # that is pages long
+        raise UsageError(f"{what} cannot be built from {told or 'its defaults'}: {e}") from None
 
 
 @dataclass(frozen=True)
@@ -190,9 +191,12 @@ class ModelConfig:
     def build(self) -> Recogniser:
         """A model with fresh weights from torch's default generator."""
         features = FeaturesConfig(**self.features)
-        model = Recogniser(
-            self.model, feature_dim(features), self.num_tokens, frame_shift_ms(features), self.blank_id, self.heads
-        )
+        try:
+            model = Recogniser(
+                self.model, feature_dim(features), self.num_tokens, frame_shift_ms(features), self.blank_id, self.heads
+            )
+        except UsageError as e:
+            raise UsageError(f"[{self.system}] {e}") from None
         model.static_dim, model.band_hz = static_dim(features), band_hz(features)
         if features.cmvn != "global":
             model.look_ahead_ms, model.chunk_frames = math.inf, 0
@@ -231,11 +235,11 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     tokens = TokenTable.read(folder / "tokens.txt", config.unit)
     if tokens.sha256 != config.tokens_sha256:
         raise StaleError(f"{folder}/tokens.txt: not the tokens that the model was trained with; restore the file")
-    model = with_base(config, folder) if config.base else config.build()
     tensors, facts = load_tensors(folder / "model.safetensors")
-    for name, expected in facts.get("files", {}).items():
+    for name, expected in facts.get("files", {}).items():  # before anything is built as they say
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise StaleError(f"{folder}/{name}: not what the model was trained with; restore the file")
+    model = with_base(config, folder) if config.base else config.build()
     try:
         unknown = model.load_state_dict(tensors, strict=not config.base).unexpected_keys
         if unknown:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pickle import UnpicklingError
 
 from torch import Tensor, nn
 
@@ -75,6 +74,8 @@ def read_pretrained(load: Callable, model: str, package: str) -> object:
     """What a package loads. Raises: DataError in one line when a name or folder is wrong, or files are missing."""
     try:
         return load()
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError, UnpicklingError) as e:
-        why = " ".join(str(e).split())[:200]
+    except MemoryError:
+        raise
+    except Exception as e:  # a truncated file, or one of another kind, raises whatever its reader stumbles over
+        why = " ".join(f"{type(e).__name__}: {e}".split())[:200]
         raise DataError(f"{model or 'model.model'}: no model of {package} can be loaded ({why})") from None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from steps.config.types import Fraction
-from steps.nnet.huggingface import load_transformers, read
+from steps.nnet.huggingface import load_transformers, read, read_whole
 from steps.nnet.streaming import Past
 from steps.nnet.subsampling import subsampled_lens
 from steps.nnet.waveform import WaveformEncoder, check_input
@@ -65,7 +65,7 @@ class WhisperEncoder(WaveformEncoder):
             whole = transformers.WhisperForConditionalGeneration(settings)
             tokenizer = Tokenizer.from_str(facts["tokenizer"])
         else:
-            whole = read(lambda: transformers.WhisperForConditionalGeneration.from_pretrained(model), model)
+            whole = read_whole(transformers.WhisperForConditionalGeneration, model)
             listener = read(lambda: transformers.WhisperFeatureExtractor.from_pretrained(model), model)
             tokenizer = read(lambda: transformers.WhisperTokenizerFast.from_pretrained(model), model).backend_tokenizer
             facts = {
@@ -74,6 +74,8 @@ class WhisperEncoder(WaveformEncoder):
                 "tokenizer": tokenizer.to_str(),
                 **writing_of(whole.generation_config, language, model, whole.config.vocab_size),
             }
+            if not is_mark(tokenizer.id_to_token(facts["prompt"][0])):
+                raise DataError(f"{model}: its tokenizer files are missing or another model's: they lack its marks")
         listener = transformers.WhisperFeatureExtractor.from_dict(facts["listener"])
         check_input(input_dim, frame_shift_ms, model, listener.sampling_rate)
         c = whole.config
@@ -92,7 +94,9 @@ class WhisperEncoder(WaveformEncoder):
         """
         if int(feat_lens.max()) > self.max_samples:
             seconds = self.max_samples / self.listener.sampling_rate
-            raise DataError(f"Whisper hears {seconds:g} s; cut longer utterances with utils/resegment_data_dir.py")
+            raise DataError(
+                f"Whisper hears {seconds:g} s; cut longer utterances, run: python3 -m utils.resegment_data_dir --help"
+            )
         samples = [x[:n, 0].cpu().numpy() for x, n in zip(feats, feat_lens, strict=True)]
         mels = self.listener(samples, sampling_rate=self.listener.sampling_rate, return_tensors="pt").input_features
         states = self.model(mels.to(feats), output_hidden_states=True)
@@ -100,8 +104,18 @@ class WhisperEncoder(WaveformEncoder):
         return self.dropout(states.last_hidden_state), lengths, list(states.hidden_states[1:-1])
 
 
+def is_mark(token: str | None) -> bool:
+    """Whether a token is one such as `<|startoftranscript|>`."""
+    return token is not None and token.startswith("<|")
+
+
 def writing_of(settings: object, language: str, model: str, num_tokens: int) -> dict:
-    """How a transcript begins and ends, from a generation_config.json. Raises: ValueError for an unknown language."""
+    """How a transcript begins and ends, from a generation_config.json.
+
+    Raises: ValueError for an unknown language; DataError when the file does not say.
+    """
+    if getattr(settings, "no_timestamps_token_id", None) is None:
+        raise DataError(f"{model}: its generation_config.json is missing or does not say how a transcript begins")
     prompt = [settings.decoder_start_token_id]
     if getattr(settings, "is_multilingual", False):
         known = {mark.strip("<|>"): token_id for mark, token_id in settings.lang_to_id.items()}

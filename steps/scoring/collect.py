@@ -33,8 +33,8 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
         for term in system.distill:
             name, seed = teacher_of(term)
             named[name] = sorted({*named.get(name, []), seed})
-        name, seed = name_and_seed(system.init.model)
-        if name in systems:
+        if system.init.model.partition("/seed")[0] in systems:  # else it is the path of a folder
+            name, seed = name_and_seed(system.init.model)
             named[name] = sorted({*named.get(name, []), seed})
     for features in config.variants.values():
         if features.type == "model":
@@ -155,8 +155,8 @@ def collect_classes(config: Config, exp_dirs: list[Path], runs: Runs) -> dict:
     counts: dict = {}
     for (set_name, system, _), files in class_files(config, exp_dirs, runs).items():
         folds = [read_json(file)["heads"] for file in files]
-        for head in folds[0]:
-            found = pooled_confusions([fold[head]["per_speaker"] for fold in folds])
+        for head in dict.fromkeys(chain(*folds)):
+            found = pooled_confusions([fold[head]["per_speaker"] for fold in folds if head in fold])
             counts.setdefault(set_name, {}).setdefault(head, {}).setdefault(system, []).append(found)
     return {
         set_name: {

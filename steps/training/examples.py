@@ -125,6 +125,13 @@ def with_classes(examples: list[Example], data_dir: Path, heads: dict[str, dict]
                 else e
                 for e in examples
             ]
+            without = [e.utt_id for e in examples if name not in e.classes]
+            place = label_file(data_dir, table["label"] or name)
+            if len(without) == len(examples):
+                raise DataError(f"{place}: the head {name} knows the class of no utterance of {data_dir}")
+            if without:
+                shown = ", ".join(without[:5])
+                log.warn(f"{place}: {len(without)} of {len(examples)} utterances have no class to learn ({shown})")
     return examples
 
 

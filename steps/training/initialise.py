@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.schema import InitConfig
+from steps.heads.registry import SELF_SUPERVISED
 from steps.nnet.model import ModelConfig
 from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import SPACE, TokenTable
@@ -17,9 +18,16 @@ from utils.jobs import log
 from utils.jobs.errors import DataError, StaleError, UsageError
 
 NORMALISATION = ("mean", "inverse_sd")  # goes with an encoder
+IRRELEVANT = (
+    "model.dropout",
+    "model.config",
+    "model.freeze_convolutions",
+    "features.utts_per_shard",
+    "features.resample",
+    "features.compress",
+)  # to whether adapters fit a base
 NEVER = -100.0  # logit of a token that a model does not have
-LAYER = re.compile(r"^encoder\.(?:.*?\.)??layers\.(\d+)\.")  # of our encoders, or within one of others
-OF_TRAINING = {"config", "dropout", "freeze_convolutions"}  # settings of encoders that change nothing in use
+LAYER = re.compile(r"^encoder\.(?:.+?\.)??layers\.(\d+)\.")  # those of a pre-trained encoder lie deeper
 
 
 @dataclass
@@ -35,22 +43,17 @@ def has_prefix(name: str, prefixes: list[str]) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def take_weights(model: nn.Module, folder: Path, settings: InitConfig, table: TokenTable) -> Taken:
+def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
     """Copies from the model in a folder all weights that have the same name and shape, and logs which.
-
-    The heads of a model with another tokens.txt mean other things, and stay there.
 
     Raises: StaleError when none fits; UsageError when a prefix in `take` is no part of the model.
     """
     tensors, _ = load_tensors(folder / "model.safetensors")
     own = model.state_dict()
     check_prefixes(settings.take, own, "take")
-    found, tokens = Taken(), folder / "tokens.txt"
-    is_foreign = tokens.is_file() and tokens.read_text(encoding="utf-8") != table.to_text()
+    found = Taken()
     for name, value in own.items():
         why = reason_to_leave(name, value, tensors.get(name), settings.take)
-        if not why and is_foreign and name.startswith("heads."):
-            why = "of other tokens"
         if why:
             found.left[name] = why
         else:
@@ -68,21 +71,62 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig, table: To
     return found
 
 
-def check_base(folder: Path, config: ModelConfig, taken: Taken) -> None:
-    """Raises UsageError when a model is not, but for its adapters, the one in a folder, which is all that they keep."""
-    for name, why in taken.left.items():
-        raise UsageError(f"lora.rank: adapters need all of their base {folder}, and {name} is not taken: {why}")
-    base = ModelConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    if base.tokens_sha256 != config.tokens_sha256:
-        raise UsageError(f"lora.rank: adapters write the tokens of their base {folder}, and tokens.txt has others")
-    heads = [[(name, table["type"]) for name, table in tables.items()] for tables in (base.heads, config.heads)]
-    if heads[0] != heads[1]:
-        names = ", ".join(name for name, _ in heads[0])
-        raise UsageError(f"lora.rank: adapters have the heads of their base {folder}, {names}")
-    for key in sorted(base.model.keys() & config.model.keys() - OF_TRAINING):
-        pair = base.model[key], config.model[key]
-        if pair[0] != pair[1]:
-            raise UsageError(f"lora.rank: model.{key} = {pair[1]!r}, and {pair[0]!r} in the base {folder}")
+def check_meaning(
+    taken: Taken, folder: Path, heads: dict[str, dict], table: TokenTable, others: dict[str, TokenTable]
+) -> None:
+    """Raises StaleError when a head was taken whole whose rows stand for other tokens or classes in its folder.
+
+    Args:
+        taken: From the folder.
+        folder: Of the model taken from.
+        heads: Settings of the new model's heads, with their classes.
+        table: Its tokens.
+        others: Those of heads with tokens of their own, by the name of these.
+    """
+    there = read_config(folder).get("heads", {})
+    for name, settings in heads.items():
+        weights = [weight for weight in (*taken.names, *taken.left) if has_prefix(weight, [f"heads.{name}"])]
+        if not weights or settings["type"] in SELF_SUPERVISED or not set(weights) <= set(taken.names):
+            continue
+        if "classes" in settings:
+            is_same, what = settings["classes"] == there.get(name, {}).get("classes"), "classes"
+        else:
+            is_same, what = same_tokens(folder, there.get(name, {}), settings, table, others), "tokens"
+        if not is_same:
+            told = f"its head {name} has as many {what}, but others"
+            raise StaleError(
+                f'{folder}: {told}; leave the head out with init.take = ["encoder"], or give both the same'
+            )
+
+
+def same_tokens(folder: Path, there: dict, here: dict, table: TokenTable, others: dict[str, TokenTable]) -> bool:
+    """Whether a head writes the same tokens in its folder as here."""
+    own = there.get("tokens", "")
+    path = folder / (f"tokens_{own}.txt" if own else "tokens.txt")
+    return path.is_file() and path.read_text(encoding="utf-8") == others.get(here["tokens"], table).to_text()
+
+
+def check_base(taken: Taken, folder: Path, student: ModelConfig) -> None:
+    """Raises StaleError when a model with adapters differs from its base, which is loaded in its place afterwards."""
+    found = read_config(folder)
+    keys = [f"model.{key}" for key, value in student.model.items() if found["model"].get(key) != value]
+    keys += [f"features.{key}" for key, value in student.features.items() if found["features"].get(key, value) != value]
+    keys = [key for key in keys if key not in IRRELEVANT]
+    heads = found.get("heads", student.heads), student.heads
+    kinds = [{name: table["type"] for name, table in tables.items()} for tables in heads]
+    keys += ["heads"] if kinds[0] != kinds[1] else []
+    keys += ["tokens"] if found["tokens_sha256"] != student.tokens_sha256 else []
+    if found.get("base") or taken.left or keys:
+        why = "has adapters itself" if found.get("base") else f"differs in {', '.join(keys or list(taken.left)[:3])}"
+        raise StaleError(f"{folder}: adapters need a whole model like their own as base, and this one {why}")
+
+
+def read_config(folder: Path) -> dict:
+    """The config.json of a model folder. Raises: StaleError when it cannot be read."""
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise StaleError(f"{folder}/config.json: cannot be read ({e}); restore it") from None
 
 
 def take_ctc_head(model: nn.Module, settings: dict, table: TokenTable) -> None:

@@ -35,13 +35,13 @@ from steps.training.examples import (
     with_clean,
     with_other_tokens,
 )
-from steps.training.initialise import check_base, freeze, take_ctc_head, take_weights
+from steps.training.initialise import Taken, check_base, check_meaning, freeze, take_ctc_head, take_weights
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
 from steps.training.terms import DistillTerm, StoredTranscripts, make_term
 from utils.jobs import log
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, StaleError
 from utils.jobs.files import sha256, to_json
 
 PRIOR_UTTS = 1000  # that priors of states are counted on
@@ -194,6 +194,17 @@ def completed(
     return with_clean(examples, data_dir, heads)
 
 
+def check_start(taken: Taken, start: Path, system: SystemConfig, student: ModelConfig, model: Recogniser) -> None:
+    """Raises StaleError when what was taken is not enough for adapters, or for a system that is used as it is."""
+    if system.lora.rank:
+        check_base(taken, start, student)
+    trained = dict(model.named_parameters())
+    fresh = [name for name in taken.left if name in trained and not (system.init.ctc_head and "heads.ctc." in name)]
+    if fresh and not system.train.updates:
+        told = f"{system.name}.train.updates = 0, and {len(fresh)} weights are not taken"
+        raise StaleError(f"{start}: {told} ({fresh[0]}: {taken.left[fresh[0]]}); train some updates")
+
+
 def learn_bigram(model: Recogniser, examples: list[Example]) -> None:
     """Tells a hidden Markov model which token follows which."""
     for head in model.heads.values():
@@ -234,9 +245,9 @@ def train(job: TrainJob) -> dict:
     cmvn = (start or train_dir) / "cmvn"
     model = new_model(student, cmvn, job.seed)
     if start:
-        taken = take_weights(model, start, system.init, table)
-        if system.lora.rank:
-            check_base(start, student, taken)
+        taken = take_weights(model, start, system.init)
+        check_meaning(taken, start, student.heads, table, others)
+        check_start(taken, start, system, student, model)
     if system.init.ctc_head:
         take_ctc_head(model, system.model, table)
     if hasattr(model.encoder, "config"):  # so that its folder needs no other

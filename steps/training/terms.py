@@ -170,6 +170,9 @@ def usable_transcripts(
         room = int(model.output_lens(torch.tensor(example.num_frames)))
         found[example.utt_id] = tokens if tokens and CtcHead.frames_needed(tokens) <= room else None
     unused = sum(tokens is None for tokens in found.values())
+    if unused == len(found):
+        told = f"all {unused} transcripts are empty, or cannot be spelt by the student (in other letters, say)"
+        raise DataError(f"{label}: {told}; look at {folders[0]}/text")
     if unused:
         log.warn(f"{label}: {unused} of {len(found)} transcripts are empty, or cannot be spelt by the student")
     return found

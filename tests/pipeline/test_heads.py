@@ -68,4 +68,4 @@ def test_a_model_with_two_heads_decodes_with_either(recipe, corpus, texts):
 def test_a_head_that_a_model_lacks_is_refused(recipe, corpus):
     result = run_stages(recipe, corpus, "--set", "decode.head=las", first=8, last=8)
     assert_status(result, 2)
-    assert "decode.head = 'las': the model has ctc" in result.stderr
+    assert "decode.head = 'las': [teacher] writes with ctc" in result.stderr

@@ -58,7 +58,7 @@ def test_a_system_hears_the_narrow_layer(recipe, corpus):
 @pytest.mark.parametrize(
     ("wrong", "right", "status", "said"),
     [
-        ("dim = 12\nframe", "dim = 13\nframe", 2, "makes 12 features each 20 ms"),
+        ("dim = 12\nframe", "dim = 13\nframe", 2, "features.narrow.dim = 13: [autoencoder] makes 12; set it so"),
         ('model = "autoencoder"', 'model = "student"', 2, "no system with an autoencoder head"),
         ("noise_sd = 0.1", 'clean = "_noisy"', 2, "clean = '_noisy': the set 'train' is not called so"),
     ],

@@ -59,7 +59,7 @@ def test_a_system_starts_from_a_pretrained_encoder(recipe, corpus, head):
     [
         ("student", 2, "init.model = 'student': is itself distilled, in a later stage"),
         ("finetuned", 2, "init.model = 'finetuned': is the system itself"),
-        ("nowhere", 3, "nowhere/model.safetensors"),
+        ("gone/nowhere", 3, "nowhere/model.safetensors"),
     ],
 )
 def test_a_start_that_is_not_there_is_refused(recipe, corpus, model, status, said):

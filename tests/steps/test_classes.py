@@ -1,12 +1,18 @@
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
+from steps.config.schema import DecodeConfig, SystemConfig, TokensConfig
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
+from steps.score import scored_classes, warn_of_unsaid, written
 from steps.scoring.classes import class_scores, confusions, count_in, keyword_confusions, pooled_confusions
 from steps.scoring.table import class_rows
+from steps.train import check_data_dirs
 from steps.training.examples import Example, find_classes, with_classes
 from tests.support import write_data_dir
 from utils.data_dir.labels import read_labels
@@ -110,6 +116,7 @@ def test_labels_are_read_by_utterance_or_by_speaker(data_dir):
         ("spk2age", "ada\n", "spk2age:1"),
         ("utt2size", "ada-1 old\n", "neither utt2age nor spk2age is there"),
         ("spk2age", "ada old\nbob old\n", "1 class, and there must be two"),
+        ("spk2age", "", "spk2age: holds no class"),
     ],
 )
 def test_a_faulty_label_file_is_refused(data_dir, name, text, said):
@@ -123,6 +130,54 @@ def test_examples_get_the_number_of_their_class(data_dir):
     heads = {"age": {"type": "classifier", "label": "", "classes": ["old", "young"]}, "ctc": {"type": "ctc"}}
     examples = [Example(utt_id, "", 9, None) for utt_id in ("ada-1", "ada-2", "bob-1")]
     assert [e.classes for e in with_classes(examples, data_dir, heads)] == [{"age": 0}, {}, {}]
+
+
+def test_a_set_without_a_known_class_is_refused_and_gaps_are_told(data_dir, capsys):
+    heads = {"age": {"type": "classifier", "label": "", "classes": ["old", "young"]}}
+    examples = [Example(utt_id, "", 9, None) for utt_id in ("ada-1", "ada-2", "bob-1")]
+    (data_dir / "utt2age").write_text("ada-1 old\n")
+    with_classes(examples, data_dir, heads)
+    assert "utt2age: 2 of 3 utterances have no class to learn (ada-2, bob-1)" in capsys.readouterr().err
+    (data_dir / "utt2age").write_text("ada-1 unheard\n")
+    with pytest.raises(DataError, match="the head age knows the class of no utterance of"):
+        with_classes(examples, data_dir, heads)
+
+
+def test_test_sets_without_labels_or_own_transcripts_are_refused_before_training(data_dir):
+    test = write_data_dir(data_dir.with_name("test"), {"eve-1": "x"})
+    heads = {"age": {"type": "classifier", "label": "", "tokens": ""}, "two": {"type": "ctc", "tokens": "letters"}}
+    system = SystemConfig("a", {}, heads=heads)
+    (data_dir / "spk2age").write_text("ada old\nbob young\n")
+    with pytest.raises(DataError, match="test: neither utt2age nor spk2age is there"):
+        check_data_dirs(system, data_dir.parent)
+    (test / "spk2age").write_text("eve old\n")
+    check_data_dirs(system, data_dir.parent)
+    (data_dir / "text_letters").write_text("ada-1 x\n")
+    with pytest.raises(DataError, match="test/text_letters: missing, while .*train/text_letters is there"):
+        check_data_dirs(system, data_dir.parent)
+
+
+def test_a_head_is_scored_against_its_own_transcripts(data_dir, tmp_path):
+    config, decode_dir = SimpleNamespace(decode=DecodeConfig(head="two"), tokens=TokensConfig()), tmp_path / "m/decode"
+    decode_dir.mkdir(parents=True)
+    heads = {"ctc": {"tokens": ""}, "two": {"tokens": "letters", "unit": "bpe"}}
+    (tmp_path / "m/config.json").write_text(json.dumps({"heads": heads}))
+    assert written(config, data_dir, decode_dir) == ("bpe", "lang_letters", data_dir / "text")
+    (data_dir / "text_letters").write_text("ada-1 X\n")
+    assert written(config, data_dir, decode_dir) == ("bpe", "lang_letters", data_dir / "text_letters")
+
+
+def test_keywords_that_are_never_said_have_no_figures(data_dir, tmp_path):
+    (tmp_path / "text").write_text("ada-1 x\nada-2 x\nbob-1 x\n")
+    found = [scored_classes(data_dir, tmp_path, data_dir / "text", [word]) for word in ("x", "X")]
+    assert found[0]["keywords"]["times"] == 2 and found[1] == {}
+
+
+def test_keywords_that_are_never_said_are_told(capsys):
+    warn_of_unsaid(["stop", "STOP", "go"], "text", {"a": "stop now"})
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and "'STOP' is never said, and has no figures; its words are there in other" in told[0]
+    assert told[1].endswith("'go' is never said, and has no figures")
 
 
 def test_a_classifier_learns_by_heart_and_padding_changes_nothing():

@@ -1,3 +1,5 @@
+import re
+import tomllib
 from dataclasses import asdict
 from functools import partial
 from typing import Literal
@@ -6,9 +8,9 @@ import pytest
 
 from steps.compare import parse_seeds
 from steps.config.grid import points_of
-from steps.config.load import load
+from steps.config.load import TOP, load
 from steps.config.signature import settings_of
-from steps.config.systems import all_sets, all_systems, soft_label_sets, system_named, teacher_of
+from steps.config.systems import all_sets, all_systems, check_decoding, soft_label_sets, system_named, teacher_of
 from steps.config.types import NaturalInt, PositiveFloat
 from steps.list_runs import lines_of, tuning_lines
 from steps.scoring.collect import pairs_of, runs_of
@@ -56,6 +58,23 @@ def test_the_configurations_of_each_recipe_load(path):
             assert tuning_lines(lambda point: load(path, point), [0], "students", name)
 
 
+SNIPPETS = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_what_the_readme_shows_loads(conf, snippet):
+    """Systems that a snippet shows in part get a model."""
+    shown = tomllib.loads(snippet)
+    systems = [name for name in {"teacher": {}, "student": {}} | shown if name not in TOP]
+    partial = [name for name in systems if not {"model", "base"} & shown.get(name, {}).keys()]
+    config = conf(snippet, base="".join(f"[{name}.model]\nencoder = 'lstm'\n" for name in partial))
+    check_decoding(config)
+    for name, system in config.systems.items():
+        if system.tune and system.distill:
+            assert tuning_lines(lambda point: config, [0], "students", name)
+    assert set(config.systems) == set(systems)
+
+
 def test_defaults_complete_what_a_recipe_leaves_out(conf):
     config = conf()
     assert config.data.test == ["test"] and config.features.num_mel_bins == 80
@@ -77,6 +96,28 @@ def test_the_settings_of_a_loss_are_completed(conf):
     assert term.settings == {"temperature": 2.0, "blank": "keep", "delay_frames": 0, "top_k": 0}
     assert isinstance(term.settings["temperature"], float)
 
+
+WAVE = """
+[features.wave]
+type = "waveform"
+[a.data]
+train = "train_wave"
+dev = "dev_wave"
+test = ["test_wave"]
+"""
+MADE = """
+[features.narrow]
+type = "model"
+model = "maker"
+dim = 12
+frame_shift_ms = 20
+[maker]
+model = { encoder = "lstm", subsampling = 2 }
+heads.autoencoder.bottleneck = 12
+[hearer]
+base = "teacher"
+data = { train = "train_narrow", dev = "dev_narrow", test = ["test_narrow"] }
+"""
 
 FAULTS = [
     ("[data]\ntrian = 'x'", "[data] has no setting 'trian'; valid: train, dev, test, unlabelled"),
@@ -134,7 +175,7 @@ FAULTS = [
     ),
     ("[student.heads.whisper_decoder]", "the head whisper_decoder needs [student.model] encoder = 'whisper'"),
     (
-        "[a.model]\nencoder = 'whisper'\n[a.heads.whisper_decoder]",
+        f"{WAVE}[a.model]\nencoder = 'whisper'\nmodel = 'x'\n[a.heads.whisper_decoder]",
         "[a] the head whisper_decoder is used as it is; set [a.train] updates = 0",
     ),
     (
@@ -146,6 +187,61 @@ FAULTS = [
         "tokens = 'b': a head of type hmm takes none of its own",
     ),
     ("[score]\nkeywords = ['stop', ' ']", "score.keywords: an empty one"),
+    ("[features.wave]\ntype = 'waveform'", "[features.wave]: no system hears it; give one a set called train_wave"),
+    ("[tokens.b]\nunit = 'char'", "[tokens.b]: no head writes them; give one tokens = 'b', or leave the table out"),
+    ("[tokens.'a/b']\nunit = 'char'", "[tokens.a/b]: the name 'a/b' has characters that file names lack"),
+    ("[features.'a b']\ndim = 3", "[features.a b]: the name 'a b' has characters that file names lack"),
+    ("[teacher.heads.'a.b']\ntype = 'ctc'", "[teacher.heads.a.b]: the name 'a.b' has characters that file names lack"),
+    ("[teacher.heads.ctc]\ntype = 'las'", "type = 'las': a head called ctc is of that type; rename it"),
+    ("[teacher.heads.x]\ntype = ['ctc']", "type = ['ctc']: no head of this name"),
+    ("[other.model]\nencoder = ['lstm']", "other.model.encoder = ['lstm']: choose one of cnn"),
+    ("[[student.distill]]\nloss = ['frame_kl']", "student.distill.1.loss = ['frame_kl']: choose one of frame_kl"),
+    ("[other]\nbase = ['student']", "[other] base = '['student']': no such system"),
+    ("[other]\nbase = 'teacher'\ninit.model = 'techer'", "neither a system nor a folder; valid: teacher, "),
+    ("[other]\nbase = 'teacher'\ninit.model = 'teacher/seedx'", "write it as teacher/seed1"),
+    ("[other]\nbase = 'teacher'\ninit.model = 'teacher/1'", "write it as teacher/seed1"),
+    (
+        WAVE.replace("type =", "deltas = 2\ntype =") + "[a.model]\nencoder = 'lstm'",
+        "[features.wave] features.type = 'waveform' goes",
+    ),
+    (
+        "[tokens.p]\nunit = 'phone'\n[decode]\nhead = 'p'\n"
+        "[teacher.heads]\nctc = {}\np = { type = 'ctc', tokens = 'p' }",
+        "decode.head = 'p' writes phones, and score.unit = 'word'; set it to 'phone' too",
+    ),
+    (
+        "[a]\nbase = 'teacher'\nheads.age = { type = 'classifier', label = '../x' }",
+        "label: the name '../x' has characters",
+    ),
+    (
+        "[a]\nbase = 'teacher'\nheads.best_rq = {}\n[b]\nbase = 'student'\ncontrols = ['a']",
+        "[b] controls: [a] writes nothing that could be compared",
+    ),
+    ("[score]\nkeywords = ['call me', 'call  me']", "score.keywords: 'call me' stands there twice"),
+    (f"{WAVE}[a.model]\nencoder = 'lstm'", "[a.model] encoder = 'lstm' hears frames, and 'train_wave' has samples"),
+    (f"{WAVE}[a.model]\nencoder = 'huggingface'", "[a.model] encoder = 'huggingface' needs model, its name or folder"),
+    (
+        "[a.model]\nencoder = 'whisper'\nmodel = 'x'",
+        "[a.model] encoder = 'whisper' hears samples, and 'train' has fbank",
+    ),
+    (
+        "[features.wave]\ntype = 'waveform'\n[a]\nbase = 'teacher'\ndata.test = ['test_wave']",
+        "[a] 'test_wave' has other features than 'train'",
+    ),
+    (MADE.replace("dim = 12", "dim = 13"), "features.narrow.dim = 13: [maker] makes 12; set it so"),
+    (MADE.replace("= 20", "= 10"), "features.narrow.frame_shift_ms = 10: [maker] makes 20; set it so"),
+    (MADE.replace("train_narrow", "other_narrow"), "'other_narrow' is made of 'other', which no system uses"),
+    (
+        f"{WAVE}[a]\nmodel = {{ encoder = 'huggingface', model = 'x' }}\ninit.ctc_head = true\ntrain.updates = 0\n"
+        "heads = { ctc = {}, age = { type = 'classifier' } }",
+        "[a.train] updates = 0: the head age starts from nothing; set [a.init]",
+    ),
+    ("[student.init]\nmodel = 'teacher'\n[student.train]\nupdates = 0", "updates = 0: nothing is learnt; leave out"),
+    (
+        "[a]\nbase = 'teacher'\nlora.rank = 2\ninit = { model = 'teacher', take = ['encoder'] }",
+        "[a.lora] rank: adapters stand beside a whole model; leave out take and freeze",
+    ),
+    ("[a]\nbase = 'teacher'\nheads.best_rq.start_share = 0", "start_share = 0: hides nothing"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = -1.0", "temperature"),
     ("[[student.distill]]\nloss = 'frame_kl'\nblank = 'dorp'", "blank = 'dorp'"),
@@ -262,6 +358,29 @@ def test_a_teacher_is_named_with_its_seed(conf, teacher, expected):
 def test_teachers_have_the_seeds_that_are_named(conf):
     config = conf("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'teacher/seed1'")
     assert runs_of(config, [0, 1, 2]) == {"teacher": [0, 1], "student": [0, 1, 2], "student_plain": [0, 1, 2]}
+
+
+def test_what_systems_hear_together_loads(conf):
+    assert conf(MADE) and conf(f"{WAVE}[a.model]\nencoder = 'huggingface'\nmodel = 'x'")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[decode]\nhead = 'cct'", "decode.head = 'cct': [teacher] writes with ctc"),
+        ("[decode]\nhead = 'las'\n[teacher.heads]\nctc = {}\nlas = {}", "'las': [student] writes with ctc"),
+        ("[a]\nbase = 'teacher'\nheads.hmm = {}\n[decode]\ndecoder = 'beam'", "of [a] is an hmm, with one search"),
+    ],
+)
+def test_a_decoding_that_systems_cannot_have_is_refused_before_they_are_trained(conf, more, said):
+    config = conf(more)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        check_decoding(config)
+
+
+def test_the_path_of_a_model_may_hold_what_looks_like_a_seed(conf):
+    config = conf("[other]\nbase = 'teacher'\ninit.model = '../seeds/seed1/model'")
+    assert runs_of(config, [0])["other"] == [0]
 
 
 @pytest.mark.parametrize(
@@ -436,15 +555,17 @@ def test_a_head_without_transcripts_is_not_the_first_of_several(conf):
 
 
 def test_a_training_reads_who_speaks_and_the_files_of_a_pretrained_encoder(conf, tmp_path):
-    for path in ("data/train/spk2age", "data/dev/utt2age", "hub/config.json", "hub/model.safetensors"):
+    for path in ("data/train_wave/spk2age", "data/dev_wave/utt2age", "hub/config.json", "hub/model.safetensors"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("")
     model = f'{{ encoder = "huggingface", model = "{tmp_path}/hub" }}'
-    config = conf(f"[first]\nmodel = {model}\n[first.heads.age]\ntype = 'classifier'")
+    sets = "data = { train = 'train_wave', dev = 'dev_wave', test = ['test_wave'] }"
+    wave = "[features.wave]\ntype = 'waveform'\n"
+    config = conf(f"{wave}[first]\n{sets}\nmodel = {model}\n[first.heads.age]\ntype = 'classifier'")
     data = tmp_path / "data"
     inputs = inputs_of(config, config.systems["first"], data, data / "lang", tmp_path / "exp")
     assert {tmp_path / "hub/config.json", tmp_path / "hub/model.safetensors"} <= set(inputs)
-    assert data / "train/utt2spk" in inputs and data / "dev/utt2spk" not in inputs
+    assert data / "train_wave/utt2spk" in inputs and data / "dev_wave/utt2spk" not in inputs
 
 
 def test_heads_are_taken_over_or_replaced_whole(conf):

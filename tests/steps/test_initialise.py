@@ -1,12 +1,17 @@
+import dataclasses
+import json
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from steps.config.schema import InitConfig
-from steps.nnet.model import Recogniser
+from steps.config.schema import InitConfig, SystemConfig, TrainConfig
+from steps.nnet.model import ModelConfig, Recogniser
 from steps.nnet.tensor_file import save_tensors
 from steps.tokens.token_table import TokenTable
-from steps.training.initialise import LAYER, freeze, lr_scales, take_weights
+from steps.training.initialise import LAYER, check_base, check_meaning, freeze, lr_scales, take_weights
 from steps.training.loop import weight_groups
+from steps.training.run import check_start
 from utils.jobs.errors import StaleError, UsageError
 
 TABLE = TokenTable(("<blk>", "a", "b", "c", "d"), "char")
@@ -27,7 +32,7 @@ def folder(tmp_path):
 def test_all_weights_are_taken_that_fit(folder):
     model, other = make(num_tokens=7), make(seed=1)
     fresh = model.heads["ctc"].linear.weight.clone()
-    found = take_weights(model, folder, InitConfig("x"), TABLE)
+    found = take_weights(model, folder, InitConfig("x"))
     assert all(torch.equal(model.state_dict()[name], other.state_dict()[name]) for name in found.names)
     assert found.left == {
         "heads.ctc.linear.weight": "shape (5, 6) there, (7, 6) here",
@@ -38,36 +43,30 @@ def test_all_weights_are_taken_that_fit(folder):
 
 def test_only_what_is_asked_for_is_taken_and_its_normalisation(folder):
     model = make()
-    found = take_weights(model, folder, InitConfig("x", take=["encoder.stack"]), TABLE)
+    found = take_weights(model, folder, InitConfig("x", take=["encoder.stack"]))
     assert found.names == ["mean", "inverse_sd", "encoder.stack.linear.weight", "encoder.stack.linear.bias"]
     assert set(found.left.values()) == {"not asked for"}
 
 
-def test_a_head_of_other_tokens_is_left(folder):
-    (folder / "tokens.txt").write_text("<blk> 0\nd 1\nc 2\nb 3\na 4\n")
-    found = take_weights(make(), folder, InitConfig("x"), TABLE)
-    assert found.left == dict.fromkeys(("heads.ctc.linear.weight", "heads.ctc.linear.bias"), "of other tokens")
-
-
 def test_a_deeper_model_takes_the_layers_that_are_there(folder):
-    found = take_weights(make(num_layers=4), folder, InitConfig("x"), TABLE)
+    found = take_weights(make(num_layers=4), folder, InitConfig("x"))
     assert {name.split(".")[2] for name, why in found.left.items() if why == "not there"} == {"3"}
 
 
 def test_a_model_of_other_shapes_is_refused(folder):
     with pytest.raises(StaleError, match=r"no weight of it fits \(shape \(6, 16\) there, \(9, 16\) here\)"):
-        take_weights(make(dim=9, num_tokens=7), folder, InitConfig("x"), TABLE)
+        take_weights(make(dim=9, num_tokens=7), folder, InitConfig("x"))
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(StaleError, match="model.safetensors: missing"):
-        take_weights(make(), tmp_path, InitConfig("x"), TABLE)
+        take_weights(make(), tmp_path, InitConfig("x"))
 
 
 @pytest.mark.parametrize("prefix", ["encodr", "encoder.stac"])
 def test_a_prefix_that_no_weight_has_is_refused(folder, prefix):
     with pytest.raises(UsageError, match=f"init.take: no weight begins with '{prefix}'; valid are encoder.layers, "):
-        take_weights(make(), folder, InitConfig("x", take=[prefix]), TABLE)
+        take_weights(make(), folder, InitConfig("x", take=[prefix]))
     with pytest.raises(UsageError, match="init.freeze"):
         freeze(make(), [prefix])
 
@@ -115,3 +114,81 @@ def test_each_weight_is_in_one_group_and_only_matrices_decay():
     for group in groups:
         assert {weight.ndim > 1 for weight in group["params"]} == {group["weight_decay"] > 0}
     assert len({group["lr_scale"] for group in groups}) == 5
+
+
+@pytest.mark.parametrize(
+    "prefix", ["model.encoder.layers", "model.layers", "model.encoder.transformer.layers", "layers"]
+)
+def test_learning_rates_fall_in_pretrained_encoders_too(prefix):
+    names = [f"encoder.{prefix}.{i}.fc.layers.0.weight" for i in range(3)]
+    names += ["encoder.model.feature_extractor.conv_layers.0.conv.weight", "heads.ctc.linear.weight"]
+    model = SimpleNamespace(named_parameters=lambda: [(name, None) for name in names])
+    assert list(lr_scales(model, 0.5).values()) == [0.125, 0.25, 0.5, 0.0625, 1.0]
+
+
+TABLE = TokenTable(("<blk>", "a", "b", "c", "d"), "char")
+HEADS = {
+    "ctc": {"type": "ctc", "weight": 1.0, "tokens": ""},
+    "age": {"type": "classifier", "weight": 1.0, "tokens": "", "classes": ["old", "young"]},
+}
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """(a folder, a new model, its configuration), alike in all."""
+    config = ModelConfig("a", 0, LAYERS, {"num_mel_bins": 4}, "char", 5, TABLE.sha256, 0, {}, heads=HEADS)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    (tmp_path / "tokens.txt").write_text(TABLE.to_text())
+    save_tensors(tmp_path / "model.safetensors", config.build().state_dict())
+    return tmp_path, config.build(), config
+
+
+def test_heads_of_other_tokens_or_classes_are_refused_though_their_shapes_fit(whole):
+    folder, model, _ = whole
+    taken = take_weights(model, folder, InitConfig("x"))
+    check_meaning(taken, folder, HEADS, TABLE, {})
+    swapped = TokenTable(("<blk>", "b", "a", "c", "d"), "char")
+    with pytest.raises(StaleError, match="its head ctc has as many tokens, but others; leave the head out"):
+        check_meaning(taken, folder, HEADS, swapped, {})
+    classes = HEADS | {"age": HEADS["age"] | {"classes": ["child", "adult"]}}
+    with pytest.raises(StaleError, match="its head age has as many classes, but others"):
+        check_meaning(taken, folder, classes, TABLE, {})
+    encoder = take_weights(model, folder, InitConfig("x", take=["encoder"]))
+    check_meaning(encoder, folder, classes, swapped, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": LAYERS | {"bidirectional": True}}, "model.bidirectional"),
+        ({"features": {"num_mel_bins": 4, "frame_shift_ms": 12.5}}, "features.frame_shift_ms"),
+        ({"tokens_sha256": "0"}, "tokens"),
+    ],
+)
+def test_a_base_of_adapters_that_is_not_like_them_is_refused(whole, change, said):
+    folder, model, config = whole
+    taken = take_weights(model, folder, InitConfig("x"))
+    check_base(taken, folder, dataclasses.replace(config, model=LAYERS | {"dropout": 0.5}))
+    saved = config.to_dict() | {"features": {"num_mel_bins": 4, "frame_shift_ms": 10.0}}
+    (folder / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(StaleError, match=f"and this one differs in {said}"):
+        check_base(taken, folder, dataclasses.replace(config, **change))
+
+
+def test_a_base_of_adapters_that_lacks_weights_or_has_adapters_is_refused(whole):
+    folder, model, config = whole
+    taken = take_weights(make(num_tokens=7), folder, InitConfig("x"))
+    with pytest.raises(StaleError, match="differs in heads.ctc.linear.weight"):
+        check_base(taken, folder, config)
+    (folder / "config.json").write_text(json.dumps(config.to_dict() | {"base": {"path": "x"}}))
+    with pytest.raises(StaleError, match="has adapters itself"):
+        check_base(taken, folder, config)
+
+
+def test_a_system_that_is_used_as_it_is_takes_all_weights(whole):
+    folder, model, config = whole
+    system = SystemConfig("a", LAYERS, train=TrainConfig(updates=0))
+    check_start(take_weights(model, folder, InitConfig("x")), folder, system, config, model)
+    taken = take_weights(model, folder, InitConfig("x", take=["encoder"]))
+    with pytest.raises(StaleError, match=r"a.train.updates = 0, and 8 weights are not taken \(heads.ctc.linear.weight"):
+        check_start(taken, folder, system, config, model)

@@ -10,7 +10,6 @@ from steps.nnet.lora import adapter_weights, add_adapters
 from steps.nnet.model import ModelConfig, Recogniser, load_model, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.tokens.token_table import TokenTable
-from steps.training.initialise import Taken, check_base
 from steps.training.run import base_of
 from utils.jobs.errors import MachineError, StaleError, UsageError
 
@@ -90,25 +89,20 @@ def test_targets_that_no_linear_map_has_are_refused(base):
         add_adapters(load_model(base).model, LoraConfig(rank=2, targets=["vkq"]))
 
 
+def test_each_adapter_is_used():
+    heads = {"transformer_decoder": {"dim": 8, "num_heads": 2, "num_layers": 1}}
+    model = Recogniser(MODEL, 20, 3, 10.0, heads=heads)
+    add_adapters(model, LoraConfig(rank=2))
+    output = model(torch.randn(1, 40, 20), torch.tensor([40]))
+    model.heads["transformer_decoder"].loss(output, [(1, 2)])[0].backward()
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    assert trained and all(weight.grad is not None for weight in trained.values())
+
+
 def test_a_machine_without_peft_is_told_what_to_install(base, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(MachineError, match="python3 -m pip install peft"):
         add_adapters(load_model(base).model, SETTINGS)
-
-
-def test_a_model_that_is_not_its_base_is_refused(base):
-    config = ModelConfig("customer", 0, MODEL, {"num_mel_bins": 20}, "char", 3, TABLE.sha256, 0, {})
-    check_base(base, config, Taken())
-    check_base(base, dataclasses.replace(config, model=MODEL | {"dropout": 0.3}), Taken())
-    with pytest.raises(UsageError, match="heads.ctc.linear.bias is not taken: not asked for"):
-        check_base(base, config, Taken(left={"heads.ctc.linear.bias": "not asked for"}))
-    for change, said in (
-        ({"tokens_sha256": "0"}, "tokens.txt has others"),
-        ({"heads": {"las": {"type": "las"}}}, "the heads of their base .*, ctc"),
-        ({"model": MODEL | {"num_heads": 4}}, "model.num_heads = 4, and 2 in the base"),
-    ):
-        with pytest.raises(UsageError, match=said):
-            check_base(base, dataclasses.replace(config, **change), Taken())
 
 
 def test_all_adapters_are_used_in_a_transformer_decoder():

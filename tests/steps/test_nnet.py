@@ -17,6 +17,7 @@ from steps.nnet.tensor_file import load_tensors, save_tensors
 from steps.tokens.token_table import TokenTable
 from tests.support import ROOT
 from utils.jobs.errors import DataError, StaleError, UsageError
+from utils.jobs.files import sha256
 
 F, V = 10, 5
 SMALL = {"dim": 8, "num_layers": 2, "num_heads": 2, "channels": 4}
@@ -367,6 +368,16 @@ def test_a_model_folder_whose_files_do_not_fit_is_refused(folder, name, change, 
         load_model(path)
 
 
+def test_a_changed_configuration_is_told_before_a_model_is_built_from_it(folder):
+    path, built = folder
+    config = path / "config.json"
+    save_tensors(path / "model.safetensors", built.state_dict(), {"files": {"config.json": sha256(config)}})
+    assert load_model(path)
+    config.write_text(config.read_text().replace("lstm", "mlst"))
+    with pytest.raises(StaleError, match="config.json: not what the model was trained with; restore the file"):
+        load_model(path)
+
+
 def test_each_flipped_bit_of_a_tensor_file_is_noticed(tmp_path):
     path = tmp_path / "x.safetensors"
     save_tensors(path, {"a": torch.arange(4.0), "b": torch.ones(2, dtype=torch.int64)}, {"update": 3})
@@ -420,3 +431,9 @@ def test_an_encoder_of_one_layer_has_no_inner_output():
     model = Recogniser({"encoder": "lstm", "dim": 8, "num_layers": 1}, 20, 7, frame_shift_ms=10.0)
     with pytest.raises(UsageError, match="at least two layers"):
         model.inner_output(model(torch.randn(1, 20, 20), torch.tensor([20])))
+
+
+@pytest.mark.parametrize("name", ["keys", "train", "type"])
+def test_a_head_cannot_have_a_name_of_pytorch(name):
+    with pytest.raises(UsageError, match=f"a head cannot be called '{name}'"):
+        Recogniser({"encoder": "lstm", "dim": 4}, 3, 5, 10.0, heads={name: {"type": "ctc"}})

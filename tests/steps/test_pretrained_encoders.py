@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from steps.nnet.huggingface import HuggingFaceEncoder
 from steps.nnet.inference import pad
@@ -166,3 +167,38 @@ def test_what_cannot_be_loaded_is_told_in_one_line(tmp_path, folder):
 def test_features_that_it_cannot_hear_are_refused(settings, input_dim, shift_ms, said):
     with pytest.raises(UsageError, match=said):
         Recogniser(settings, input_dim, 5, shift_ms)
+
+
+def without_weights(folder, part):
+    tensors = load_file(folder / "model.safetensors")
+    left = {name: value for name, value in tensors.items() if part not in name}
+    save_file(left, folder / "model.safetensors", {"format": "pt"})
+
+
+FAULTS = {
+    "half of the weights": lambda f: (f / "model.safetensors").write_bytes(
+        (f / "model.safetensors").read_bytes()[:9999]
+    ),
+    "no weights of a layer": lambda f: without_weights(f, "layers.1."),
+    "no CTC head": lambda f: without_weights(f, "lm_head"),
+    "no vocab.json": lambda f: (f / "vocab.json").unlink(),
+    "vocab.json of another kind": lambda f: (f / "vocab.json").write_text("[]"),
+    "config.json with a wrong type": lambda f: (f / "config.json").write_text(
+        '{"model_type": "hubert", "conv_dim": 3}'
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_folder_is_told_in_one_line(tmp_path, fault):
+    model = {"encoder": "huggingface", "model": str(save_ctc_model(tmp_path / "hub", "wav2vec2"))}
+    FAULTS[fault](tmp_path / "hub")
+    with pytest.raises(DataError) as caught:
+        take_ctc_head(Recogniser(model, 1, 5, SHIFT_MS), model, TokenTable(TOKENS, "char"))
+    assert str(caught.value).startswith(f"{tmp_path}/hub: ") and "\n" not in str(caught.value)
+
+
+def test_a_model_without_the_weight_of_masks_is_whole(tmp_path):
+    folder = save_ctc_model(tmp_path / "hub", "wav2vec2")
+    without_weights(folder, "masked_spec_embed")
+    assert HuggingFaceEncoder(1, SHIFT_MS, model=str(folder))

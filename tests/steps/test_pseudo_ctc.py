@@ -10,7 +10,9 @@ from steps.losses.pseudo_ctc import pseudo_ctc
 from steps.nnet.model import LoadedModel, Recogniser
 from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
-from utils.jobs.errors import StaleError, UsageError
+from steps.training.examples import Example
+from steps.training.terms import usable_transcripts
+from utils.jobs.errors import DataError, StaleError, UsageError
 
 V = 4
 LENGTHS = torch.tensor([6, 4, 2])
@@ -90,3 +92,15 @@ def test_transcripts_are_in_the_unit_of_the_head_that_writes_them(tmp_path, monk
     for head, unit in (("", "word"), ("sounds", "phone")):
         extract.transcribe(tmp_path, tmp_path, tmp_path, DecodeConfig(head=head), 1)
         assert read_unit(tmp_path) == unit
+
+
+@pytest.mark.parametrize(("text", "is_usable"), [("u1\nu2\n", False), ("u1 AB\nu2 XY\n", False), ("u1 ab\nu2\n", True)])
+def test_a_teacher_none_of_whose_transcripts_can_be_used_is_refused(tmp_path, text, is_usable):
+    folder = write_store(tmp_path / "a", text, "char")
+    examples = [Example(utt_id, "", 40, None) for utt_id in ("u1", "u2")]
+    model = SimpleNamespace(output_lens=lambda num_frames: num_frames)
+    if is_usable:
+        assert usable_transcripts("term", [folder], examples, model, CHARS) == {"u1": (2, 3), "u2": None}
+        return
+    with pytest.raises(DataError, match="term: all 2 transcripts are empty, or cannot be spelt by the student"):
+        usable_transcripts("term", [folder], examples, model, CHARS)

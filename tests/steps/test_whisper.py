@@ -118,3 +118,25 @@ def test_what_it_cannot_hear_is_told(folder, tmp_path):
 )
 def test_its_spelling_becomes_that_of_the_recipe(tokens, text, expected):
     assert TokenTable(tokens, "char").respell(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tokenizer.json", "its tokenizer files are missing or another model's"),
+        ("generation_config.json", "does not say how a transcript begins"),
+        ("model.safetensors", "no model of transformers can be loaded"),
+        ("preprocessor_config.json", "no model of transformers can be loaded"),
+    ],
+)
+def test_a_file_that_is_missing_is_told(tmp_path, name, said):
+    (save_whisper(tmp_path / "whisper") / name).unlink()
+    with pytest.raises(DataError, match=said):
+        recogniser(tmp_path / "whisper")
+
+
+def test_a_model_that_cannot_be_built_is_told_without_its_config(folder):
+    config = recogniser(folder).encoder.config
+    with pytest.raises(UsageError, match="listens to 16000 Hz") as caught:
+        Recogniser({"encoder": "whisper", "model": str(folder), "config": config}, 1, 5, 1000 / 8000, heads=HEADS)
+    assert len(str(caught.value)) < 400

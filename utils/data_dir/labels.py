@@ -27,6 +27,8 @@ def read_labels(data_dir: Path, label: str) -> dict[str, str]:
         if key not in known:
             kind = "speaker" if is_of_speakers else "utterance"
             raise DataError(f"{path}:{number}: {kind} '{key}' is not in {data_dir}/utt2spk")
+    if not found:
+        raise DataError(f"{path}: holds no class; write `<id> <class>` lines")
     if not is_of_speakers:
         return found
     return {utt_id: found[speaker] for utt_id, speaker in utt2spk.items() if speaker in found}

@@ -180,6 +180,14 @@ def write_table(path: Path, rows: Iterable[tuple[str, str]] | dict[str, str]) ->
     write_atomic(path, (f"{key} {value}".rstrip(" ") + "\n" for key, value in ordered))
 
 
+def check_text_files(data_dirs: Iterable[Path], name: str) -> None:
+    """Raises DataError when only some of several directories have a `text_<name>`: the others' words are spelt else."""
+    there = {path: path.is_file() for path in (folder / f"text_{name}" for folder in data_dirs)}
+    if len(set(there.values())) > 1:
+        missing, own = (next(path for path, found in there.items() if found == wanted) for wanted in (False, True))
+        raise DataError(f"{missing}: missing, while {own} is there; write it, or take the other away")
+
+
 def text_file(data_dir: Path, name: str) -> Path:
     """The transcripts for tokens called `name`: `text_<name>` where there is such a file, else `text`."""
     own = data_dir / f"text_{name}"

@@ -1,0 +1,61 @@
+"""Faults in what systems hear: features that their encoders cannot take, sets that differ, features made otherwise."""
+
+from steps.config.schema import Config, FeaturesConfig, SystemConfig
+from steps.config.systems import all_sets, features_of, kinds_of_heads, variant_of
+from steps.config.types import near
+from steps.features.settings import feature_dim, frame_shift_ms
+from steps.nnet.registry import PRETRAINED
+from utils.jobs.errors import UsageError
+
+
+def check_hearing(config: Config) -> None:
+    """Raises UsageError for a system whose encoder cannot hear its sets, or that has sets of several features."""
+    for system in config.systems.values():
+        data, encoder = system.data, system.model["encoder"]
+        heard = features_of(config, data.train)
+        for name in (data.dev, *data.test, *system.sets):
+            if features_of(config, name) != heard:
+                told = f"'{name}' has other features than '{data.train}'"
+                raise UsageError(
+                    f"[{system.name}] {told}; give it sets of the same [features.*] in [{system.name}.data]"
+                )
+        if encoder in PRETRAINED and heard.type != "waveform":
+            told = f"encoder = '{encoder}' hears samples, and '{data.train}' has {heard.type}"
+            raise UsageError(f"[{system.name}.model] {told}; give [{system.name}.data] sets of type 'waveform'")
+        if encoder not in PRETRAINED and heard.type == "waveform":
+            told = f"encoder = '{encoder}' hears frames, and '{data.train}' has samples"
+            raise UsageError(f"[{system.name}.model] {told}; choose one of {', '.join(PRETRAINED)}, or other sets")
+        if encoder in PRETRAINED and not system.model["model"]:
+            raise UsageError(f"[{system.name}.model] encoder = '{encoder}' needs model, its name or folder")
+
+
+def check_made_features(config: Config) -> None:
+    """Raises UsageError for features that no autoencoder of the configuration makes, or makes otherwise."""
+    for name, features in config.variants.items():
+        if features.type != "model":
+            continue
+        maker = config.systems.get(features.model)
+        if maker is None or "autoencoder" not in kinds_of_heads(maker):
+            makers = [s.name for s in config.systems.values() if "autoencoder" in kinds_of_heads(s)]
+            where = f"features.{name}.model = '{features.model}'"
+            raise UsageError(f"{where}: no system with an autoencoder head{near(features.model, makers)}")
+        for set_name in all_sets(config):
+            source = set_name.removesuffix(f"_{name}")
+            if variant_of(config, set_name) == name and source not in all_sets(config):
+                told = f"'{set_name}' is made of '{source}', which no system uses"
+                raise UsageError(f"[features.{name}] {told}; name it in [data] or its unlabelled")
+        check_shape(name, features, maker, features_of(config, maker.data.train))
+
+
+def check_shape(name: str, features: FeaturesConfig, maker: SystemConfig, heard: FeaturesConfig) -> None:
+    """Raises UsageError when made features have another width or frame rate than their table says."""
+    width = next(table["bottleneck"] for table in maker.heads.values() if table["type"] == "autoencoder")
+    shift_ms = frame_shift_ms(heard) * maker.model.get("subsampling", 1)
+    if features.output == "drawn":
+        width, shift_ms = feature_dim(heard), frame_shift_ms(heard)
+    for key, made, said in (
+        ("dim", width, feature_dim(features)),
+        ("frame_shift_ms", shift_ms, features.frame_shift_ms),
+    ):
+        if made and made != said:
+            raise UsageError(f"features.{name}.{key} = {said:g}: [{maker.name}] makes {made:g}; set it so")
