@@ -54,7 +54,7 @@ def write_conf(recipe, encoder, model, teacher="init.ctc_head = true", loss="fra
 
 
 def check_served(recipe, corpus, kind):
-    """Stages 6 to 11, and again."""
+    """All stages, of which some may be done, and again."""
     assert_status(run_stages(recipe, corpus), 0)
     systems = json.loads((recipe / "exp/results.json").read_text())["sets"]
     assert "teacher" in systems["test_wave"]["systems"] and "student" in systems["test"]["systems"]
@@ -76,8 +76,10 @@ def recipe(tmp_path):
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_ctc_model_of_transformers_serves(recipe, corpus, tmp_path, kind):
     write_conf(recipe, "huggingface", save_ctc_model(tmp_path / "hub" / kind, kind))
-    check_served(recipe, corpus, "frame_topk")
+    assert_status(run_stages(recipe, corpus, last=7), 0)
     assert "CTC head taken from" in (recipe / "exp/teacher/seed0/train.log").read_text()
+    if kind == "wav2vec2":
+        check_served(recipe, corpus, "frame_topk")
 
 
 def test_a_bundle_of_torchaudio_serves(recipe, corpus, tmp_path, monkeypatch):
