@@ -85,8 +85,8 @@ def save_bundle(torch_home: Path, monkeypatch, kind: str = "Wav2Vec2", *, is_lar
 MARKS = ("endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startofprev", "notimestamps")
 
 
-def save_whisper(folder: Path, *, is_multilingual: bool = True) -> Path:
-    """Saves a Whisper model with its tokenizer, feature extractor and generation settings."""
+def save_whisper(folder: Path, *, is_multilingual: bool = True, letters: str = "") -> Path:
+    """Saves a Whisper model with its tokenizer, feature extractor and generation settings; it writes some letters."""
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -122,6 +122,8 @@ def save_whisper(folder: Path, *, is_multilingual: bool = True) -> Path:
     settings._from_model_config = False
     settings.is_multilingual, settings.no_timestamps_token_id = is_multilingual, ids["notimestamps"]
     settings.suppress_tokens = [i for mark, i in ids.items() if mark != "endoftext"]
+    if letters:
+        settings.suppress_tokens += [i for token, i in spelling.get_vocab().items() if token not in {*letters, end}]
     settings.begin_suppress_tokens = [ids["endoftext"]]
     if is_multilingual:
         settings.lang_to_id = {f"<|{mark}|>": ids[mark] for mark in ("en", "de")}
