@@ -42,6 +42,7 @@ def add(recipe, text):
     conf.write_text(conf.read_text() + text)
 
 
+@pytest.mark.long
 def test_each_head_is_trained_decoded_and_scored_alike_on_any_number_of_processes(recipe, corpus, texts, tmp_path):
     add(recipe, texts)
     assert_status(run_stages(recipe, corpus, "--nj", "2", first=5), 0)
@@ -55,6 +56,7 @@ def test_each_head_is_trained_decoded_and_scored_alike_on_any_number_of_processe
     assert hashes(recipe) == before
 
 
+@pytest.mark.long
 def test_a_model_with_two_heads_decodes_with_either(recipe, corpus, texts):
     add(recipe, JOINT)
     assert_status(run_stages(recipe, corpus, first=7), 0)

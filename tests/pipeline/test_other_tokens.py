@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.pipeline.tiny import run_stages
 from tests.support import assert_status
 from utils.data_dir.tables import read_table, write_table
@@ -24,6 +26,7 @@ weight = 0.3
 """
 
 
+@pytest.mark.long
 def test_a_second_head_learns_other_transcripts(recipe, corpus):
     conf = recipe / "conf.toml"
     conf.write_text(conf.read_text() + SYSTEMS)

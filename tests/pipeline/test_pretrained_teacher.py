@@ -73,6 +73,7 @@ def recipe(tmp_path):
     return write_recipe(tmp_path / "recipe")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_ctc_model_of_transformers_serves(recipe, corpus, tmp_path, kind):
     write_conf(recipe, "huggingface", save_ctc_model(tmp_path / "hub" / kind, kind))
@@ -82,6 +83,7 @@ def test_a_ctc_model_of_transformers_serves(recipe, corpus, tmp_path, kind):
         check_served(recipe, corpus, "frame_topk")
 
 
+@pytest.mark.long
 def test_a_bundle_of_torchaudio_serves(recipe, corpus, tmp_path, monkeypatch):
     """Its small bundle is known to this process alone, which makes the model folder; the driver goes on from there."""
     write_conf(recipe, "torchaudio_bundle", save_bundle(tmp_path / "torch", monkeypatch))

@@ -33,7 +33,7 @@ def add(recipe, head, model="pretrained"):
     conf.write_text(conf.read_text() + PRETRAINED.format(head=head, model=model))
 
 
-@pytest.mark.parametrize("head", ["best_rq", "reconstruction"])
+@pytest.mark.parametrize("head", ["best_rq", pytest.param("reconstruction", marks=pytest.mark.long)])
 def test_a_system_starts_from_a_pretrained_encoder(recipe, corpus, head):
     add(recipe, head)
     assert_status(run_stages(recipe, corpus, first=4), 0)
