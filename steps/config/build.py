@@ -73,19 +73,19 @@ def without_masks(system: SystemConfig, table: dict, features: str) -> SystemCon
         table: What is written of it.
         features: Their type, or what a model makes.
     """
+    of_frequencies = ("num_freq_masks", "max_freq_warp")
     none = {
-        "mfcc": ("num_freq_masks", "max_freq_warp"),
-        "waveform": ("num_freq_masks", "num_time_masks", "max_freq_warp"),
-        "bottleneck": ("num_freq_masks", "max_freq_warp"),
+        "mfcc": ("cepstra have no frequencies to", of_frequencies),
+        "bottleneck": ("a narrow layer has no frequencies to", of_frequencies),
+        "waveform": ("samples have no frames to", ("num_freq_masks", "num_time_masks", "max_freq_warp")),
     }
-    whose = {"mfcc": "cepstra have no frequencies to", "waveform": "samples have no frames to"}
-    whose["bottleneck"] = "a narrow layer has no frequencies to"
+    why, keys = none.get(features, ("", ()))
     masks = system.spec_augment
-    for key in none.get(features, ()):
+    for key in keys:
         if key in table.get("spec_augment", {}) and getattr(masks, key):
             where = f"{system.name}.spec_augment.{key} = {getattr(masks, key):g}"
             verb = "warp" if "warp" in key else "mask"
-            raise UsageError(f"{where}: {whose[features]} {verb}; leave it out, or set it to 0")
+            raise UsageError(f"{where}: {why} {verb}; leave it out, or set it to 0")
         masks = dataclasses.replace(masks, **{key: 0})
     return dataclasses.replace(system, spec_augment=masks)
 

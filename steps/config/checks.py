@@ -13,6 +13,7 @@ from steps.config.systems import (
     kinds_of_heads,
     pretrained,
     roles_of,
+    start_of,
     teacher_of,
     variant_of,
 )
@@ -37,7 +38,9 @@ def check_config(config: Config) -> None:
     check_hearing(config)
     check_units(config)
     check_teachers(config.systems)
-    check_heads(config.systems, config.tokens.unit)
+    check_whisper(config.systems, config.tokens.unit)
+    check_self_supervised(config.systems)
+    check_needed_heads(config.systems)
     check_tokens_of_heads(config)
     check_starts(config.systems)
     check_controls(config.systems)
@@ -160,8 +163,8 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                 raise UsageError(f"[{system.name}] teacher = '{term.teacher}': write it as {teacher}/seed1")
 
 
-def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
-    """Raises UsageError for a head that does not fit its system, or that something needs and the system lacks."""
+def check_whisper(systems: dict[str, SystemConfig], unit: str) -> None:
+    """Raises UsageError for a decoder of Whisper where it cannot be used as it is."""
     for system in systems.values():
         if "whisper_decoder" not in kinds_of_heads(system):
             continue
@@ -172,6 +175,10 @@ def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
             raise UsageError(f"{where} is used as it is; set [{system.name}.train] updates = 0")
         if unit == "phone":
             raise UsageError(f"{where} writes words, and tokens.unit = 'phone'; set it to 'char' or 'bpe'")
+
+
+def check_self_supervised(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError for a head without transcripts that would choose checkpoints, or learns nothing."""
     for system in systems.values():
         first = next(iter(system.heads))
         if system.heads[first]["type"] in SELF_SUPERVISED and not is_self_supervised(system):
@@ -182,6 +189,10 @@ def check_heads(systems: dict[str, SystemConfig], unit: str) -> None:
                 raise UsageError(
                     f"{system.name}.heads.{name}.start_share = 0: hides nothing, so that nothing is learnt"
                 )
+
+
+def check_needed_heads(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError where a loss needs a head that the system or its teacher lacks."""
     for system in systems.values():
         if "ctc" in system.heads:
             continue
@@ -214,12 +225,12 @@ def check_tokens_of_heads(config: Config) -> None:
 def check_starts(systems: dict[str, SystemConfig]) -> None:
     """Raises UsageError when a system starts from one that is not trained before it."""
     for system in systems.values():
-        name = system.init.model.partition("/seed")[0]
+        name = start_of(system)
         where = f"[{system.name}] init.model = '{system.init.model}'"
         if name == system.name:
             raise UsageError(f"{where}: is the system itself")
         check_place(where, system.init.model, systems)
-        if name in systems and (systems[name].distill or systems[name].init.model.partition("/seed")[0] in systems):
+        if name in systems and (systems[name].distill or start_of(systems[name]) in systems):
             why = "distilled" if systems[name].distill else "fine-tuned"
             raise UsageError(
                 f"{where}: is itself {why}, in a later stage; write the path of its folder when it is there"

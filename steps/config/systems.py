@@ -113,9 +113,14 @@ def check_decoding(config: Config) -> None:
             raise UsageError(f"decode.decoder = 'beam': {told}")
 
 
+def start_of(system: SystemConfig) -> str:
+    """The name of the system that a system starts from; that of no system where it starts from a folder, or nothing."""
+    return system.init.model.partition("/seed")[0]
+
+
 def pretrained(config: Config) -> set[str]:
     """The systems that are trained before all others: without transcripts, or for others to start from."""
-    named = {system.init.model.partition("/seed")[0] for system in config.systems.values()}
+    named = {start_of(system) for system in config.systems.values()}
     named |= {features.model for features in config.variants.values() if features.type == "model"}
     return {s.name for s in config.systems.values() if s.name in named or is_self_supervised(s)}
 
@@ -125,7 +130,7 @@ def init_folder(config: Config, system: SystemConfig, exp_dir: Path) -> Path | N
     model = system.init.model
     if not model:
         return None
-    if model.partition("/seed")[0] in config.systems:
+    if start_of(system) in config.systems:
         name, seed = name_and_seed(model)
         return exp_dir / name / f"seed{seed}"
     return Path(model)

@@ -13,6 +13,7 @@ from steps.config.systems import (
     features_of,
     kinds_of_heads,
     name_and_seed,
+    start_of,
     teacher_of,
     twin_of,
 )
@@ -33,7 +34,7 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
         for term in system.distill:
             name, seed = teacher_of(term)
             named[name] = sorted({*named.get(name, []), seed})
-        if system.init.model.partition("/seed")[0] in systems:  # else it is the path of a folder
+        if start_of(system) in systems:
             name, seed = name_and_seed(system.init.model)
             named[name] = sorted({*named.get(name, []), seed})
     for features in config.variants.values():

@@ -71,6 +71,10 @@ class TokenTable:
     def _ids(self) -> dict[str, int]:
         return {token: i for i, token in enumerate(self.tokens)}
 
+    @cached_property
+    def _letters(self) -> set[str]:
+        return {letter for token in self.tokens if token not in RESERVED for letter in token}
+
     def encode(self, text: str) -> list[int | None]:
         """Token ids of a transcript; None where a token is not in the table."""
         if self.unit == "bpe":
@@ -86,10 +90,9 @@ class TokenTable:
 
         Letters and figures that it lacks stay, so that they are seen as errors.
         """
-        letters = {letter for token in self.tokens if token not in RESERVED for letter in token}
         found = []
         for letter in text.replace("\u2019", "'"):
-            cases = [case for case in (letter, letter.lower(), letter.upper()) if case in letters]
+            cases = [case for case in (letter, letter.lower(), letter.upper()) if case in self._letters]
             found.append(cases[0] if cases else letter if letter.isalnum() else "" if letter == "'" else " ")
         return " ".join("".join(found).split())
 

@@ -229,20 +229,14 @@ def stop_flag() -> Callable[[], bool]:
     return lambda: bool(signals)
 
 
-def train(job: TrainJob) -> dict:
-    """Trains on this rank; the main one writes the model below `job.stage`. Returns counts."""
-    torch.set_num_threads(1)
-    ranks = Ranks.join(job.gpus)
-    config = load(Path(job.config_file), job.overrides)
-    system = system_named(config, job.system)
-    data_dir = Path(job.data_dir)
-    table = read_lang(Path(job.lang_dir), config.tokens.unit)
+def prepare_model(
+    job: TrainJob, config: Config, system: SystemConfig, table: TokenTable, others: dict[str, TokenTable], cmvn: Path
+) -> tuple[ModelConfig, Recogniser]:
+    """The model that a training begins with, on the CPU, and what its folder will say of it."""
     student = model_config(config, system, job.seed, table)
-    train_dir = data_dir / system.data.train
-    others = other_tables(config, system, Path(job.lang_dir))
+    train_dir = Path(job.data_dir) / system.data.train
     student = replace(student, heads=sized(find_classes(train_dir, student.heads), others))
     start = init_folder(config, system, Path(job.exp_dir))
-    cmvn = (start or train_dir) / "cmvn"
     model = new_model(student, cmvn, job.seed)
     if start:
         taken = take_weights(model, start, system.init)
@@ -256,7 +250,19 @@ def train(job: TrainJob) -> dict:
     if system.lora.rank:
         add_adapters(model, system.lora)
         student = replace(student, lora=asdict(system.lora), base=base_of(start, job.out))
-    settings = system.train
+    return student, model
+
+
+def find_examples(
+    data_dir: Path,
+    system: SystemConfig,
+    student: ModelConfig,
+    model: Recogniser,
+    table: TokenTable,
+    others: dict[str, TokenTable],
+) -> dict[str, Examples]:
+    """The utterances of each set that a training hears, with all that the model's heads learn of them."""
+    settings, train_dir = system.train, data_dir / system.data.train
     if not can_transcribe(system):
         labelled = untranscribed_examples(train_dir, table, settings)
     else:
@@ -269,9 +275,23 @@ def train(job: TrainJob) -> dict:
         kept = [e for e in kept if e.tokens is not None or not settings.labelled_only]
         labelled = replace(labelled, kept=kept)
     found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
+    check_different({name: examples.kept for name, examples in found.items()})
+    return found
+
+
+def train(job: TrainJob) -> dict:
+    """Trains on this rank; the main one writes the model below `job.stage`. Returns counts."""
+    torch.set_num_threads(1)
+    ranks = Ranks.join(job.gpus)
+    config = load(Path(job.config_file), job.overrides)
+    system = system_named(config, job.system)
+    settings, data_dir, lang_dir = system.train, Path(job.data_dir), Path(job.lang_dir)
+    table, others = read_lang(lang_dir, config.tokens.unit), other_tables(config, system, lang_dir)
+    cmvn = (init_folder(config, system, Path(job.exp_dir)) or data_dir / system.data.train) / "cmvn"
+    student, model = prepare_model(job, config, system, table, others, cmvn)
+    found = find_examples(data_dir, system, student, model, table, others)
     by_set = {name: examples.kept for name, examples in found.items()}
     dropped = {utt_id: why for examples in found.values() for utt_id, why in examples.dropped.items()}
-    check_different(by_set)
     examples = [example for examples in by_set.values() for example in examples]
     learn_bigram(model, examples)
     model = model.to(ranks.device)
