@@ -20,6 +20,7 @@
 #   --corpus-dir DIR       where the corpus is; without it the recipe makes or downloads it
 #   --data-dir DIR         where data directories go, seen from the recipe (data; data_gpu for conf_gpu.toml)
 #   --exp-dir DIR          where models and results go, seen from the recipe (exp; exp_gpu for conf_gpu.toml)
+#   --out-dir DIR          where results.json and RESULTS.md go, seen from the recipe (the folder of --exp-dir)
 #   --set TABLE.KEY=VALUE  overrides one setting of the configuration; may be given again
 #   --tune SYSTEM          train and score what [SYSTEM.tune] says on dev, in place of the students; test is not read
 #   --publish              copy RESULTS.md beside the recipe's run.sh (RESULTS_gpu.md for conf_gpu.toml)
@@ -41,11 +42,12 @@ nj=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # which would tell thread
 gpus=0
 seeds="0 1 2"
 corpus_dir=
+out_dir=
 data_dir='' exp_dir='' # by default named after the configuration
 tune=
 publish=false why=false force=false verify=false
 overrides=()
-option_names="recipe config stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir tune publish why force verify set"
+option_names="recipe config stage stop-stage nj gpus seeds corpus-dir data-dir exp-dir out-dir tune publish why force verify set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
@@ -63,7 +65,7 @@ cd "$recipe"
 variant=$(basename "$config" .toml)
 variant=${variant#conf} # of conf_gpu.toml: _gpu
 variant=${variant:+_${variant#_}}
-data_dir=${data_dir:-data$variant} exp_dir=${exp_dir:-exp$variant}
+data_dir=${data_dir:-data$variant} exp_dir=${exp_dir:-exp$variant} out_dir=${out_dir:-$exp_dir}
 
 source "$root/utils/path.sh"
 export RETORT_DRIVER_PID=$$
@@ -127,9 +129,9 @@ if stage 3 tokens; then
       "$data_dir/${train_sets%%$'\n'*}" "$data_dir/$lang"
   done < <(list langs)
 fi
-# Trains the runs that list_runs names $1.
+# Trains the runs that list_runs names with these arguments.
 train() {
-  mapfile -t runs < <(list "$1")
+  mapfile -t runs < <(list "$@")
   ((${#runs[@]} > 0)) || return 0
   local nj_each=$((side_by_side > ${#runs[@]} ? side_by_side / ${#runs[@]} : 1)) # of a teacher, say, that trains alone
   for run in "${runs[@]}"; do
@@ -142,6 +144,7 @@ train() {
   drain
 }
 if stage 4 pretrain; then
+  run models python3 -m steps.check_models --data-dir "$data_dir" "${conf[@]}" "${job[@]}" # before any is trained
   train pretrained
   while read -r model name copy; do
     run "feats.$copy" python3 -m steps.make_model_feats "${conf[@]}" "${job[@]}" \
@@ -151,14 +154,21 @@ if stage 4 pretrain; then
 fi
 if stage 5 teacher; then train teachers; fi
 
-if stage 6 "soft labels"; then
+# Makes the soft labels of teachers of generation $1: 0 learn from no other, 1 from such ones, and so on.
+soft_labels() {
   while read -r name seed name_of_set kind; do
     run "$name.seed$seed.$name_of_set.$kind" python3 -m steps.make_soft_labels --kind "$kind" --nj "$nj" --gpus "$gpus" \
       "${conf[@]}" "${job[@]}" "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set"
-  done < <(list soft_labels)
-fi
+  done < <(list --generation "$1" soft_labels)
+}
+if stage 6 "soft labels"; then soft_labels 0; fi
 
-if stage 7 students; then train students; fi
+if stage 7 students; then
+  for generation in $(list generations); do
+    ((generation == 1)) || soft_labels $((generation - 1)) # of students that teach
+    train students --generation "$generation"
+  done
+fi
 
 if stage 8 decode; then
   while read -r name seed folder eval_sets; do
@@ -182,7 +192,7 @@ if stage 9 score; then
   if [[ -n $tune ]]; then
     run "tune.$tune" python3 -m steps.tune --system "$tune" --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
   else
-    run compare python3 -m steps.compare --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"
+    run compare python3 -m steps.compare --seeds "$seeds" --out "$out_dir" "${conf[@]}" "${job[@]}" "$exp_dir"
   fi
 fi
 
@@ -193,7 +203,8 @@ if stage 11 report; then
   # what a person would type for the same figures
   command="egs/$(basename "$recipe")/run.sh${variant:+ --config $config}${corpus_dir:+ --corpus-dir DIR}"
   command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"
-  run report python3 -m steps.report --command "$command" "${conf[@]}" "${job[@]}" "$exp_dir"
+  run report python3 -m steps.report --command "$command" --seeds "$seeds" --data-dir "$data_dir" \
+    --models-dir "$exp_dir" "${conf[@]}" "${job[@]}" "$out_dir"
 fi
 
 ((stages_run > 0)) || options_fail "no stage ran"
@@ -202,7 +213,7 @@ if ((jobs_done == 0)); then say "nothing to do: everything is up to date"; fi
 if [[ -n $tune ]]; then
   ((stop_stage < 9)) || python3 -m steps.tune --show --system "$tune" "${conf[@]}" "$exp_dir"
 elif ((stop_stage >= 9)); then
-  python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$exp_dir"
+  python3 -m steps.compare --show --seeds "$seeds" "${conf[@]}" "$out_dir"
 fi
 exit 0
 }

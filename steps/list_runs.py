@@ -4,6 +4,7 @@
     python3 -m steps.list_runs pretrained           (before all others: without transcripts, or to start from)
     python3 -m steps.list_runs --tune student students   (a line for each point of its grid, and of its twin's)
     python3 -m steps.list_runs soft_labels          (`<system> <seed> <set> <kind>`)
+    python3 -m steps.list_runs generations          (`1`, and more numbers where students teach others)
     python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
     python3 -m steps.list_runs copies               (`<set> <set>_<name>`, those with [features.<name>])
@@ -18,7 +19,6 @@ It also checks the whole configuration, so the driver calls it before anything e
 from collections.abc import Callable
 
 from steps.compare import parse_seeds
-from steps.config.grid import grids_of, name_of_point, to_overrides
 from steps.config.load import load
 from steps.config.schema import Config
 from steps.config.systems import (
@@ -26,28 +26,36 @@ from steps.config.systems import (
     all_systems,
     check_decoding,
     features_of,
+    generation,
     is_self_supervised,
     pretrained,
-    soft_label_sets,
+    soft_labels_for,
     system_named,
-    teacher_of,
+    teachers_of,
+    transcripts_for,
     variant_of,
 )
+from steps.config.tuning import grids_of, name_of_point, to_overrides
 from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
 KINDS = ("sets", "copies", "langs", "features", "model_features", "resample")
-KINDS += ("pretrained", "teachers", "soft_labels", "students", "decodings")
+KINDS += ("pretrained", "teachers", "soft_labels", "generations", "students", "decodings")
 
 
 def teachers(config: Config) -> set[str]:
     """The systems that others learn from."""
-    return {teacher_of(term)[0] for system in config.systems.values() for term in system.distill}
+    terms = [term for system in config.systems.values() for term in system.distill]
+    named = {name for term in terms for name, _ in teachers_of(term) + transcripts_for(term)}
+    return {name for name in named if not generation(config, name)}
 
 
-def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
-    """The lines of one kind."""
+def lines_of(config: Config, seeds: list[int], what: str, number: int | None = None) -> list[str]:
+    """The lines of one kind; of students, and of soft labels, those of one generation or of all."""
+    if what == "generations":
+        last = max((generation(config, name) for name in config.systems), default=1)
+        return [str(i) for i in range(1, max(last, 1) + 1)]
     if what == "sets":
         return [f"{name} {role}" for name, role in all_sets(config).items()]
     if what == "langs":
@@ -65,12 +73,11 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
         return [f"{model} {name.removesuffix(f'_{variant}')} {name}" for name, model, variant in made]
     if what == "soft_labels":
         found = [
-            f"{name} {seed} {set_name} {term.target}"
+            f"{name} {seed} {set_name} {kind}"
             for system in config.systems.values()
             for term in system.distill
-            if term.source == "store"
-            for name, seed in [teacher_of(term)]
-            for set_name in soft_label_sets(config, term)
+            for name, seed, set_name, kind in soft_labels_for(config, term)
+            if number in (None, generation(config, name))
         ]
         return list(dict.fromkeys(found))
     if what == "decodings":
@@ -80,6 +87,8 @@ def lines_of(config: Config, seeds: list[int], what: str) -> list[str]:
         return [f"{name} {seed} . {' '.join(sets[name])}" for name, seed in ordered(runs)]
     stages = {"pretrained": pretrained(config), "teachers": teachers(config) - pretrained(config)}
     stages["students"] = all_systems(config).keys() - stages["pretrained"] - stages["teachers"]
+    if number is not None:
+        stages["students"] = {n for n in stages["students"] if max(generation(config, n), 1) == number}
     runs = {name: found for name, found in runs_of(config, seeds).items() if name in stages[what]}
     return [f"{name} {seed} ." for name, seed in ordered(runs)]
 
@@ -111,6 +120,7 @@ def main(argv: list[str]) -> None:
     parser.add_config()
     parser.add_argument("--seeds", default="0 1 2")
     parser.add_argument("--tune", default="", metavar="SYSTEM")
+    parser.add_argument("--generation", type=int, default=None, help="only students, or soft labels, of this one")
     parser.add_argument("what", choices=KINDS)
     args = parser.parse_args(argv)
     config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
@@ -118,8 +128,10 @@ def main(argv: list[str]) -> None:
     check_decoding(config)
     if args.tune and args.what in ("students", "decodings"):
         lines = tuning_lines(lambda point: load(args.config, args.set + point), seeds, args.what, args.tune)
+        if args.what == "students" and args.generation not in (None, max(generation(config, args.tune), 1)):
+            lines = []
     else:
-        lines = lines_of(config, seeds, args.what)
+        lines = lines_of(config, seeds, args.what, args.generation)
     print("".join(f"{line}\n" for line in lines), end="")
 
 

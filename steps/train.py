@@ -10,13 +10,19 @@ on a CPU two parts give the same bits in one process and in two.
 from dataclasses import asdict
 from pathlib import Path
 
+from steps.config.code import code_of
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
-from steps.config.signature import code_digest
-from steps.config.systems import clean_set, init_folder, soft_label_sets, system_named, teacher_of
-from steps.heads.registry import head_file
-from steps.losses.registry import loss_file
-from steps.nnet.registry import PRETRAINED, encoder_file
+from steps.config.systems import (
+    clean_set,
+    has_teacher,
+    init_folder,
+    soft_label_folder,
+    soft_labels_for,
+    system_named,
+    teachers_of,
+)
+from steps.nnet.registry import PRETRAINED
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.tables import check_text_files, text_file
@@ -28,11 +34,11 @@ from utils.jobs.manifest import describe_input, digest
 FORMAT = 5
 
 
-def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:
+def inputs_of(config: Config, system: SystemConfig, seed: int, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:
     """Everything that a training reads."""
     train, dev = data / system.data.train, data / system.data.dev
     inputs = [train / "text", dev / "text", lang / "tokens.txt", train / "cmvn"]
-    if system.train.labelled_every > 1:
+    if system.train.labelled_every > 1 or system.train.folds:
         inputs += [path for path in (train / "utt2spk", train / "utt2uniq") if path.is_file()]
     spelling = {"phone": "lexicon.txt", "bpe": "bpe.model"}
     inputs += [lang / spelling[config.tokens.unit]] if config.tokens.unit in spelling else []
@@ -53,17 +59,18 @@ def inputs_of(config: Config, system: SystemConfig, data: Path, lang: Path, exp:
     pretrained = Path(system.model.get("model") or "/dev/null")
     if system.model["encoder"] in PRETRAINED and pretrained.is_dir():
         inputs += sorted(path for path in pretrained.iterdir() if path.is_file())
-    start = init_folder(config, system, exp)
+    start = init_folder(config, system, exp, seed)
     inputs += [start / "model.safetensors", start / "cmvn"] if start else []
     for term in system.distill:
-        name, seed = teacher_of(term)
-        teacher = exp / name / f"seed{seed}"
-        if term.source == "live":
-            inputs += [teacher / "model.safetensors", teacher / "config.json", teacher / "tokens.txt"]
-        else:
-            inputs += [
-                teacher / "soft_labels" / name / term.target / "manifest.json" for name in soft_label_sets(config, term)
-            ]
+        inputs += [Path(term.token_map)] if term.token_map else []
+        for name, seed in teachers_of(term) if has_teacher(term) else []:
+            teacher = exp / name / f"seed{seed}"
+            if term.source == "live":
+                inputs += [teacher / "model.safetensors", teacher / "config.json", teacher / "tokens.txt"]
+        inputs += [
+            soft_label_folder(exp / name / f"seed{seed}", folder, kind) / "manifest.json"
+            for name, seed, folder, kind in soft_labels_for(config, term)
+        ]
     return tuple(dict.fromkeys(inputs))
 
 
@@ -80,14 +87,11 @@ def check_data_dirs(system: SystemConfig, data: Path) -> None:
 
 
 def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
-    """The settings that change the weights, and the code of the encoder and the losses, which users edit."""
+    """The settings that change the weights, and the code of the encoder, the heads and the losses, which users edit."""
     table = system.training()
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
-    parts = [encoder_file(system.model["encoder"]), *(head_file(table["type"]) for table in system.heads.values())]
-    parts += [loss_file(term.loss) for term in system.distill]
-    code = {path.stem: code_digest(path) for path in parts}
     score = {key: value for key, value in asdict(config.score).items() if value}
-    return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": score, "code": code}
+    return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": score, "code": code_of(system)}
 
 
 def begun(out: Path) -> str:
@@ -122,7 +126,7 @@ def main(argv: list[str]) -> None:
         raise UsageError(f"--gpus {args.gpus}: {args.system}.train.ranks = {system.train.ranks} is no multiple of it")
     check_data_dirs(system, args.data_dir)
     lang = args.lang_dir or args.data_dir / "lang"
-    inputs = inputs_of(config, system, args.data_dir, lang, args.exp_dir)
+    inputs = inputs_of(config, system, args.seed, args.data_dir, lang, args.exp_dir)
     settings = settings_of(config, system, args.seed)
     out = (args.out_dir or args.exp_dir) / args.system / f"seed{args.seed}"
     job = Job("train", FORMAT, out / "manifest.json", inputs, settings, log_file=out / "train.log", begun=begun(out))

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import mean
 
 from steps.compare import parse_seeds
-from steps.config.grid import grids_of, name_of_point
 from steps.config.load import load
 from steps.config.systems import system_named
+from steps.config.tuning import grids_of, name_of_point
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
 from utils.jobs.job import Job

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from steps.config.schema import (
     DataConfig,
+    DecodeConfig,
     DistillConfig,
+    FilterConfig,
     InitConfig,
     LoraConfig,
     SoftLabelsConfig,
@@ -57,7 +59,7 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
         build(LoraConfig, table.get("lora", {}), f"{name}.lora"),
         build(TrainConfig, table.get("train", {}), f"{name}.train"),
         build(SpecAugmentConfig, table.get("spec_augment", {}), f"{name}.spec_augment"),
-        build(SoftLabelsConfig, table.get("soft_labels", {}), f"{name}.soft_labels"),
+        build_soft_labels(table.get("soft_labels", {}), f"{name}.soft_labels"),
         distill,
         sorted({set_name for term in distill for set_name in term.sets}),
         build(DataConfig, data | table.get("data", {}), f"{name}.data"),
@@ -127,22 +129,32 @@ def build_heads(table: object, where: str) -> dict[str, dict]:
     return found
 
 
+def build_soft_labels(table: object, where: str) -> SoftLabelsConfig:
+    """What a teacher's soft labels hold."""
+    if not isinstance(table, dict) or "decode" not in table:
+        return build(SoftLabelsConfig, table, where)
+    rest = {key: value for key, value in table.items() if key != "decode"}
+    decode = build(DecodeConfig, table["decode"], f"{where}.decode")
+    return dataclasses.replace(build(SoftLabelsConfig, rest, where), decode=decode)
+
+
 def build_distill(table: object, where: str) -> DistillConfig:
     """One distillation term, with the settings of its loss completed."""
     if not isinstance(table, dict):
         raise UsageError(f"[[{where.rpartition('.')[0]}]] is not a table")
     check_loss(table.get("loss"), where)
     fields = {f.name for f in dataclasses.fields(DistillConfig)} - {"settings"}
-    own = {key: value for key, value in table.items() if key in fields}
+    own = {key: value for key, value in table.items() if key in fields and key != "filter"}
     rest = {key: value for key, value in table.items() if key not in fields}
-    settings = complete(settings_of(loss_file(table["loss"]), table["loss"]), rest, where, also=fields)
-    return dataclasses.replace(build(DistillConfig, own, where), settings=settings)
+    settings = complete(settings_of(loss_file(table["loss"]), LOSSES[table["loss"]][0]), rest, where, also=fields)
+    chosen = build(FilterConfig, table.get("filter", {}), f"{where}.filter")
+    return dataclasses.replace(build(DistillConfig, own, where), settings=settings, filter=chosen)
 
 
 def check_loss(name: object, where: str) -> None:
     """Raises UsageError naming the losses that exist."""
     if not isinstance(name, str) or name not in LOSSES:
-        raise UsageError(f"{where}.loss = {name!r}: choose one of {', '.join(sorted(LOSSES))}")
+        raise UsageError(f"{where}.loss = {name!r}{near(name, LOSSES)}")
 
 
 def complete(settings: dict, given: dict, where: str, also: set[str] = frozenset()) -> dict:

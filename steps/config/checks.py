@@ -14,9 +14,9 @@ from steps.config.systems import (
     pretrained,
     roles_of,
     start_of,
-    teacher_of,
     variant_of,
 )
+from steps.config.teaching import check_chains, check_needed_heads, check_teachers
 from steps.config.types import near
 from steps.features.settings import band_hz
 from steps.heads.registry import HIDING, SELF_SUPERVISED, WITH_OTHER_TOKENS
@@ -38,10 +38,12 @@ def check_config(config: Config) -> None:
     check_hearing(config)
     check_units(config)
     check_teachers(config.systems)
+    check_chains(config.systems)
     check_whisper(config.systems, config.tokens.unit)
     check_self_supervised(config.systems)
-    check_needed_heads(config.systems)
+    check_folds(config.systems)
     check_tokens_of_heads(config)
+    check_needed_heads(config.systems)
     check_starts(config.systems)
     check_controls(config.systems)
     check_sets(config.systems, config.data)
@@ -140,29 +142,6 @@ def check_filters(settings: FeaturesConfig) -> None:
         )
 
 
-def check_teachers(systems: dict[str, SystemConfig]) -> None:
-    """Raises UsageError when a term names a teacher that is no other system, or is itself taught by it."""
-    for system in systems.values():
-        for term in system.distill:
-            teacher, slash, seed = term.teacher.partition("/")
-            if teacher not in systems or teacher == system.name:
-                others = set(systems) - {system.name}
-                raise UsageError(f"[{system.name}] teacher = '{term.teacher}': no other system{near(teacher, others)}")
-            if systems[teacher].distill:
-                raise UsageError(
-                    f"[{system.name}] teacher = '{term.teacher}': is itself distilled; chains are not built yet"
-                )
-            if term.source == "live" and term.target != "frame_topk":
-                raise UsageError(f"[{system.name}] source = 'live': the loss {term.loss} reads stored {term.target}")
-            if term.source == "live" and not term.sets and systems[teacher].data.train != system.data.train:
-                raise UsageError(
-                    f"[{system.name}] teacher = '{term.teacher}' was not trained on '{system.data.train}' but on "
-                    f"'{systems[teacher].data.train}', heard by its soft labels alone: source = \"store\""
-                )
-            if slash and not (seed.startswith("seed") and seed[4:].isdigit()):
-                raise UsageError(f"[{system.name}] teacher = '{term.teacher}': write it as {teacher}/seed1")
-
-
 def check_whisper(systems: dict[str, SystemConfig], unit: str) -> None:
     """Raises UsageError for a decoder of Whisper where it cannot be used as it is."""
     for system in systems.values():
@@ -191,22 +170,12 @@ def check_self_supervised(systems: dict[str, SystemConfig]) -> None:
                 )
 
 
-def check_needed_heads(systems: dict[str, SystemConfig]) -> None:
-    """Raises UsageError where a loss needs a head that the system or its teacher lacks."""
+def check_folds(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError for a fold that is not there, or leaves no speaker."""
     for system in systems.values():
-        if "ctc" in system.heads:
-            continue
-        if system.train.inner_ctc_weight:
-            raise UsageError(f"[{system.name}] train.inner_ctc_weight needs [{system.name}.heads.ctc]")
-        for term in system.distill:
-            raise UsageError(f"[{system.name}] the loss {term.loss} needs [{system.name}.heads.ctc]")
-    for system in systems.values():
-        for term in system.distill:
-            teacher = systems[teacher_of(term)[0]]
-            if term.target == "frame_topk" and "ctc" not in teacher.heads:
-                raise UsageError(f"[{system.name}] the loss {term.loss} needs [{teacher.name}.heads.ctc]")
-            if term.target == "transcripts" and not can_transcribe(teacher):
-                raise UsageError(f"[{system.name}] the loss {term.loss}: [{teacher.name}] writes no transcripts")
+        folds, fold = system.train.folds, system.train.fold
+        if folds == 1 or (fold and fold >= folds):
+            raise UsageError(f"[{system.name}.train] folds = {folds} and fold = {fold}: 2 folds or more, from 0")
 
 
 def check_tokens_of_heads(config: Config) -> None:
@@ -230,11 +199,9 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
         if name == system.name:
             raise UsageError(f"{where}: is the system itself")
         check_place(where, system.init.model, systems)
-        if name in systems and (systems[name].distill or start_of(systems[name]) in systems):
-            why = "distilled" if systems[name].distill else "fine-tuned"
-            raise UsageError(
-                f"{where}: is itself {why}, in a later stage; write the path of its folder when it is there"
-            )
+        if name in systems and not systems[name].distill and start_of(systems[name]) in systems:
+            told = "is itself fine-tuned, in a later stage; write the path of its folder when it is there"
+            raise UsageError(f"{where}: {told}")
         if system.init.ctc_head and (system.model["encoder"] not in WITH_CTC or "ctc" not in system.heads):
             encoders = " or ".join(map(repr, WITH_CTC))
             raise UsageError(f"[{system.name}.init] ctc_head: needs encoder = {encoders} and [{system.name}.heads.ctc]")
@@ -245,6 +212,10 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(
                 f"[{system.name}.lora] rank: adapters stand beside a whole model; leave out take and freeze"
             )
+        if system.lora.rank and system.train.weight_bits:
+            raise UsageError(f"[{system.name}.train] weight_bits: the base of adapters stays as it is")
+        if (system.init.prune or system.init.layers) and not system.init.model:
+            raise UsageError(f"[{system.name}.init] prune, layers: there is no model to take weights from")
         if system.init.take and not system.init.model:
             raise UsageError(f"[{system.name}.init] take: there is no model to take weights from")
 
@@ -271,7 +242,7 @@ def check_place(where: str, model: str, systems: dict[str, SystemConfig]) -> Non
     """Raises UsageError for a model to start from that is neither a system, with its seed, nor looks like a folder."""
     name, _, seed = model.partition("/seed")
     first = model.partition("/")[0]
-    if not model or Path(model).is_dir() or (name in systems and (seed.isdigit() or model == name)):
+    if not model or Path(model).is_dir() or (name in systems and (seed.isdecimal() or seed == "*" or model == name)):
         return
     if first in systems:
         raise UsageError(f"{where}: write it as {first}/seed1")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from steps.config.build import build, build_system, without_masks
 from steps.config.checks import check_config
+from steps.config.expand import NOT_SYSTEMS, expand, inherit
 from steps.config.schema import (
     Config,
     DataConfig,
@@ -43,14 +44,14 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
 
     Raises: UsageError naming the key and the valid ones.
     """
-    raw = {} if may_miss and not path.exists() else read_toml(path)
+    raw = {} if may_miss and not path.exists() else expand(read_toml(path), path, read_toml)
     written = set(raw)
     for text in overrides:
         override(raw, text)
-    systems = {name: table for name, table in raw.items() if name not in TOP and name != "corpus"}
+    systems = {name: table for name, table in raw.items() if name not in NOT_SYSTEMS}
     for text in overrides:
         name = text.partition(".")[0]
-        if name not in written and name not in TOP and name != "corpus":
+        if name not in written and name not in NOT_SYSTEMS:
             raise UsageError(f"--set {text}: {path} has no system '{name}'{near(name, {*written, *TOP})}")
     for name, table in systems.items():
         if not isinstance(table, dict) or not ({"model", "base"} & table.keys()):
@@ -99,7 +100,7 @@ def read_toml(path: Path) -> dict:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such configuration; run in a recipe's folder, or give --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as e:
         raise UsageError(f"{path}: {e}") from None
 
 
@@ -131,34 +132,3 @@ def step_into(table: dict | list, key: str, text: str) -> dict | list:
     if not isinstance(inner, dict | list):
         raise UsageError(f"--set {text}: '{key}' is a value, not a table")
     return inner
-
-
-OWN_ALONE = ("controls", "tune", "tune_plain")  # which nobody inherits
-
-
-def inherit(name: str, systems: dict) -> dict:
-    """A system's table laid over that of its base.
-
-    Sub-tables are merged. [[distill]], heads, and a model with another encoder are replaced whole; controls and what is
-    tuned are left.
-    """
-    table = dict(systems[name])
-    base = table.pop("base", None)
-    if base is None:
-        return table
-    if not isinstance(base, str) or base not in systems:
-        raise UsageError(f"[{name}] base = '{base}': no such system{near(base, systems)}")
-    if "base" in systems[base]:
-        raise UsageError(f"[{name}] base = '{base}', which has a base itself; one level only")
-    merged = {key: value for key, value in systems[base].items() if key not in OWN_ALONE}
-    for key, value in table.items():
-        is_whole = key == "heads" or (key == "model" and has_other_encoder(value, merged.get("model")))
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) and not is_whole else value
-    return merged
-
-
-def has_other_encoder(model: object, base: object) -> bool:
-    """Whether a model names another encoder than its base, whose settings it cannot have."""
-    if not isinstance(model, dict) or not isinstance(base, dict):
-        return False
-    return model.get("encoder", base.get("encoder")) != base.get("encoder")

@@ -11,6 +11,7 @@ from steps.config.types import (
     BeamSize,
     Coverage,
     Fraction,
+    Names,
     NaturalFloat,
     NaturalInt,
     PositiveFloat,
@@ -130,8 +131,11 @@ class TrainConfig:
     valid_updates: NaturalInt = 0  # between looks at dev; 0: once an epoch
     labelled_every: PositiveInt = 1  # n: only every n-th speaker's transcripts are used, the speakers sorted
     labelled_only: bool = False  # leave the other speakers out; else a teacher may speak on them, and a twin hears them
+    folds: NaturalInt = 0  # n: every n-th speaker is left out, to be judged by a model that never heard it; 0: none
+    fold: NaturalInt = 0  # from which one on, below `folds`
     ranks: PositiveInt = 1  # parts that each batch's gradient is summed over, on as many processes or fewer
     bf16: bool = False
+    weight_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = 0  # of matrices, rounded while learning (steps.nnet.rounding); 0: 32
     max_too_short: Share = 0.0  # share of utterances with fewer frames than their tokens need
     max_too_long: Share = 0.0  # share of utterances with more than max_frames
     max_unk: Share = 0.0  # share of training utterances with a token that tokens.txt lacks
@@ -141,9 +145,15 @@ class TrainConfig:
 class InitConfig:
     """[<system>.init]: fine-tuning, from the weights of another model."""
 
-    model: str = ""  # a system of the recipe, its seed 0 or "<system>/seed1", or the path of a model's folder
+    # A system of the recipe, its seed 0, or "<system>/seed1", or with "<system>/seed*" the seed that is trained; or the
+    # path of a model's folder.
+    model: str = ""
     take: list[str] = field(default_factory=list)  # beginnings of the names of weights, as "encoder"; empty: all
     ctc_head: bool = False  # of a huggingface encoder: take the CTC head that belongs to it, by the spelling of tokens
+    # The student's layers from below, each from the layer of the model whose number stands there (the lowest is 1), as
+    # [1, 4, 8]; empty: from the layer of the same number.
+    layers: list[int] = field(default_factory=list)
+    prune: bool = False  # where the model is wider, take its most important units (steps.nnet.pruning)
     freeze: list[str] = field(default_factory=list)  # beginnings of the names of weights that stay as they are
     layer_decay: Share = 1.0  # of the learning rate, from each layer to the one below
 
@@ -172,20 +182,47 @@ class SpecAugmentConfig:
 
 
 @dataclass(frozen=True)
+class FilterConfig:
+    """filter of a term: which utterances without a transcript it keeps, by what its first teacher writes of them."""
+
+    min_confidence: Share = 0.0  # geometric mean of the probabilities of tokens
+    keep: Share = 1.0  # share of those that pass all else, the most confident
+    agree_with: str = ""  # whose transcript must be alike: another teacher, or "greedy": the first one's best path
+    max_difference: NaturalFloat = 0.0  # between the two, errors per word or phone
+    min_rate: NaturalFloat = 0.0  # words or phones per second
+    max_rate: NaturalFloat = 0.0  # 0: any
+
+
+@dataclass(frozen=True)
 class DistillConfig:
     """[[<system>.distill]]: one term. What is not listed here is a setting of the loss."""
 
     loss: str
-    teacher: str = "teacher"  # its seed 0; "teacher/seed1" names another
-    source: Literal["store", "live"] = "store"
+    teacher: Names = "teacher"  # its seed 0; "teacher/seed1" names another; a list of them is an ensemble
+    # "average" and "weighted" (by the error on dev) mean their probabilities, "best" takes one for each utterance,
+    # "sampled" one for each batch
+    combine: Literal["average", "weighted", "best", "sampled"] = "average"
+    # "live": the teacher listens beside the student; "ema": an average of the student's own weights does; "self": the
+    # student's own output is the target. Of the last two `teacher` only says what gap the gain is a share of.
+    source: Literal["store", "live", "ema", "self"] = "store"
+    ema_decay: Fraction = 0.999  # of "ema"
+    head: str = ""  # of teacher and student; empty: the first of each that the loss can compare
+    token_map: str = ""  # a file, seen from the recipe, `<teacher's token> <student's>` a line; empty: by their names
     sets: list[str] = field(default_factory=list)  # empty: the training set
     weight: NaturalFloat = 0.5
+    filter: FilterConfig = FilterConfig()
     settings: dict = field(default_factory=dict)  # of the loss
 
     @property
-    def target(self) -> str:
+    def kind(self) -> str:
         """The kind of soft labels that the loss reads."""
-        return LOSSES[self.loss]
+        return LOSSES[self.loss][1]
+
+    @property
+    def target(self) -> str:
+        """The folder of these soft labels: the kind, and what tells it from others of the kind."""
+        layer = self.settings.get("teacher_layer", 0)
+        return ".".join([self.kind, *([self.head] if self.head else []), *([f"layer{layer}"] if layer else [])])
 
 
 @dataclass(frozen=True)
@@ -194,6 +231,8 @@ class SoftLabelsConfig:
 
     top_k: NaturalInt = 0  # tokens kept; 0: as many as fit in 600 bytes per second of speech
     bits: Literal[8, 16] = 8  # of each log-probability
+    codebooks: PositiveInt = 8  # of hidden states, a byte a frame each
+    decode: DecodeConfig | None = None  # [<teacher>.soft_labels.decode], of transcripts; without it [decode]
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 import dataclasses
 from pathlib import Path
 
-from steps.config.schema import Config, DataConfig, DistillConfig, FeaturesConfig, SystemConfig
+from steps.config.schema import Config, DataConfig, DistillConfig, FeaturesConfig, FilterConfig, SystemConfig
 from steps.config.types import near
 from steps.heads.registry import SELF_SUPERVISED, WRITING
+from steps.losses.registry import KINDS
 from utils.jobs.errors import UsageError
 
+ANY_SEED = "/seed*"  # the one that is trained
 ROLES = ("train", "dev", "test", "unlabelled")
 
 
@@ -34,7 +36,13 @@ def features_of(config: Config, set_name: str) -> FeaturesConfig:
 
 
 def twin_of(config: Config, system: SystemConfig) -> SystemConfig:
-    """The same system without its distillation terms. Systems that differ in nothing else share the first one's."""
+    """The same system without its distillation terms: one of the configuration, or else one built for it.
+
+    Systems that differ in nothing else share the first one's.
+    """
+    for other in config.systems.values():
+        if not other.distill and without_terms(other, "") == without_terms(system, ""):
+            return other
     for other in config.systems.values():
         if other.distill and without_terms(other, "") == without_terms(system, ""):
             return without_terms(other, f"{other.name}_plain")
@@ -52,12 +60,12 @@ def all_systems(config: Config) -> dict[str, SystemConfig]:
     return {**config.systems, **{twin.name: twin for twin in twins}}
 
 
-def soft_label_sets(config: Config, term: DistillConfig) -> list[str]:
-    """The sets that a term's teacher hears: those it names, or what the teacher was trained on.
+def soft_label_sets(config: Config, term: DistillConfig, teacher: str) -> list[str]:
+    """The sets that one of a term's teachers hears: those it names, or what the teacher was trained on.
 
     A student may hear the utterances of its teacher's training set through another channel, under the same ids.
     """
-    return term.sets or [config.systems[teacher_of(term)[0]].data.train]
+    return term.sets or [config.systems[teacher].data.train]
 
 
 def system_named(config: Config, name: str) -> SystemConfig:
@@ -71,9 +79,76 @@ def system_named(config: Config, name: str) -> SystemConfig:
     return systems[name]
 
 
+def teachers_of(term: DistillConfig) -> list[tuple[str, int]]:
+    """The systems and the seeds that a term names."""
+    return [name_and_seed(text) for text in ([term.teacher] if isinstance(term.teacher, str) else term.teacher)]
+
+
 def teacher_of(term: DistillConfig) -> tuple[str, int]:
-    """The system and the seed that a term names."""
-    return name_and_seed(term.teacher)
+    """The first of them, whose error rate is what the student could reach."""
+    return teachers_of(term)[0]
+
+
+def generation(config: Config, name: str) -> int:
+    """0 for a system or twin that learns from no other, 1 for those that learn from such ones, and so on.
+
+    One that starts from a student comes after it.
+    """
+    if name not in all_systems(config):
+        return 0
+    system = system_named(config, name)
+    taught = [teacher for term in system.distill for teacher, _ in teachers_of(term) + transcripts_for(term)]
+    start = generation(config, start_of(system))
+    return max([1 + generation(config, teacher) for teacher in taught] + [start + 1 if start else 0])
+
+
+def has_teacher(term: DistillConfig) -> bool:
+    """Whether the student learns from another system than itself."""
+    return term.source in ("store", "live")
+
+
+def transcripts_for(term: DistillConfig) -> list[tuple[str, int]]:
+    """The teachers whose transcripts a term's filter reads, the one that it judges first."""
+    if term.filter == FilterConfig():
+        return []
+    other = term.filter.agree_with
+    return [teacher_of(term), *([name_and_seed(other)] if other and other != "greedy" else [])]
+
+
+def soft_label_folder(teacher: Path, set_name: str, kind: str) -> Path:
+    """Where the soft labels of a set are, below the model folder of their teacher."""
+    return teacher / "soft_labels" / set_name / kind
+
+
+def soft_labels_for(config: Config, term: DistillConfig) -> list[tuple[str, int, str, str]]:
+    """(teacher, seed, set, folder) of all soft labels that a term reads from a store."""
+    found = []
+    if term.source == "store":
+        found = [(name, seed, term.target) for name, seed in teachers_of(term)]
+    found += [(name, seed, "transcripts") for name, seed in transcripts_for(term)]
+    return [(name, seed, folder, kind) for name, seed, kind in found for folder in soft_label_sets(config, term, name)]
+
+
+def head_for(term: DistillConfig, heads: dict[str, dict]) -> str:
+    """The head of a system that a term compares, or that writes its transcripts; empty where it needs none.
+
+    Raises: UsageError when the system lacks it.
+    """
+    return head_of_kind(term.kind, term.head, heads)
+
+
+def head_of_kind(kind: str, name: str, heads: dict[str, dict]) -> str:
+    """The head of this name, or the first, that soft labels of a kind come from; empty where they need none.
+
+    Raises: UsageError when there is none.
+    """
+    types = WRITING if kind == "transcripts" else KINDS[kind]
+    fitting = [head for head, table in heads.items() if table["type"] in types]
+    if types and not fitting:
+        raise UsageError(f"{kind} need a head of type {' or '.join(types)}")
+    if name and name not in fitting:
+        raise UsageError(f"head = '{name}': {kind} cannot come from it{near(name, fitting)}")
+    return name or (fitting[0] if fitting else "")
 
 
 def name_and_seed(text: str) -> tuple[str, int]:
@@ -120,18 +195,18 @@ def start_of(system: SystemConfig) -> str:
 
 def pretrained(config: Config) -> set[str]:
     """The systems that are trained before all others: without transcripts, or for others to start from."""
-    named = {start_of(system) for system in config.systems.values()}
+    named = {start_of(s) for s in config.systems.values() if not generation(config, start_of(s))}
     named |= {features.model for features in config.variants.values() if features.type == "model"}
     return {s.name for s in config.systems.values() if s.name in named or is_self_supervised(s)}
 
 
-def init_folder(config: Config, system: SystemConfig, exp_dir: Path) -> Path | None:
-    """The folder of the model that a system starts from, if there is one."""
+def init_folder(config: Config, system: SystemConfig, exp_dir: Path, own_seed: int) -> Path | None:
+    """The folder of the model that a system of this seed starts from, if there is one."""
     model = system.init.model
     if not model:
         return None
     if start_of(system) in config.systems:
-        name, seed = name_and_seed(model)
+        name, seed = (start_of(system), own_seed) if model.endswith(ANY_SEED) else name_and_seed(model)
         return exp_dir / name / f"seed{seed}"
     return Path(model)
 

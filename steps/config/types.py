@@ -32,12 +32,15 @@ VocabSize = Annotated[int, Range("must be from 3 to 65536", lambda x: 3 <= x <= 
 Coverage = Annotated[float, Range("must be from 0.98 to 1", lambda x: 0.98 <= x <= 1)]
 Fraction = Annotated[float, Range("must be at least 0 and below 1", lambda x: 0 <= x < 1)]
 
+Names = str | list[str]  # a name or several
+
 BY_NAME = {
     "bool": bool,
     "int": int,
     "float": float,
     "str": str,
     "list[str]": list[str],
+    "list[int]": list[int],
     "PositiveInt": PositiveInt,
     "NaturalInt": NaturalInt,
     "PositiveFloat": PositiveFloat,
@@ -57,15 +60,20 @@ def check(value: object, kind: Any, where: str) -> object:
         if value not in choices or type(value) is not type(choices[0]):
             raise UsageError(f"{where} = {value!r}: choose one of {', '.join(map(str, choices))}")
         return value
+    if kind == Names:
+        kind = list[str] if isinstance(value, list) else str
+        if value == []:
+            raise UsageError(f"{where} = []: name at least one")
     base, *ranges = get_args(kind) if get_origin(kind) is Annotated else [kind]
     if base is float and type(value) is int:
         value = float(value)
-    if base == list[str]:
-        is_right = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if get_origin(base) is list:
+        (item_type,) = get_args(base)
+        is_right = isinstance(value, list) and all(type(item) is item_type for item in value)
     else:
         is_right = type(value) is base
     if not is_right:
-        name = "list[str]" if base == list[str] else base.__name__
+        name = str(base) if get_origin(base) is list else base.__name__
         raise UsageError(f"{where} = {value!r}: not of type {name}")
     if base is float and not math.isfinite(value):
         raise UsageError(f"{where} = {value}: must be finite")

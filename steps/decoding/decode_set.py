@@ -132,9 +132,11 @@ def text_of(hypothesis: Hypothesis, table: TokenTable) -> str:
 def to_entry(hypothesis: Hypothesis, loaded: LoadedModel, table: TokenTable) -> dict:
     """One hypothesis as nbest.jsonl holds it."""
     shift_s = loaded.model.frame_shift_ms / 1000
-    return {
+    found = {
         "text": text_of(hypothesis, table),
         "score": round(hypothesis.score, 4),
         "tokens": [] if hypothesis.text is not None else [table.tokens[i] for i in hypothesis.ids],
         "start_s": [round(frame * shift_s, 3) for frame in hypothesis.frames],
     }
+    sure = hypothesis.confidence
+    return found if sure is None else found | {"confidence": [round(value, 4) for value in sure]}

@@ -5,16 +5,21 @@ steps.decode, and `transcripts.json`, which says which of the two.
 """
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from steps.heads.transcripts import Labels
+from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
 from utils.data_dir.tables import read_table
 from utils.jobs.errors import StaleError, UsageError
 from utils.jobs.files import to_json
+
+Hypotheses = list[tuple[tuple[int, ...], float]]  # tokens and weight of each; the weights sum to 1
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,11 @@ class Transcripts:
 
     Attributes:
         labels: The tokens of each utterance; None where the student cannot spell what the teacher wrote.
-        lengths: (B,) frames of the student.
-        blank_id: The student's blank.
+        learn: The loss of the student's head, as `steps.heads` have it.
     """
 
     labels: Labels
-    lengths: Tensor
-    blank_id: int
+    learn: Callable[[ModelOutput, Labels], tuple[Tensor, int]]
 
 
 class TranscriptStore:
@@ -49,8 +52,8 @@ class TranscriptStore:
     def __contains__(self, utt_id: str) -> bool:
         return utt_id in self.texts
 
-    def labels(self, table: TokenTable) -> dict[str, tuple[int, ...] | None]:
-        """The tokens of each utterance; None for one that holds a token that the table lacks.
+    def hypotheses(self, table: TokenTable, nbest: int = 1) -> dict[str, Hypotheses]:
+        """The best hypotheses that a table can spell, weighted by their probabilities: none, or up to `nbest`.
 
         Raises: UsageError when the transcripts are phones and the tokens are not.
         """
@@ -58,8 +61,40 @@ class TranscriptStore:
             told = f"the teacher writes phones, and the student's tokens are of unit {table.unit}"
             raise UsageError(f"{self.folders[0]}: {told}; give them the same tokens.unit")
         plain = TokenTable(table.tokens, "word") if self.unit == "phone" else table
-        found = {utt_id: plain.encode(text) for utt_id, text in self.texts.items()}
-        return {utt_id: None if None in ids else tuple(ids) for utt_id, ids in found.items()}
+        written = {utt_id: [(text, 0.0)] for utt_id, text in self.texts.items()}
+        if nbest > 1:
+            written = {u: [(h["text"], h["score"]) for h in found[:nbest]] for u, found in self.read_nbest().items()}
+        spelt = {u: [(plain.encode(text), score) for text, score in found] for u, found in written.items()}
+        return {u: weighted([(tuple(ids), s) for ids, s in found if None not in ids]) for u, found in spelt.items()}
+
+    def greedy(self) -> dict[str, str]:
+        """The teacher's best paths, where it searched for better. Raises: StaleError when they are not there."""
+        found = {}
+        for folder in self.folders:
+            if not (folder / "text_greedy").is_file():
+                told = "there is no second decoding to agree with, for the first was greedy"
+                raise StaleError(f'{folder}: {told}; set [<teacher>.soft_labels] decode = {{ decoder = "beam" }}')
+            found |= read_table(folder / "text_greedy", has_value=False)
+        return found
+
+    def read_nbest(self) -> dict[str, list[dict]]:
+        """The hypotheses of each utterance, as nbest.jsonl holds them."""
+        found = {}
+        for folder in self.folders:
+            try:
+                lines = (folder / "nbest.jsonl").read_text(encoding="utf-8").splitlines()
+                found |= {entry["utt_id"]: entry["nbest"] for entry in map(json.loads, lines)}
+            except (OSError, ValueError, KeyError, TypeError) as e:
+                told = f"{folder}/nbest.jsonl: cannot be read ({e}); run steps.make_soft_labels --force"
+                raise StaleError(told) from None
+        return found
+
+
+def weighted(found: Hypotheses) -> Hypotheses:
+    """Hypotheses with the softmax of their scores as weights."""
+    best = max((score for _, score in found), default=0.0)
+    weights = [math.exp(score - best) for _, score in found]
+    return [(ids, weight / sum(weights)) for (ids, _), weight in zip(found, weights, strict=True)]
 
 
 def read_unit(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Speech as it is heard through a channel: in noise, or over a telephone line.
+"""Speech as it is heard through a channel: in noise, over a telephone line, or from afar in a room.
 
 What comes out has as many samples as what goes in, and each sample lies where it lay, so that the frames of both are
 of the same moments.
@@ -11,6 +11,8 @@ from utils.data_dir.channel import Channel
 LINE_RATE_HZ = 8000
 LINE_BAND_HZ = (300.0, 3400.0)
 NUM_TAPS = 257  # odd, so that the filter delays by whole samples
+FAR_DECAY_S = (0.3, 0.7)
+FAR_TAIL = (1.0, 2.0)
 MU_LAW_SCALE = 8192  # of 14-bit samples, which G.711 counts in
 MU_LAW_BIAS = 33
 MU_LAW_TOP = 8158  # the last magnitude below that of full scale which the top interval begins with
@@ -31,7 +33,46 @@ def transmit(samples: np.ndarray, rate_hz: int, channel: Channel, seed: int) -> 
         return add_noise(samples, make_noise(len(samples), channel.noise, seed), channel.snr_db)
     if channel.kind == "telephone":
         return telephone(samples, rate_hz, channel, seed)
+    if channel.kind == "far":
+        return far(samples, rate_hz, channel, seed)
     return samples
+
+
+def far(samples: np.ndarray, rate_hz: int, channel: Channel, seed: int) -> np.ndarray:
+    """Samples as a microphone some metres away hears them: more of the room than of the speaker, then noise.
+
+    Each utterance has a room of its own; the ratio is that of the speech in the room to the noise.
+    """
+    generator = np.random.default_rng(seed)
+    heard = reverberate(samples, rate_hz, generator, FAR_DECAY_S, FAR_TAIL).astype(np.float32)
+    if channel.snr_db is None:
+        return heard
+    return add_noise(heard, make_noise(len(heard), channel.noise, seed), channel.snr_db)
+
+
+def reverberate(
+    samples: np.ndarray,
+    rate_hz: int,
+    generator: np.random.Generator,
+    decay_s: tuple[float, float],
+    tail: tuple[float, float],
+) -> np.ndarray:
+    """Samples (S,) in a room whose echoes decay exponentially; the direct sound stays where it was.
+
+    Args:
+        samples: What is said.
+        rate_hz: Their rate.
+        generator: Draws the room.
+        decay_s: From the least to the greatest time in which echoes fall by 60 dB.
+        tail: From the least to the greatest amplitude of all echoes together; that of the direct sound is 1.
+    """
+    time_s = np.arange(int(0.8 * decay_s[1] * rate_hz)) / rate_hz
+    decay = 10 ** (-3 * time_s / generator.uniform(*decay_s))  # -60 dB after the reverberation time
+    echoes = generator.standard_normal(len(time_s)) * decay
+    echoes *= generator.uniform(*tail) / np.sqrt((echoes**2).sum())
+    echoes[0] = 1.0  # the direct sound
+    size = len(samples) + len(echoes) - 1
+    return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(echoes, size), size)[: len(samples)]
 
 
 def telephone(samples: np.ndarray, rate_hz: int, channel: Channel, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
 from steps.heads.shape import HeadShape
-from steps.heads.transcripts import Labels, label_cross_entropy, transcribed
+from steps.heads.transcripts import Labels, Transcribed, label_cross_entropy, transcribed
 from steps.nnet.output import ModelOutput, is_frame
 
 LOCATION_CHANNELS, LOCATION_KERNEL = 8, 31  # of the convolution over earlier attention
@@ -89,16 +89,20 @@ class LasHead(nn.Module):
         """As many as there are tokens, for the search writes at most one a frame."""
         return max(len(tokens), 1)
 
+    def forced(self, found: Transcribed) -> Tensor:
+        """(N, L + 1, V) logits after the start and after each token of the transcripts."""
+        state, logits = self.start(found.encoder_out, found.lengths), []
+        for last in nn.functional.pad(found.tokens, (1, 0), value=self.end_id).unbind(1):
+            scores, state = self.advance(last, state)
+            logits.append(scores)
+        return torch.stack(logits, 1)
+
     def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
         """Sum of the cross-entropy of tokens and ends, in nats, and their number."""
         found = transcribed(output, labels)
         if found is None:
             return output.encoder_out.sum() * 0.0, 0
-        state, logits = self.start(found.encoder_out, found.lengths), []
-        for last in nn.functional.pad(found.tokens, (1, 0), value=self.end_id).unbind(1):
-            scores, state = self.advance(last, state)
-            logits.append(scores)
-        return label_cross_entropy(torch.stack(logits, 1), found, self.end_id, self.label_smoothing)
+        return label_cross_entropy(self.forced(found), found, self.end_id, self.label_smoothing)
 
     def step(self, tokens: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, L) tokens so far -> (N, V) log-probabilities of the next, and the new state."""

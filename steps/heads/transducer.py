@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
 from steps.heads.shape import HeadShape
-from steps.heads.transcripts import Labels, transcribed
+from steps.heads.transcripts import Labels, Transcribed, transcribed
 from steps.nnet.output import ModelOutput
+
+LEAST = -30.0  # nats, of what cannot be
 
 
 class StatelessPredictor(nn.Module):
@@ -82,6 +84,22 @@ class TransducerHead(nn.Module):
         """As many as there are tokens, for the search writes at most one a frame."""
         return max(len(tokens), 1)
 
+    def joint(self, found: Transcribed) -> Tensor:
+        """(N, U, L + 1, V) logits in each frame after the start and after each token of the transcripts."""
+        encoded = self.enter(found.encoder_out)[:, : int(found.lengths.max())]
+        return self.join(encoded[:, :, None], self.predictor(found.tokens)[:, None])
+
+    def forced(self, found: Transcribed) -> Tensor:
+        """(N, U, L + 1, 3) log-probabilities of the transcripts' next token, of blank, and of all others together."""
+        log_probs = self.joint(found).float().log_softmax(-1)
+        following = nn.functional.pad(found.tokens, (0, 1), value=self.blank_id)  # at the end, nothing but blank
+        following = following[:, None, :, None].expand(-1, log_probs.size(1), -1, -1)
+        label = log_probs.gather(-1, following).masked_fill(following == self.blank_id, LEAST)
+        is_either = torch.zeros_like(log_probs, dtype=torch.bool).scatter_(-1, following, True)
+        is_either[..., self.blank_id] = True
+        rest = log_probs.masked_fill(is_either, 100 * LEAST).logsumexp(-1, keepdim=True).clamp(min=LEAST)
+        return torch.cat((label, log_probs[..., self.blank_id, None], rest), -1)
+
     def loss(self, output: ModelOutput, labels: Labels, update: int = 0) -> tuple[Tensor, int]:
         """Sum of -ln p(transcript) over utterances with a transcript, in nats, and the number of their tokens.
 
@@ -92,10 +110,8 @@ class TransducerHead(nn.Module):
         found = transcribed(output, labels)
         if found is None:
             return output.encoder_out.sum() * 0.0, 0
-        encoded = self.enter(found.encoder_out)[:, : int(found.lengths.max())]
-        logits = self.join(encoded[:, :, None], self.predictor(found.tokens)[:, None])  # (N, U, L + 1, V)
         loss = rnnt_loss(
-            logits.float().contiguous(),
+            self.joint(found).float().contiguous(),
             found.tokens.int(),
             found.lengths.int(),
             found.sizes.int(),

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
 from steps.heads.shape import HeadShape
-from steps.heads.transcripts import Labels, label_cross_entropy, transcribed
+from steps.heads.transcripts import Labels, Transcribed, label_cross_entropy, transcribed
 from steps.nnet.attention import sinusoids
 from steps.nnet.output import ModelOutput, is_frame
 
@@ -62,6 +62,10 @@ class TransformerDecoderHead(nn.Module):
             x = layer(x, memory, tgt_mask=later, memory_key_padding_mask=is_padding)
         return self.out(self.norm(x))
 
+    def forced(self, found: Transcribed) -> Tensor:
+        """(N, L + 1, V) logits after the start and after each token of the transcripts."""
+        return self.scores(found.encoder_out, found.lengths, found.tokens)
+
     @staticmethod
     def frames_needed(tokens: tuple[int, ...]) -> int:
         """As many as there are tokens, for the search writes at most one a frame."""
@@ -72,8 +76,7 @@ class TransformerDecoderHead(nn.Module):
         found = transcribed(output, labels)
         if found is None:
             return output.encoder_out.sum() * 0.0, 0
-        logits = self.scores(found.encoder_out, found.lengths, found.tokens)
-        return label_cross_entropy(logits, found, self.end_id, self.label_smoothing)
+        return label_cross_entropy(self.forced(found), found, self.end_id, self.label_smoothing)
 
     def start(self, encoder_out: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """What `step` begins with, for N hypotheses."""

@@ -182,6 +182,7 @@ class ModelConfig:
     blank_id: int
     train: dict
     params: int = 0
+    megabytes: float = 0.0  # 10^6 bytes of weights, those that were rounded in their few bits
     labelled_hours: float = 0.0
     unlabelled_hours: float = 0.0
     lora: dict = field(default_factory=dict)  # settings of adapters
@@ -221,17 +222,25 @@ class LoadedModel:
         return self.other_tokens.get(self.config.heads[head].get("tokens", ""), self.tokens)
 
 
+def read_model_config(folder: Path) -> ModelConfig:
+    """The config.json of a model folder.
+
+    Raises: DataError when the folder is no model; StaleError when the file is malformed.
+    """
+    try:
+        return ModelConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DataError(f"{folder}: not a model folder, config.json is missing; run steps.train") from None
+    except (ValueError, TypeError) as e:
+        raise StaleError(f"{folder}/config.json: cannot be read ({e}); run steps.train --force") from None
+
+
 def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     """Loads a model folder for inference.
 
     Raises: DataError when the folder is no model; StaleError when its files do not belong together.
     """
-    try:
-        config = ModelConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{folder}: not a model folder, config.json is missing; run steps.train") from None
-    except (ValueError, TypeError) as e:
-        raise StaleError(f"{folder}/config.json: cannot be read ({e}); run steps.train --force") from None
+    config = read_model_config(folder)
     tokens = TokenTable.read(folder / "tokens.txt", config.unit)
     if tokens.sha256 != config.tokens_sha256:
         raise StaleError(f"{folder}/tokens.txt: not the tokens that the model was trained with; restore the file")

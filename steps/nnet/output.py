@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from utils.jobs.errors import UsageError
+
 
 @dataclass(frozen=True)
 class ModelOutput:
@@ -32,6 +34,16 @@ class ModelOutput:
         if head not in self._log_probs:
             self._log_probs[head] = self.logits[head].float().log_softmax(-1)
         return self._log_probs[head]
+
+    def layer(self, number: int) -> Tensor:
+        """(B, U, D) float32 states behind a layer: 1 is the lowest, 0 stands for the last.
+
+        Raises: UsageError when there are not so many.
+        """
+        layers = [*self.hidden, self.encoder_out]
+        if number > len(layers):
+            raise UsageError(f"there is no layer {number}; the encoder has {len(layers)}, and 0 is the last")
+        return layers[number - 1].float()
 
     def select(self, rows: list[int]) -> "ModelOutput":
         """The output of some utterances of the batch, without the padding that only the others need."""

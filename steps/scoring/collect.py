@@ -8,6 +8,7 @@ from statistics import mean
 
 from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
 from steps.config.systems import (
+    ANY_SEED,
     all_systems,
     can_transcribe,
     features_of,
@@ -15,11 +16,14 @@ from steps.config.systems import (
     name_and_seed,
     start_of,
     teacher_of,
+    teachers_of,
+    transcripts_for,
     twin_of,
 )
 from steps.heads.registry import FOUND
 from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather
+from steps.scoring.intervals import holm
 from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.job import flatten, show
 
@@ -27,20 +31,27 @@ Runs = dict[str, list[int]]  # system -> seeds
 
 
 def runs_of(config: Config, seeds: list[int]) -> Runs:
-    """Which seeds of which systems are trained: teachers with those that are named, all others with all."""
+    """Which seeds of which systems are trained: teachers with those that are named, all others with all.
+
+    A student that teaches others has both.
+    """
     named: Runs = {}
     systems = all_systems(config)
     for system in config.systems.values():
-        for term in system.distill:
-            name, seed = teacher_of(term)
+        for name, seed in chain(*(teachers_of(term) + transcripts_for(term) for term in system.distill)):
             named[name] = sorted({*named.get(name, []), seed})
-        if start_of(system) in systems:
-            name, seed = name_and_seed(system.init.model)
-            named[name] = sorted({*named.get(name, []), seed})
+        if (name := start_of(system)) in systems:
+            is_own = system.init.model.endswith(ANY_SEED)
+            found = seeds[: system.seeds or None] if is_own else [name_and_seed(system.init.model)[1]]
+            named[name] = sorted({*named.get(name, []), *found})
     for features in config.variants.values():
         if features.type == "model":
             named[features.model] = sorted({*named.get(features.model, []), 0})  # which makes the features of all
-    return {name: named.get(name, seeds[: system.seeds or None]) for name, system in systems.items()}
+    usual = {name: seeds[: system.seeds or None] for name, system in systems.items()}
+    for name in named.keys() & config.systems.keys():
+        if config.systems[name].distill:
+            named[name] = sorted({*named[name], *usual[name]})
+    return usual | {name: named[name] for name in systems if name in named}
 
 
 def scored_systems(systems: dict[str, SystemConfig]) -> dict[str, list[str]]:
@@ -99,6 +110,7 @@ def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
     seconds = [read_json(folder / "manifest.json")["counts"]["cpu_seconds"] for folder in folders]
     return {
         "params": configs[0]["params"],
+        "megabytes": configs[0].get("megabytes", 0.0),
         "updates": configs[0]["train"]["train"]["updates"],
         "labelled_hours": round(mean(config["labelled_hours"] for config in configs), 4),
         "unlabelled_hours": round(mean(config["unlabelled_hours"] for config in configs), 4),
@@ -217,7 +229,9 @@ def comparisons(
         names |= {"student": student, "distilled": distilled}
         is_twin = student == twin_of(config, systems[distilled]).name
         found.append(names | {"twin": is_twin} | compare(heard, scores[student], scores[distilled]))
-    return found
+    for row, corrected in zip(found, holm([row["p_value"] for row in found]), strict=True):
+        row["p_holm"] = round(corrected, 5)
+    return sorted(found, key=lambda row: (-row["twin"], row["student"], -row["absolute_gain"]))
 
 
 def set_of_teacher(teacher: DataConfig, student: DataConfig, set_name: str) -> str:

@@ -97,5 +97,6 @@ def compare(teacher: SystemScores, twin: SystemScores, distilled: SystemScores) 
         "relative_reduction": round(gain.value / float(twin.by_seed.mean()), 4) if twin.by_seed.mean() else None,
         "absolute_gain": round(gain.value, 4),
         "absolute_gain_ci95": gain.interval,
+        "p_value": round(gain.p_value, 5),
         "better": gain.is_above_zero(),
     }

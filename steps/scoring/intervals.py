@@ -47,6 +47,8 @@ class Estimate:
         seed_interval: Over seeds, paired t; None with one seed.
         speaker_interval: Over speakers, bootstrap percentiles; None with one speaker.
         num_seeds: How many there are.
+        p_value: That the figure is 0 or below, two-sided: the greater one of the paired t-test over seeds and of the
+            bootstrap over speakers; 1 where either is missing.
         interval: Both variances added, with Satterthwaite's degrees of freedom; None if either is missing.
     """
 
@@ -55,6 +57,7 @@ class Estimate:
     speaker_interval: tuple[float, float] | None
     interval: list[float] | None
     num_seeds: int
+    p_value: float = 1.0
 
     def is_above_zero(self) -> bool:
         """Whether the seeds and the speakers both say so."""
@@ -73,17 +76,34 @@ def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None) -> E
     from scipy.stats import t
 
     seeds, speakers, both = None, None, None
+    p_values = [1.0, 1.0]
     if len(by_seed) > 1:
         error = by_seed.std(ddof=1) / math.sqrt(len(by_seed))
+        p_values[0] = two_sided(t.sf(value / error, len(by_seed) - 1) if error else float(value <= 0))
         reach = t.ppf(0.975, len(by_seed) - 1) * error
         seeds = (value - reach, value + reach)
     if by_draw is not None:
         low, high = np.percentile(by_draw, [2.5, 97.5])
         speakers = (float(low), float(high))
+        p_values[1] = two_sided((1 + (by_draw <= 0).sum()) / (1 + len(by_draw)))
     if seeds and speakers:
         parts = (error**2, float(by_draw.var()))
         total = sum(parts)
         freedom = total**2 / (parts[0] ** 2 / (len(by_seed) - 1)) if parts[0] else math.inf
         reach = t.ppf(0.975, freedom) * math.sqrt(total)
         both = [round(float(value - reach), 4), round(float(value + reach), 4)]
-    return Estimate(value, seeds, speakers, both, len(by_seed))
+    return Estimate(value, seeds, speakers, both, len(by_seed), max(p_values))
+
+
+def two_sided(tail: float) -> float:
+    """The two-sided p-value of a tail, so that below 0.05 the 95 % interval lies above 0."""
+    return min(1.0, 2.0 * float(tail))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """The p-values corrected for their number, in the same order (Holm 1979)."""
+    order, found, least = sorted(range(len(p_values)), key=p_values.__getitem__), [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
+        found[place] = least
+    return found

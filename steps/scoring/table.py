@@ -15,13 +15,14 @@ def interval(pair: list[float] | None, digits: int = 2, scale: float = 1.0) -> s
 
 def system_rows(part: dict) -> list[list[str]]:
     """A head and one row for each system of a set."""
-    head = ["system", "params", f"{part['unit']} error % [95 %]", "ins/del/sub %", "sd", "seeds", "updates"]
+    head = ["system", "params", "MB", f"{part['unit']} error % [95 %]", "ins/del/sub %", "sd", "seeds", "updates"]
     rows = [head + ["hours", "CPU min", "RTF"]]
     for name, s in part["systems"].items():
         hours = f"{s['labelled_hours']:.2f}" + (f" + {s['unlabelled_hours']:.2f}" if s["unlabelled_hours"] else "")
         kinds = "/".join(number(s[k], 1) for k in ("ins", "del", "sub"))
         rate = number(s["error_rate"]) + interval(s["ci95"])
-        row = [name, f"{s['params']:,}", rate, kinds, number(s["sd"]), str(len(s["seeds"])), f"{s['updates']:,}"]
+        size = [f"{s['params']:,}", number(s.get("megabytes"))]
+        row = [name, *size, rate, kinds, number(s["sd"]), str(len(s["seeds"])), f"{s['updates']:,}"]
         rows.append(row + [hours, number(s["cpu_minutes"], 1), number(s.get("real_time_factor"), 4)])
     return rows
 
@@ -46,13 +47,25 @@ def with_interval(figure: dict) -> str:
 
 def comparison_rows(part: dict) -> list[list[str]]:
     """A head and one row for each distilled system of a set."""
-    rows = [["distilled", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "verdict"]]
+    rows = [["distilled", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "p", "verdict"]]
     for c in part["comparisons"]:
         closed = "no gap" if c["gap_closed"] is None and is_decidable(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
         teacher = c["teacher"] + (f" on {c['teacher_set']}" if "teacher_set" in c else "")
-        rows.append([c["distilled"], c["student"], teacher, gain, closed, verdict(part, c)])
+        p_value = number(c.get("p_value"), 3)
+        rows.append([c["distilled"], c["student"], teacher, gain, closed, p_value, verdict(part, c)])
+    return rows
+
+
+def filter_rows(found: dict) -> list[list[str]]:
+    """A head and one row for each share of utterances that a filter keeps."""
+    rows = [["kept", "confidence from", "utterances", "hours", f"{found['unit']} error of labels %"]]
+    rows[0].append(f"of the student on {found['set']} %")
+    for row in found["rows"]:
+        errors = [number(row[key]) for key in ("label_error_rate", "student_error_rate")]
+        facts = [f"{row['keep']:g}", number(row["confidence"], 3), f"{row['utterances']:,}", number(row["hours"])]
+        rows.append([*facts, *errors])
     return rows
 
 
@@ -87,6 +100,8 @@ def verdict(part: dict, comparison: dict) -> str:
         return "undecided: one speaker"
     if num_seeds(part, comparison) < MIN_SEEDS:
         return f"undecided: fewer than {MIN_SEEDS} seeds"
+    if comparison["better"] and comparison.get("p_holm", 0.0) >= 0.05:
+        return f"better alone, not among {len(part['comparisons'])}"
     return "better" if comparison["better"] else "not better"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from steps.tokens.bpe import BpeModel, join_pieces
 from steps.tokens.lexicon import Lexicon, read_lexicon, spell, to_phones
 from utils.data_dir.tables import read_lines
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, StaleError
 from utils.jobs.files import sha256_text
 
 BLANK = "<blk>"
@@ -104,6 +104,14 @@ class TokenTable:
         if self.unit != "char":
             return " ".join(tokens)
         return " ".join("".join(" " if token == SPACE else token for token in tokens).split())
+
+
+def read_speller(lang_dir: Path, tokens: TokenTable) -> TokenTable:
+    """The table of a lang folder, which spells text in the tokens of a model. Raises: StaleError when they differ."""
+    table = read_lang(lang_dir, tokens.unit)
+    if table.sha256 != tokens.sha256:
+        raise StaleError(f"{lang_dir}/tokens.txt: not the tokens that the model was trained with")
+    return table
 
 
 def read_lang(lang_dir: Path, unit: str) -> TokenTable:

@@ -18,7 +18,7 @@ from steps.scoring.errors import Errors, count_errors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable
 from steps.training.examples import Example, labels_for
-from steps.training.terms import DistillTerm, LiveFrames
+from steps.training.terms import DistillTerm, teacher_path
 from utils.jobs import log
 
 NUM_SPIKE_UTTS = 100  # that teacher and student are lined up on
@@ -98,14 +98,14 @@ def set_priors(model: Recogniser, examples: list[Example], device: str) -> None:
             head.log_prior.copy_((total / count).clamp(min=MIN_PRIOR).log())
 
 
-def best_paths(model: Recogniser, examples: list[Example], device: str) -> dict[str, np.ndarray]:
-    """The best path, shape (U,), of each example."""
+def best_paths(model: Recogniser, examples: list[Example], device: str, head: str) -> dict[str, np.ndarray]:
+    """The best path of a CTC head, shape (U,), of each example."""
     feats = {e.utt_id: e.feats for e in examples}
     num_frames = {e.utt_id: e.num_frames for e in examples}
     model.eval()
     found = {}
     for utt_ids, output in run_model(model, feats, num_frames, device):
-        found |= dict(zip(utt_ids, greedy(output, model.blank_id)[1], strict=True))
+        found |= dict(zip(utt_ids, greedy(output, model.blank_id, head)[1], strict=True))
     model.train()
     return found
 
@@ -118,22 +118,19 @@ class DevLook:
         self.model, self.device = model, device
         self.teacher_paths: dict = {}
         self.examples: list[Example] = []
+        self.head = ""
 
     def listen_to(self, term: DistillTerm, examples: list[Example]) -> None:
         """Takes the teacher's best paths on the first utterances of the training set."""
-        self.examples = examples[:NUM_SPIKE_UTTS]
-        if isinstance(term.target, LiveFrames):
-            self.teacher_paths = best_paths(term.target.teacher, self.examples, self.device)
-            term.target.teacher.eval()
-            return
-        self.teacher_paths = {example.utt_id: term.target.path(example) for example in self.examples}
+        self.examples, self.head = examples[:NUM_SPIKE_UTTS], term.head
+        self.teacher_paths = {example.utt_id: teacher_path(term, example) for example in self.examples}
 
     def __call__(self) -> tuple[DevResult, dict]:
         """(result on dev, further facts for the log)."""
         result = self.evaluate()
         if not self.examples:
             return result, {}
-        paths = best_paths(self.model, self.examples, self.device)
+        paths = best_paths(self.model, self.examples, self.device, self.head)
         pairs = [(self.teacher_paths[e.utt_id], paths[e.utt_id]) for e in self.examples]
         found = compare_spikes(pairs, self.model.blank_id)
         log.info(f"spikes: {found}")

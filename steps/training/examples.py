@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from steps.config.schema import TrainConfig
+from steps.config.schema import SystemConfig, TrainConfig
 from steps.config.systems import clean_set
 from steps.heads.autoencoder import AutoencoderHead
 from steps.heads.classifier import ClassifierHead
@@ -214,18 +214,49 @@ def find_classes(data_dir: Path, heads: dict[str, dict]) -> dict[str, dict]:
 
 
 def hide_transcripts(examples: list[Example], data_dir: Path, every: int) -> list[Example]:
-    """The same examples, of which only every n-th speaker's, from the first in C order, keep their transcripts.
+    """The same examples, of which only every n-th speaker's, from the first in C order, keep their transcripts."""
+    heard = utterances_of_every(every, 0, data_dir)
+    return [
+        e if e.utt_id in heard else replace(e, tokens=None, text="", others=dict.fromkeys(e.others)) for e in examples
+    ]
 
-    A speaker at another speed is the same speaker.
+
+def utterances_of_every(every: int, first: int, data_dir: Path) -> set[str]:
+    """The utterances of every n-th speaker of a set, in C order and from a given one on, whatever is made of the set.
+
+    At another speed a speaker is the same one.
     """
     utt2spk = read_table(data_dir / "utt2spk")
     utt2uniq = read_table(data_dir / "utt2uniq") if (data_dir / "utt2uniq").is_file() else {}
-    speaker = {e.utt_id: utt2spk.get(utt2uniq.get(e.utt_id, e.utt_id), utt2spk[e.utt_id]) for e in examples}
-    heard = set(sorted(set(speaker.values()), key=str.encode)[::every])
-    return [
-        e if speaker[e.utt_id] in heard else replace(e, tokens=None, text="", others=dict.fromkeys(e.others))
-        for e in examples
-    ]
+    speaker = {utt_id: utt2spk.get(utt2uniq.get(utt_id, utt_id), own) for utt_id, own in utt2spk.items()}
+    chosen = set(sorted(set(speaker.values()), key=str.encode)[first::every])
+    return {utt_id for utt_id, name in speaker.items() if name in chosen}
+
+
+def outside_fold(examples: list[Example], data_dir: Path, folds: int, fold: int) -> list[Example]:
+    """The examples without those of every n-th speaker. Raises: DataError when none is left."""
+    left_out = utterances_of_every(folds, fold, data_dir)
+    found = [e for e in examples if e.utt_id not in left_out]
+    if not found:
+        raise DataError(f"{data_dir}: train.folds = {folds} leaves no utterance to train on; it takes more speakers")
+    return found
+
+
+def hidden_speech(system: SystemConfig, sets: list[str], data_dir: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """(seconds, transcript where there is one) of each utterance whose transcript a system does not use."""
+    seconds, truth = {}, {}
+    for name in sets or [system.data.train]:
+        folder = data_dir / name
+        texts = read_table(folder / "text", has_value=False) if (folder / "text").is_file() else {}
+        durations = read_table(folder / "utt2dur")
+        examples = [Example(utt_id, "", 0, ()) for utt_id in durations]
+        if name == system.data.train:
+            examples = hide_transcripts(examples, folder, system.train.labelled_every)
+        for example in examples:
+            if example.tokens is None or name != system.data.train:
+                seconds[example.utt_id] = float(durations[example.utt_id])
+                truth |= {example.utt_id: texts[example.utt_id]} if texts.get(example.utt_id) else {}
+    return seconds, truth
 
 
 def drop_too_long(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from steps.config.schema import InitConfig
 from steps.heads.registry import SELF_SUPERVISED
 from steps.nnet.model import ModelConfig
+from steps.nnet.pruning import narrowed
 from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import SPACE, TokenTable
 from utils.jobs import log
@@ -51,15 +52,17 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
     tensors, _ = load_tensors(folder / "model.safetensors")
     own = model.state_dict()
     check_prefixes(settings.take, own, "take")
-    found = Taken()
+    found, there = Taken(), with_layers(tensors, own, settings.layers)
+    if settings.prune:
+        there = pruned(there, model, folder)
     for name, value in own.items():
-        why = reason_to_leave(name, value, tensors.get(name), settings.take)
+        why = reason_to_leave(name, value, there.get(name), settings.take)
         if why:
             found.left[name] = why
         else:
-            value.copy_(tensors[name])
+            value.copy_(there[name])
             found.names.append(name)
-    unused = sorted(tensors.keys() - own.keys())
+    unused = sorted(there.keys() - own.keys())
     if not set(found.names) - set(NORMALISATION):
         why = next((text for text in found.left.values() if "shape" in text), "no weight has the same name")
         raise StaleError(f"{folder}: no weight of it fits ({why})")
@@ -69,6 +72,44 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
     for name in unused:
         log.info(f"not used: {name}")
     return found
+
+
+def with_layers(tensors: dict[str, Tensor], own: dict[str, Tensor], layers: list[int]) -> dict[str, Tensor]:
+    """The weights of a model under the names that they get in one of fewer layers, as [init] layers says.
+
+    Raises: UsageError when the numbers are not those of layers, or not as many as the new model has.
+    """
+    if not layers:
+        return tensors
+    counts = [1 + max((layer_of(name) for name in weights), default=-1) for weights in (tensors, own)]
+    if len(layers) != counts[1]:
+        raise UsageError(f"init.layers = {layers}: {len(layers)} of them, and the model has {counts[1]}")
+    if wrong := [number for number in layers if not 1 <= number <= counts[0]]:
+        raise UsageError(f"init.layers = {layers}: {wrong[0]} is none of the {counts[0]} layers, from 1")
+    log.info("layers taken: " + ", ".join(f"{i} from {number}" for i, number in enumerate(layers, 1)))
+    found = {name: tensor for name, tensor in tensors.items() if layer_of(name) < 0}
+    for place, number in enumerate(layers):
+        for name, tensor in tensors.items():
+            if layer_of(name) == number - 1:
+                start, end = LAYER.match(name).span(1)
+                found[f"{name[:start]}{place}{name[end:]}"] = tensor
+    return found
+
+
+def pruned(tensors: dict[str, Tensor], model: nn.Module, folder: Path) -> dict[str, Tensor]:
+    """The weights of a wider model cut to the sizes of this one. Raises: StaleError when it has no units to cut."""
+    found, told = narrowed(tensors, model)
+    if not told:
+        raise StaleError(f"{folder}: init.prune = true, and it has no more units than the model that starts from it")
+    for name, (before, after) in told.items():
+        log.info(f"pruned: {name}: {after} of {before} units")
+    return found
+
+
+def layer_of(name: str) -> int:
+    """The layer that a weight belongs to, from 0; -1 where to none."""
+    match = LAYER.match(name)
+    return int(match[1]) if match else -1
 
 
 def check_meaning(
@@ -191,11 +232,6 @@ def lr_scales(model: nn.Module, decay: float) -> dict[str, float]:
     The heads stand on top; what comes before the layers of the encoder lies below the first.
     """
     names = [name for name, _ in model.named_parameters()]
-    layers = [int(match[1]) for name in names if (match := LAYER.match(name))]
-    top = max(layers, default=-1) + 1
-    scales = {}
-    for name in names:
-        match = LAYER.match(name)
-        height = int(match[1]) if match else -1 if name.startswith("encoder.") else top
-        scales[name] = decay ** (top - height)
-    return scales
+    top = max(map(layer_of, names), default=-1) + 1
+    heights = {name: layer_of(name) if name.startswith("encoder.") else top for name in names}
+    return {name: decay ** (top - height) for name, height in heights.items()}

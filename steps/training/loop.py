@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
+from torch import nn
 
 from steps.config.schema import SystemConfig
+from steps.distillation.sources import Heard
 from steps.nnet.device import room_for
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
+from steps.nnet.rounding import rounded_weights
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
 from steps.training.evaluate import DevResult
@@ -78,7 +81,10 @@ class Trainer:
 
     def __post_init__(self) -> None:
         settings = self.system.train
+        own = nn.ModuleList(term.weights for term in self.terms)  # of losses, which are not kept
+        self.trained = nn.ModuleDict({"model": self.model, "terms": own})
         groups = weight_groups(self.model, settings.weight_decay, lr_scales(self.model, self.system.init.layer_decay))
+        groups += weight_groups(own, settings.weight_decay, dict.fromkeys(own.state_dict(), 1.0))
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=True)
         self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim, self.model.band_hz)
         self.noise = random.Random(f"noise {self.seed}")
@@ -149,16 +155,19 @@ class Trainer:
             group["lr"] = group["lr_scale"] * learning_rate(self.progress.update, settings)
         noise = self.noise.getrandbits(62)
         weights = self.weights()
-        with room(batch):
+        bits = self.system.train.weight_bits
+        with room(batch), rounded_weights(self.model, bits):
             parts = self.parts(batch, noise)
         counts = [sum(part[name][1] for part in parts) for name in weights]
         *totals, stops = self.ranks.sum([*counts, float(self.should_stop())])
         counts = dict(zip(weights, totals, strict=True))
         scales = {name: weight / max(counts[name], 1.0) for name, weight in weights.items()}
-        with room(batch):
+        with room(batch), rounded_weights(self.model, bits):
             self.backward([sum(scales[name] * total for name, (total, _) in part.items()) for part in parts])
-        self.ranks.sum_gradients(self.model)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        self.ranks.sum_gradients(self.trained)
+        # apart, for a norm that also sums the zeros of a term of weight 0 differs from the twin's in its last bit
+        clip = partial(nn.utils.clip_grad_norm_, max_norm=settings.clip_norm)
+        norm = clip(self.model.parameters()) + clip(self.trained["terms"].parameters())
         values = self.ranks.sum([sum(float(part[name][0].detach()) for part in parts) for name in weights])
         self.progress.update += 1
         if not math.isfinite(norm) or not all(map(math.isfinite, values)):
@@ -167,6 +176,8 @@ class Trainer:
         self.progress.bad_updates = 0
         self.optimizer.step()
         self.model.constrain()
+        for term in self.terms:
+            term.follow(self.model, self.progress.update)
         for name, value in zip(weights, values, strict=True):
             entry = self.progress.sums.setdefault(name, [0.0, 0.0])
             entry[0], entry[1] = entry[0] + value, entry[1] + counts[name]
@@ -210,8 +221,9 @@ class Trainer:
         }
         if inner:
             found["inner_ctc"] = self.model.heads["ctc"].loss(inner, [example.tokens for example in batch])
+        heard = Heard([e.utt_id for e in batch], [e.tokens for e in batch], feats, feat_lens, self.progress.update)
         for term in self.terms:
-            found[term.name] = term(output, [e.utt_id for e in batch], feats, feat_lens)
+            found[term.name] = term(output, heard)
         return found
 
     def skip(self, batch: list[Example]) -> None:
@@ -230,7 +242,8 @@ class Trainer:
         p = self.progress
         p.looked_at = p.update
         if self.ranks.is_main:
-            result, facts = self.look_at_dev()
+            with rounded_weights(self.model, self.system.train.weight_bits):
+                result, facts = self.look_at_dev()
             means = {f"train_{name}": total / max(count, 1.0) for name, (total, count) in p.sums.items()}
             lr = learning_rate(p.update - 1, self.system.train)
             line = {"epoch": self.sampler.epoch + 1, "update": p.update, **means}
@@ -252,7 +265,10 @@ class Trainer:
         """Saves a state that `resume` continues from bit by bit."""
         if not self.ranks.is_main:
             return
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()} | optimizer_tensors(self.optimizer)
+        tensors = {
+            f"{part}.{k}": v for part, module in self.parts_saved().items() for k, v in module.state_dict().items()
+        }
+        tensors |= optimizer_tensors(self.optimizer)
         version, internal, gauss = self.noise.getstate()
         facts = {
             "identity": self.identity,
@@ -265,6 +281,11 @@ class Trainer:
         self.checkpoints.keep_models(best | self.protected)  # the state before this one still names its own
         self.protected = best
 
+    def parts_saved(self) -> dict[str, nn.Module]:
+        """All that has weights: the model, the losses of terms, and the averages of the model that teach it."""
+        averages = {str(i): term.average.model for i, term in enumerate(self.terms) if term.average}
+        return {**self.trained, "averages": nn.ModuleDict(averages)}
+
     def resume(self) -> None:
         """Continues from the latest checkpoint, if there is one. Raises: StaleError for one of another run."""
         found = self.checkpoints.latest()
@@ -272,8 +293,9 @@ class Trainer:
             return
         tensors, facts = found
         self.check_identity(facts["identity"])
-        model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        self.model.load_state_dict(model)
+        for part, module in self.parts_saved().items():
+            own = {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
+            module.load_state_dict(own)
         restore_optimizer(self.optimizer, {k: v for k, v in tensors.items() if k.startswith("optimizer.")})
         self.progress = Progress(**facts["progress"])
         self.restore_position(facts["sampler"])
@@ -301,7 +323,7 @@ class Trainer:
             )
 
 
-def weight_groups(model: torch.nn.Module, weight_decay: float, scales: dict[str, float]) -> list[dict]:
+def weight_groups(model: nn.Module, weight_decay: float, scales: dict[str, float]) -> list[dict]:
     """The optimiser's groups of trained weights, by learning rate; only matrices decay."""
     groups: dict[tuple[float, bool], dict] = {}
     for name, weight in model.named_parameters():

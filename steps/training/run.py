@@ -11,12 +11,13 @@ import torch
 
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig, TrainConfig
-from steps.config.systems import can_transcribe, features_of, init_folder, soft_label_sets, system_named
+from steps.config.systems import can_transcribe, features_of, init_folder, system_named
 from steps.decoding.decode_set import can_write
 from steps.features.settings import check_features
 from steps.heads.hmm import HmmHead
 from steps.nnet.lora import adapter_weights, add_adapters
 from steps.nnet.model import ModelConfig, Recogniser, new_model
+from steps.nnet.rounding import megabytes, round_all
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable, read_lang
@@ -29,6 +30,7 @@ from steps.training.examples import (
     drop_too_long,
     find_classes,
     hide_transcripts,
+    outside_fold,
     read_examples,
     training_examples,
     with_classes,
@@ -39,7 +41,8 @@ from steps.training.initialise import Taken, check_base, check_meaning, freeze, 
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
-from steps.training.terms import DistillTerm, StoredTranscripts, make_term
+from steps.training.teachers import Student
+from steps.training.terms import has_spikes, make_terms
 from utils.jobs import log
 from utils.jobs.errors import DataError, StaleError
 from utils.jobs.files import sha256, to_json
@@ -115,29 +118,6 @@ def check_different(by_set: dict[str, list[Example]]) -> None:
                 pair = f"in {home[example.utt_id]} and in {name}"
                 raise DataError(f"utterance '{example.utt_id}' stands {pair}; ids must differ between the sets heard")
             home[example.utt_id] = name
-
-
-def make_terms(
-    job: TrainJob,
-    config: Config,
-    system: SystemConfig,
-    by_set: dict[str, list[Example]],
-    student: ModelConfig,
-    model: Recogniser,
-    table: TokenTable,
-    device: str,
-) -> list[DistillTerm]:
-    """The distillation terms of a system."""
-    terms: list[DistillTerm] = []
-    for settings in system.distill:
-        examples = [example for name in settings.sets or [system.data.train] for example in by_set[name]]
-        term = make_term(
-            settings, Path(job.exp_dir), soft_label_sets(config, settings), examples, student, model, table, device
-        )
-        if term.name in [other.name for other in terms]:
-            term.name = f"{term.name}_{len(terms)}"
-        terms.append(term)
-    return terms
 
 
 def dev_look(
@@ -236,7 +216,7 @@ def prepare_model(
     student = model_config(config, system, job.seed, table)
     train_dir = Path(job.data_dir) / system.data.train
     student = replace(student, heads=sized(find_classes(train_dir, student.heads), others))
-    start = init_folder(config, system, Path(job.exp_dir))
+    start = init_folder(config, system, Path(job.exp_dir), job.seed)
     model = new_model(student, cmvn, job.seed)
     if start:
         taken = take_weights(model, start, system.init)
@@ -274,6 +254,9 @@ def find_examples(
         kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
         kept = [e for e in kept if e.tokens is not None or not settings.labelled_only]
         labelled = replace(labelled, kept=kept)
+    if settings.folds:
+        kept = outside_fold(labelled.kept, train_dir, settings.folds, settings.fold)
+        labelled = replace(labelled, kept=kept)
     found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
     check_different({name: examples.kept for name, examples in found.items()})
     return found
@@ -287,7 +270,7 @@ def train(job: TrainJob) -> dict:
     system = system_named(config, job.system)
     settings, data_dir, lang_dir = system.train, Path(job.data_dir), Path(job.lang_dir)
     table, others = read_lang(lang_dir, config.tokens.unit), other_tables(config, system, lang_dir)
-    cmvn = (init_folder(config, system, Path(job.exp_dir)) or data_dir / system.data.train) / "cmvn"
+    cmvn = (init_folder(config, system, Path(job.exp_dir), job.seed) or data_dir / system.data.train) / "cmvn"
     student, model = prepare_model(job, config, system, table, others, cmvn)
     found = find_examples(data_dir, system, student, model, table, others)
     by_set = {name: examples.kept for name, examples in found.items()}
@@ -295,10 +278,12 @@ def train(job: TrainJob) -> dict:
     examples = [example for examples in by_set.values() for example in examples]
     learn_bigram(model, examples)
     model = model.to(ranks.device)
-    terms = make_terms(job, config, system, by_set, student, model, table, ranks.device)
+    heard = [[e for name in term.sets or [system.data.train] for e in by_set[name]] for term in system.distill]
+    learner = Student(student, model, table, ranks.device, job.seed)
+    terms = make_terms(config, system.distill, Path(job.exp_dir), heard, learner)
     dev_dir, units = data_dir / system.data.dev, Units.of(config.score)
     look = dev_look(dev_dir, units, model, table, ranks.device, student.heads, others)
-    if first := next((term for term in terms if not isinstance(term.target, StoredTranscripts)), None):
+    if first := next((term for term in terms if has_spikes(term)), None):
         look.listen_to(first, [e for e in examples if e.utt_id in first.utt_ids])
     log.info(
         f"{job.out}: {model.num_params():,} weights, {len(examples):,} utterances, {len(dropped)} dropped, "
@@ -326,7 +311,9 @@ def train(job: TrainJob) -> dict:
     if ranks.is_main:
         hours = partial(hours_of, frame_shift_ms=model.frame_shift_ms / model.encoder.subsampling)
         heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
-        student = replace(student, params=model.num_params(), labelled_hours=heard[0], unlabelled_hours=heard[1])
+        size = {"params": model.num_params(), "megabytes": round(megabytes(model, settings.weight_bits), 4)}
+        student = replace(student, labelled_hours=heard[0], unlabelled_hours=heard[1], **size)
+        weights = round_all(weights, {name for name, _ in model.named_parameters()}, settings.weight_bits)
         weights = with_priors(weights, model, examples, ranks.device)
         weights = adapter_weights(weights) if student.base else weights
         write_model(Path(job.stage), weights, student, table, others, cmvn)

@@ -1,68 +1,29 @@
-"""The terms of a system's loss: CTC, and what it learns from teachers."""
+"""The terms of a system's loss that come from teachers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from steps.config.schema import DistillConfig
-from steps.config.systems import teacher_of
-from steps.distillation.store import SoftLabelStore
-from steps.distillation.targets import FrameTopk, from_logits
-from steps.distillation.transcripts import Transcripts, TranscriptStore
+from steps.config.schema import Config, DistillConfig
+from steps.config.systems import has_teacher, head_for, soft_label_sets, teachers_of
+from steps.distillation.hidden_codes import CodeStore
+from steps.distillation.sources import Average, Ensemble, Heard, Itself, Live, Source
 from steps.heads.ctc import CtcHead
-from steps.nnet.model import LoadedModel, ModelConfig, Recogniser, load_model
+from steps.heads.transcripts import transcribed
+from steps.losses.registry import FORCED, find_loss
+from steps.losses.shape import LossShape
+from steps.nnet.inference import pad
+from steps.nnet.model import Recogniser
 from steps.nnet.output import ModelOutput
-from steps.tokens.token_table import TokenTable
 from steps.training.examples import Example
-from utils.jobs import log
-from utils.jobs.errors import DataError, StaleError, UsageError
-
-
-@dataclass(frozen=True)
-class StoredFrames:
-    """Stored posteriors, frame by frame."""
-
-    store: SoftLabelStore
-
-    def __call__(self, utt_ids: list[str], feats: Tensor, feat_lens: Tensor, output: ModelOutput) -> FrameTopk:
-        """The teacher's word on a batch."""
-        target = self.store.batch(utt_ids, feats.device)
-        return target.fitted(output.lengths, output.encoder_out.size(1))
-
-    def path(self, example: Example) -> np.ndarray:
-        """The best token of each frame, shape (U,)."""
-        return self.store.batch([example.utt_id], "cpu").top()[0].numpy()
-
-
-@dataclass(frozen=True)
-class LiveFrames:
-    """Posteriors of a teacher that listens beside the student."""
-
-    teacher: Recogniser
-
-    def __call__(self, utt_ids: list[str], feats: Tensor, feat_lens: Tensor, output: ModelOutput) -> FrameTopk:
-        """The teacher's word on a batch."""
-        with torch.no_grad():
-            said = self.teacher(feats, feat_lens)
-        target = from_logits(said.logits["ctc"], said.lengths, self.teacher.blank_id)
-        return target.fitted(output.lengths, output.encoder_out.size(1))
-
-
-@dataclass(frozen=True)
-class StoredTranscripts:
-    """What the teacher writes, in the student's tokens."""
-
-    labels: dict[str, tuple[int, ...] | None]
-    blank_id: int
-
-    def __call__(self, utt_ids: list[str], feats: Tensor, feat_lens: Tensor, output: ModelOutput) -> Transcripts:
-        """The teacher's word on a batch."""
-        return Transcripts([self.labels[utt_id] for utt_id in utt_ids], output.lengths, self.blank_id)
+from steps.training.teachers import Student, Teacher, filtered, source_of, weights_of
+from utils.data_dir.archive import read_feats
+from utils.jobs.errors import DataError, UsageError
 
 
 @dataclass
@@ -71,147 +32,175 @@ class DistillTerm:
 
     name: str
     settings: DistillConfig
-    loss: Callable
+    loss: Callable  # (output, target) -> (sum, count)
     unit: str  # of the loss's mean
     utt_ids: frozenset[str]  # that the term is for
-    target: StoredFrames | LiveFrames | StoredTranscripts
+    source: Source
+    model: Recogniser  # the student
+    head: str  # of the student, which is compared
 
-    def __call__(
-        self, output: ModelOutput, utt_ids: list[str], feats: Tensor, feat_lens: Tensor
-    ) -> tuple[Tensor, Tensor | float]:
+    @property
+    def weights(self) -> nn.Module:
+        """The loss's own weights, if it has some."""
+        return self.loss if isinstance(self.loss, nn.Module) else nn.Module()
+
+    def __call__(self, output: ModelOutput, heard: Heard) -> tuple[Tensor, Tensor | float]:
         """(sum, count) of the loss over those utterances of a batch that the term is for."""
-        rows = [i for i, utt_id in enumerate(utt_ids) if utt_id in self.utt_ids]
+        rows = [i for i, utt_id in enumerate(heard.utt_ids) if utt_id in self.utt_ids]
         if not rows:
-            return output.logits["ctc"].sum() * 0.0, 0.0
-        if len(rows) < len(utt_ids):
-            output, utt_ids = output.select(rows), [utt_ids[i] for i in rows]
-            feats, feat_lens = feats[rows, : int(feat_lens[rows].max())], feat_lens[rows]
-        return self.loss(output, self.target(utt_ids, feats, feat_lens, output), **self.settings.settings)
+            return output.encoder_out.sum() * 0.0, 0.0
+        if len(rows) < len(heard.utt_ids):
+            output, heard = output.select(rows), heard.select(rows)
+        target = self.source(heard, output)
+        if self.settings.kind in FORCED:
+            scores = self.model.heads[self.head].forced(transcribed(output, heard.labels))
+            output = replace(output, logits=output.logits | {self.head: scores}, _log_probs={})
+        return self.loss(output, target)
+
+    def follow(self, model: Recogniser, update: int) -> None:
+        """Called after each update of the student."""
+        if self.average:
+            self.average.follow(model, update)
+
+    @property
+    def average(self) -> Average | None:
+        """The average of the student that teaches it, if it is one."""
+        listener = getattr(self.source, "listener", None)
+        return listener if isinstance(listener, Average) else None
 
 
-MAX_ROUNDING = 1  # frame, by which features of other kinds may differ in number
+def has_spikes(term: DistillTerm) -> bool:
+    """Whether a term's teacher, which is not the student itself, says of each frame which token it holds, or none."""
+    is_ctc = term.settings.kind == "frame_topk" and isinstance(term.model.heads[term.head], CtcHead)
+    return is_ctc and has_teacher(term.settings)
 
 
-def soft_label_folder(teacher: Path, set_name: str, target: str) -> Path:
-    """Where a teacher's soft labels of a set are."""
-    return teacher / "soft_labels" / set_name / target
-
-
-def make_term(
-    settings: DistillConfig,
-    exp_dir: Path,
-    sets: list[str],
-    examples: list[Example],
-    student: ModelConfig,
-    model: Recogniser,
-    table: TokenTable,
-    device: str,
-) -> DistillTerm:
-    """Opens a term's soft labels, or loads its teacher, and checks that the student can learn from them.
-
-    Args:
-        settings: The term.
-        exp_dir: Where the teacher's folder is.
-        sets: What the teacher heard.
-        examples: What the student hears, the same utterances by their ids.
-        student: The student's configuration.
-        model: The student.
-        table: Its tokens.
-        device: Of a live teacher.
-
-    Raises: StaleError when tokens, frame rate or features differ; UsageError when the labels kept are too few for
-        the temperature; DataError when there are none for an utterance.
-    """
-    name, seed = teacher_of(settings)
-    folder = exp_dir / name / f"seed{seed}"
-    label = f"{settings.loss}_{name}" + (f"_seed{seed}" if seed else "")
-    folders = [soft_label_folder(folder, set_name, settings.target) for set_name in sets]
-    if settings.source == "live":
-        teacher = load_model(folder, device)
-        check_live(teacher, folder, student, model)
-        target = LiveFrames(teacher.model)
-    elif settings.target == "transcripts":
-        target = StoredTranscripts(usable_transcripts(label, folders, examples, model, table), model.blank_id)
-    else:
-        store = SoftLabelStore(*folders)
-        check_frames(label, store, folder, settings, student, model)
-        check_lengths(label, store, examples, model)
-        target = StoredFrames(store)
-    module = import_module(f"steps.losses.{settings.loss}")
-    utt_ids = frozenset(example.utt_id for example in examples)
-    return DistillTerm(label, settings, getattr(module, settings.loss), module.UNIT, utt_ids, target)
-
-
-def check_frames(
-    label: str, store: SoftLabelStore, folder: Path, settings: DistillConfig, student: ModelConfig, model: Recogniser
-) -> None:
-    """Raises StaleError or UsageError when the student cannot learn from stored frames."""
-    layout, temperature = store.layout, settings.settings.get("temperature", 1.0)
-    check_fit(folder, layout.tokens_sha256, layout.frame_shift_ms, student, model)
-    if temperature != 1.0 and not layout.is_dense:
-        raise UsageError(
-            f"{label}: temperature {temperature:g} needs all {layout.num_tokens} tokens, and {layout.top_k} are "
-            f'stored; set {folder.parent.name}.soft_labels.top_k = {layout.num_tokens}, or source = "live"'
-        )
-
-
-def usable_transcripts(
-    label: str, folders: list[Path], examples: list[Example], model: Recogniser, table: TokenTable
-) -> dict[str, tuple[int, ...] | None]:
-    """The tokens of each example; None, and counted in the log, where the student cannot spell them in its frames.
-
-    Raises: DataError when utterances are missing.
-    """
-    store = TranscriptStore(*folders)
-    check_there(label, store, examples)
-    written, found = store.labels(table), {}
-    for example in examples:
-        tokens = written[example.utt_id]
-        room = int(model.output_lens(torch.tensor(example.num_frames)))
-        found[example.utt_id] = tokens if tokens and CtcHead.frames_needed(tokens) <= room else None
-    unused = sum(tokens is None for tokens in found.values())
-    if unused == len(found):
-        told = f"all {unused} transcripts are empty, or cannot be spelt by the student (in other letters, say)"
-        raise DataError(f"{label}: {told}; look at {folders[0]}/text")
-    if unused:
-        log.warn(f"{label}: {unused} of {len(found)} transcripts are empty, or cannot be spelt by the student")
+def make_terms(
+    config: Config, terms: tuple[DistillConfig, ...], exp_dir: Path, heard: list[list[Example]], student: Student
+) -> list[DistillTerm]:
+    """The distillation terms of a system; `heard` holds the utterances that each is for."""
+    found: list[DistillTerm] = []
+    listeners: dict[Path, Teacher] = {}
+    for settings, examples in zip(terms, heard, strict=True):
+        term = make_term(config, settings, exp_dir, examples, student, listeners)
+        if term.name in [other.name for other in found]:
+            term.name = f"{term.name}_{len(found)}"
+        found.append(term)
     return found
 
 
-def check_live(teacher: LoadedModel, folder: Path, student: ModelConfig, model: Recogniser) -> None:
-    """Raises StaleError when a live teacher does not fit the student."""
-    config = teacher.config
-    check_fit(folder, config.tokens_sha256, teacher.model.frame_shift_ms, student, model)
-    if config.features != student.features:
-        keys = sorted(k for k in config.features if config.features[k] != student.features.get(k))
-        raise StaleError(
-            f"{folder}: a live teacher hears the student's features, and its own differ ({', '.join(keys)})"
+def make_term(
+    config: Config,
+    settings: DistillConfig,
+    exp_dir: Path,
+    examples: list[Example],
+    student: Student,
+    listeners: dict[Path, Teacher],
+) -> DistillTerm:
+    """Opens a term's soft labels, or loads its teachers, and checks that the student can learn from them.
+
+    Args:
+        config: The recipe's.
+        settings: The term.
+        exp_dir: Where the teachers' folders are.
+        examples: What the student hears, the same utterances as the teacher's soft labels by their ids.
+        student: Who learns.
+        listeners: Teachers that are loaded already.
+
+    Raises: StaleError when there is no bridge between teacher and student; UsageError when the labels kept are too few
+        for the temperature, or a layer does not exist; DataError when there are none for an utterance.
+    """
+    label = label_of(settings)
+    examples = filtered(config, settings, exp_dir, examples, student, label)
+    head = head_for(settings, student.config.heads)
+    if settings.kind in FORCED:
+        examples = [example for example in examples if example.tokens]
+    if not examples:
+        raise DataError(f"{label}: there is no utterance that it could learn from")
+    if settings.source in ("ema", "self"):
+        itself = Average(student.model, settings.ema_decay) if settings.source == "ema" else Itself(student.model)
+        source: Source = Live(itself, settings.kind, head, head, settings.settings.get("teacher_layer", 0))
+        sources, weights = [source], [1.0]
+    else:
+        named = teachers_of(settings)
+        folders = [exp_dir / name / f"seed{seed}" for name, seed in named]
+        sources = [
+            source_of(settings, label, folder, soft_label_sets(config, settings, name), examples, student, listeners)
+            for folder, (name, _) in zip(folders, named, strict=True)
+        ]
+        weights = weights_of(folders, settings.combine)
+    source = sources[0] if len(sources) == 1 else Ensemble(sources, settings.combine, weights, student.seed)
+    loss, unit = ready_loss(settings, label, sources[0], examples, student)
+    utt_ids = frozenset(example.utt_id for example in examples)
+    check_frames_left(label, settings, examples, student.model)
+    return DistillTerm(label, settings, loss, unit, utt_ids, source, student.model, head)
+
+
+def check_frames_left(label: str, settings: DistillConfig, examples: list[Example], model: Recogniser) -> None:
+    """Raises UsageError when a delay leaves no frame of any utterance."""
+    delay = settings.settings.get("delay_frames", 0)
+    longest = int(model.output_lens(torch.tensor(max(example.num_frames for example in examples))))
+    if delay >= longest:
+        raise UsageError(f"{label}: delay_frames = {delay}, and the longest utterance has {longest} frames")
+
+
+def label_of(settings: DistillConfig) -> str:
+    """What a term is called in the log."""
+    if settings.source in ("ema", "self"):
+        return f"{settings.loss}_{settings.source}"
+    return "_".join([settings.loss, *(name + (f"_seed{seed}" if seed else "") for name, seed in teachers_of(settings))])
+
+
+def ready_loss(
+    settings: DistillConfig, label: str, source: Source, examples: list[Example], student: Student
+) -> tuple[Callable, str]:
+    """A loss with its settings, as (output, target) -> (sum, count), and the unit of its mean."""
+    loss, unit = find_loss(settings.loss)
+    if isinstance(loss, type):
+        return build_loss(loss, settings, label, source, examples, student), unit
+    return partial(loss, **settings.settings), unit
+
+
+def build_loss(
+    cls: type, settings: DistillConfig, label: str, source: Source, examples: list[Example], student: Student
+) -> nn.Module:
+    """A loss with weights, the same for the same seed, which leaves the student's random numbers alone."""
+    shortest = min(examples, key=lambda example: example.num_frames)
+    heard, output = listen(student.model, [shortest], student.device)
+    if settings.source == "self" and settings.settings["student_layer"] in (0, len(output.hidden) + 1):
+        raise UsageError(f"{label}: the last layer has nothing to learn from itself; set student_layer lower")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        target = source(heard, output)
+        torch.manual_seed(student.seed)
+        shape = LossShape(
+            output.layer(settings.settings.get("student_layer", 0)).size(-1),
+            target.states.size(-1) if hasattr(target, "states") else 0,
+            getattr(target, "num_tokens", 0),
         )
+        store = getattr(source, "store", None)
+        if isinstance(store, CodeStore):
+            shape = replace(shape, num_codebooks=len(store.books), codebook_size=store.books.size(1))
+        try:
+            loss = cls(shape, **settings.settings)
+        except ValueError as e:
+            raise UsageError(f"{label}: {e}") from None
+    return loss.to(student.device)
 
 
-def check_fit(where: Path, tokens_sha256: str, frame_shift_ms: float, student: ModelConfig, model: Recogniser) -> None:
-    """Raises StaleError when a teacher's frames cannot be compared with the student's one by one."""
-    if tokens_sha256 != student.tokens_sha256:
-        pair = f"{tokens_sha256[:12]} against {student.tokens_sha256[:12]}"
-        raise StaleError(f"{where}: teacher and student have different tokens.txt (SHA-256 {pair})")
-    if frame_shift_ms != model.frame_shift_ms:
-        pair = f"{frame_shift_ms:g} ms against {model.frame_shift_ms:g} ms a frame"
-        raise StaleError(f"{where}: teacher and student have different frame rates ({pair}); set model.subsampling")
+@torch.no_grad()
+def listen(model: Recogniser, examples: list[Example], device: str) -> tuple[Heard, ModelOutput]:
+    """A batch without masks, and what a model in training says of it when it is at rest."""
+    feats, lens = pad([read_feats(e.feats, e.utt_id) for e in examples])
+    heard = Heard([e.utt_id for e in examples], [e.tokens for e in examples], feats.to(device), lens.to(device))
+    was_training = model.training
+    output = model.eval()(heard.feats, heard.feat_lens)
+    model.train(was_training)
+    return heard, output
 
 
-def check_there(label: str, store: SoftLabelStore | TranscriptStore, examples: list[Example]) -> None:
-    """Raises DataError for utterances without soft labels."""
-    missing = [e.utt_id for e in examples if e.utt_id not in store]
-    if missing:
-        shown = ", ".join(missing[:5])
-        raise DataError(f"{label}: no soft labels for {len(missing)} utterances ({shown}); run stage 6")
-
-
-def check_lengths(label: str, store: SoftLabelStore, examples: list[Example], model: Recogniser) -> None:
-    """Raises DataError or StaleError for stored labels that are missing, or of another length than the student's."""
-    check_there(label, store, examples)
-    for example in examples:
-        frames = store.num_frames(example.utt_id)
-        expected = int(model.output_lens(torch.tensor(example.num_frames)))
-        if abs(frames - expected) > MAX_ROUNDING:
-            raise StaleError(f"{label}: '{example.utt_id}' has {frames} stored frames, the student {expected}")
+def teacher_path(term: DistillTerm, example: Example) -> np.ndarray:
+    """(U,) the best token of each of the student's frames, as a term's teacher hears an utterance."""
+    heard, output = listen(term.model, [example], next(term.model.parameters()).device)
+    with torch.no_grad():
+        target = term.source(heard, output)
+    return target.top()[0, : int(target.lengths[0])].cpu().numpy()

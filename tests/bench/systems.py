@@ -43,7 +43,7 @@ def new_trainer(model: Recogniser, examples: list[Example], folder: Path, terms:
     nothing: Callable = lambda *_: None  # noqa: E731
     return Trainer(
         model.train(),
-        SystemConfig("bench", {}, train),
+        SystemConfig("bench", {}, train=train),
         BatchSampler(examples, train.max_frames, seed=0),
         terms,
         nothing,

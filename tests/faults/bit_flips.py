@@ -34,15 +34,15 @@ def use_checkpoint(recipe: Path, path: Path) -> None:
 
 def use_soft_labels(recipe: Path, _: Path) -> None:
     """Reads all of them, as a training does."""
-    from steps.distillation.store import SoftLabelStore
+    from steps.distillation.posteriors import PosteriorStore
     from utils.data_dir.tables import read_table
     from utils.jobs.errors import StaleError
 
-    store = SoftLabelStore(recipe / SOFT_LABELS)
+    store = PosteriorStore(recipe / SOFT_LABELS)
     for utt_id in read_table(recipe / "data" / "train" / "feats.scp"):
         if utt_id not in store:
             raise StaleError(f"no soft labels of '{utt_id}'")
-        store.frames(utt_id)
+        store.rows(utt_id)
 
 
 def verify(manifest: str) -> Callable[[Path, Path], None]:

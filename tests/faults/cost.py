@@ -46,7 +46,7 @@ TIMED = {  # file -> what is added to it
     "utils/jobs/manifest.py": "Manifest.write = timed(Manifest.write)",
     "utils/jobs/job.py": "\n".join(f"Job.{name} = timed(Job.{name})" for name in METHODS),
     "steps/nnet/tensor_file.py": "digest_of = timed(digest_of)",
-    "steps/distillation/store.py": "crc_of = timed(crc_of)",
+    "steps/distillation/records.py": "crc_of = timed(crc_of)",
 }
 
 

@@ -33,10 +33,10 @@ def test_a_flipped_bit_is_noticed_in_each_file(recipe, kind):
 
 @pytest.mark.parametrize(("kind", "control"), [("models", "trust_tensors"), ("soft labels", "trust_soft_labels")])
 def test_a_build_that_looks_at_no_checksum_is_noticed(recipe, kind, control, monkeypatch):
-    from steps.distillation import store
+    from steps.distillation import records
     from steps.nnet import tensor_file
 
-    for module, name in ((tensor_file, "digest_of"), (store, "crc_of")):
+    for module, name in ((tensor_file, "digest_of"), (records, "crc_of")):
         monkeypatch.setattr(module, name, getattr(module, name))
     BROKEN[control]()
     path = max(files_of(recipe, kind), key=lambda path: path.stat().st_size)

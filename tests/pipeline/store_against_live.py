@@ -11,19 +11,19 @@ from pathlib import Path
 
 import torch
 
-from steps.distillation.store import SoftLabelStore
-from steps.distillation.targets import FrameTopk, from_logits
+from steps.config.systems import soft_label_folder
+from steps.distillation.posteriors import PosteriorStore
+from steps.distillation.targets import Posteriors, from_logits
 from steps.losses.frame_kl import frame_kl
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser, load_model
-from steps.training.terms import soft_label_folder
 from utils.data_dir.archive import read_feats
 from utils.data_dir.tables import read_table
 
 TEMPERATURES = (1.0, 2.0, 4.0)
 
 
-def gradient(student: Recogniser, feats: tuple, target: FrameTopk, temperature: float) -> tuple[float, torch.Tensor]:
+def gradient(student: Recogniser, feats: tuple, target: Posteriors, temperature: float) -> tuple[float, torch.Tensor]:
     """The term, and its gradient as one vector."""
     student.zero_grad()
     total, _ = frame_kl(student(*feats), target, temperature=temperature)
@@ -41,7 +41,7 @@ def differences(recipe: Path, num_utts: int = 16) -> dict[float, tuple[float, fl
     with torch.no_grad():
         output = load_model(teacher).model(*feats)
     live = from_logits(output.logits["ctc"], output.lengths, 0)
-    stored = SoftLabelStore(soft_label_folder(teacher, "train", "frame_topk")).batch(utt_ids, "cpu")
+    stored = PosteriorStore(soft_label_folder(teacher, "train", "frame_topk")).batch(utt_ids, "cpu")
     found = {}
     for temperature in TEMPERATURES:
         a, grad_a = gradient(student, feats, stored, temperature)

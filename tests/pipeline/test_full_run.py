@@ -270,3 +270,19 @@ def test_the_term_from_the_store_and_its_gradient_equal_those_of_the_live_teache
     found = differences(made[0])
     assert found.keys() == {1.0, 2.0, 4.0}
     assert all(term < 0.01 and grad < 0.02 for term, grad in found.values()), found
+
+
+def test_the_report_is_one_file_whose_counts_are_those_scored(made):
+    recipe = made[0]
+    html = (recipe / "exp" / "report.html").read_text()
+    assert html.count("<svg") == 2 and "data:audio/flac;base64," in html  # learning curves, and reliability
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+    scores = [
+        json.loads((recipe / "exp" / name / "seed0" / "decode_test" / "score.json").read_text())
+        for name in ("teacher", "student_plain", "student")
+    ]
+    row = re.search(r"<tr><td>all</td>((?:<td>-?\d+</td>)+)</tr>", html)
+    fixed, broken, wrong, right, net = map(int, re.findall(r"-?\d+", row[1]))
+    assert fixed + wrong == scores[1]["sub"] + scores[1]["del"]
+    assert broken + wrong == scores[2]["sub"] + scores[2]["del"]
+    assert fixed + broken + wrong + right == scores[2]["ref_units"] and net == fixed - broken

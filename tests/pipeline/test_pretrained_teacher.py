@@ -98,7 +98,9 @@ def test_a_bundle_of_torchaudio_serves(recipe, corpus, tmp_path, monkeypatch):
 
 def test_whisper_serves(recipe, corpus, tmp_path):
     teacher = "heads.whisper_decoder.type = 'whisper_decoder'"
-    write_conf(recipe, "whisper", save_whisper(tmp_path / "hub" / "whisper", letters="lowmid"), teacher, "pseudo_ctc")
+    write_conf(
+        recipe, "whisper", save_whisper(tmp_path / "hub" / "whisper", letters="lowmid"), teacher, "pseudo_labels"
+    )
     conf = recipe / "conf.toml"
     conf.write_text(conf.read_text().replace("subsampling = 2", "subsampling = 1"))  # room for repeated letters
     check_served(recipe, corpus, "transcripts")

@@ -3,7 +3,7 @@
 import json
 
 from tests.pipeline.tiny import hashes, run_stages
-from tests.support import assert_status
+from tests.support import assert_status, command
 
 GRID = """
 [student.tune]
@@ -74,3 +74,22 @@ def test_a_control_is_a_row_beside_the_twin(recipe, corpus):
     assert part["systems"]["student_long"]["updates"] == 50
     pairs = [(c["student"], c["distilled"], c["twin"]) for c in part["comparisons"]]
     assert pairs == [("student_plain", "student", True), ("student_long", "student", False)]
+
+
+def test_a_student_is_shaped_to_a_budget(recipe, corpus):
+    options = ("--max-mb", "0.04", "--try", "model.dim=[8, 16, 64]", "--nj", "2")
+    found = command("steps.distil_to_budget", *options, "exp", cwd=recipe)
+    assert_status(found, 0)
+    told = json.loads((recipe / "exp" / "budget" / "student.json").read_text())
+    sizes = [shape["megabytes"] for shape in told["shapes"]]
+    assert max(sizes) <= 0.04 < min(shape["megabytes"] for shape in told["over_budget"])
+    assert len(sizes) == 2 and len(told["over_budget"]) == 1
+    by_rung = [sum(str(updates) in shape["errors"] for shape in told["shapes"]) for updates in (10, 20, 40)]
+    assert by_rung == [len(sizes), -(-len(sizes) // 2), -(-by_rung[1] // 2)]
+    assert any(shape["on_frontier"] for shape in told["shapes"])
+    assert "best within the budget: --set student.model.dim=" in found.stdout
+    again = command("steps.distil_to_budget", *options, "exp", cwd=recipe)
+    assert_status(again, 0)
+    assert again.stdout.splitlines()[-2:] == found.stdout.splitlines()[-2:]
+    assert_status(command("steps.distil_to_budget", "--max-mb", "0.0001", "exp", cwd=recipe), 2)
+    assert_status(command("steps.distil_to_budget", "--try", "model.dim=x", "exp", cwd=recipe), 2)

@@ -45,7 +45,7 @@ def distance(a, b):
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-@pytest.mark.parametrize("sets", [("extra",), ("train", "extra")])
+@pytest.mark.parametrize("sets", [pytest.param(("extra",), marks=pytest.mark.long), ("train", "extra")])
 def test_the_store_teaches_as_the_live_teacher_does(extra, corpus, sets):
     assert_status(run_stages(extra, corpus, *use(*sets), first=1, last=7), 0)
     stored, twin = weights(extra, "student"), weights(extra, "student_plain")
@@ -74,6 +74,7 @@ def test_unlabelled_hours_are_told_apart(extra, corpus):
     assert systems["teacher"]["unlabelled_hours"] == 0
 
 
+@pytest.mark.long
 def test_the_speakers_without_transcripts_can_be_left_out(recipe, corpus):
     every = ("--set", "student.train.labelled_every=2")
     hours = []
@@ -101,3 +102,51 @@ def test_a_temperature_that_the_store_knows_too_little_for_is_refused(recipe, co
     assert_status(result, 2)
     assert "temperature 2 needs all 5 tokens, and 1 are stored; set teacher.soft_labels.top_k = 5" in result.stderr
     assert_status(run_stages(recipe, corpus, *options, "--set", "student.distill.0.temperature=1", first=6, last=7), 0)
+
+
+FILTERED = """
+[teacher.soft_labels.decode]
+decoder = "beam"
+[picky]
+base = "student"
+train.labelled_every = 2
+[[picky.distill]]
+loss = "pseudo_labels"
+filter = { keep = 0.5, agree_with = "teacher/seed1", max_difference = 1.0 }
+[picky.tune]
+distill.0.filter.keep = [1.0, 0.5]
+[picky.tune_plain]
+train.lr = [0.01, 0.005]
+[agreeing]
+base = "student"
+train.labelled_every = 2
+[[agreeing.distill]]
+loss = "frame_kl"
+filter = { agree_with = "greedy", max_difference = 5.0 }
+"""
+
+
+@pytest.mark.parametrize("is_tuned", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_filter_keeps_a_share_and_a_sweep_shows_what_others_would(recipe, corpus, is_tuned):
+    conf = recipe / "conf.toml"
+    conf.write_text(conf.read_text() + FILTERED)
+    assert_status(run_stages(recipe, corpus, last=7), 0)
+    log = (recipe / "exp" / "picky" / "seed0" / "train.log").read_text()
+    assert "the filter keeps 4 of 8 utterances without a transcript" in log
+    log = (recipe / "exp" / "agreeing" / "seed0" / "train.log").read_text()
+    assert "the filter keeps 8 of 8 utterances without a transcript" in log
+    if is_tuned:
+        assert_status(run_stages(recipe, corpus, "--tune", "picky", last=9), 0)
+    shown = command("steps.sweep_filter", "--system", "picky", "exp", cwd=recipe)
+    assert_status(shown, 0)
+    found = json.loads((recipe / "exp" / "filter" / "picky.json").read_text())["rows"]
+    assert [row["keep"] for row in found] == [x / 10 for x in range(10, 0, -1)]
+    assert [row["utterances"] for row in found] == [8, 8, 7, 6, 5, 4, 4, 3, 2, 1]
+    assert all(row["label_error_rate"] is not None for row in found)
+    tried = [row["keep"] for row in found if row["student_error_rate"] is not None]
+    assert tried == ([1.0, 0.5] if is_tuned else [])
+    if is_tuned:
+        assert_status(run_stages(recipe, corpus, last=11), 0)
+        assert "What a filter keeps: picky" in (recipe / "exp" / "RESULTS.md").read_text()
+    wrong = command("steps.sweep_filter", "--system", "picky", "--term", "3", "exp", cwd=recipe)
+    assert_status(wrong, 2)

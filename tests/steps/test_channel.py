@@ -14,6 +14,7 @@ from utils.data_dir.data_dir import Utterance
 
 PHONE = Channel("telephone")
 CHANNELS = ("telephone", "telephone:snr_db=15", "telephone:snr_db=15,noise=pink", "noisy:snr_db=5")
+CHANNELS += ("far", "far:snr_db=15")
 
 
 def tone(hz, rate, num_samples, amplitude=0.3):
@@ -144,3 +145,17 @@ def test_each_frame_is_of_the_same_moment_as_before(tmp_path, speed):
 def test_a_segment_in_time_at_another_speed_goes_through_its_channel(recording):
     utterance = Utterance("a-1", "a", str(recording), 0.25, 0.75, 1.25, PHONE)
     assert len(read_samples(utterance, FeaturesConfig())) == 6400
+
+
+def test_far_speech_keeps_its_place_and_has_echoes_behind_it():
+    click = np.zeros(16000, np.float32)
+    click[4000] = 0.5
+    found = transmit(click, 16000, to_channel("far"), 3)
+    assert not found[:3999].any() or np.abs(found[:3999]).max() < 1e-6
+    assert found[4000] == pytest.approx(0.5, abs=1e-3)
+    echoes = found[4001:]
+    assert 0.5 * 0.9 < np.sqrt((echoes.astype(float) ** 2).sum()) < 1.1
+    early, late = (np.abs(echoes[a:b]).mean() for a, b in ((0, 1600), (4800, 6400)))
+    assert late < 0.3 * early
+    assert (found == transmit(click, 16000, to_channel("far"), 3)).all()
+    assert (found != transmit(click, 16000, to_channel("far"), 4)).any()

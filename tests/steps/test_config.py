@@ -2,15 +2,24 @@ import re
 import tomllib
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from steps.compare import parse_seeds
-from steps.config.grid import points_of
 from steps.config.load import TOP, load
 from steps.config.signature import settings_of
-from steps.config.systems import all_sets, all_systems, check_decoding, soft_label_sets, system_named, teacher_of
+from steps.config.systems import (
+    all_sets,
+    all_systems,
+    check_decoding,
+    init_folder,
+    soft_label_sets,
+    system_named,
+    teacher_of,
+)
+from steps.config.tuning import points_of
 from steps.config.types import NaturalInt, PositiveFloat
 from steps.list_runs import lines_of, tuning_lines
 from steps.scoring.collect import pairs_of, runs_of
@@ -62,9 +71,14 @@ SNIPPETS = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encod
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
-def test_what_the_readme_shows_loads(conf, snippet):
+def test_what_the_readme_shows_loads(conf, tmp_path, snippet):
     """Systems that a snippet shows in part get a model."""
     shown = tomllib.loads(snippet)
+    if "include" in shown:
+        conf()
+        (tmp_path / "more.toml").write_text(snippet + "[student]\ndistill = []")
+        assert len(load(tmp_path / "more.toml").systems) == 4
+        return
     systems = [name for name in {"teacher": {}, "student": {}} | shown if name not in TOP]
     partial = [name for name in systems if not {"model", "base"} & shown.get(name, {}).keys()]
     config = conf(snippet, base="".join(f"[{name}.model]\nencoder = 'lstm'\n" for name in partial))
@@ -93,7 +107,13 @@ def test_defaults_complete_what_a_recipe_leaves_out(conf):
 
 def test_the_settings_of_a_loss_are_completed(conf):
     term = conf().systems["student"].distill[0]
-    assert term.settings == {"temperature": 2.0, "blank": "keep", "delay_frames": 0, "top_k": 0}
+    assert term.settings == {
+        "divergence": "forward",
+        "temperature": 2.0,
+        "blank": "keep",
+        "delay_frames": 0,
+        "top_k": 0,
+    }
     assert isinstance(term.settings["temperature"], float)
 
 
@@ -158,8 +178,11 @@ FAULTS = [
     ("[a]\nbase = 'student'\n[b]\nbase = 'a'", "[b] base = 'a', which has a base itself; one level only"),
     ("[student.distil]\nloss = 'x'", "[student] has no setting 'distil'; valid: distill"),
     ("[a]\nbase = 'teacher'\n[a.distill]\nloss = 'frame_kl'", "[a.distill] must be written [[a.distill]]"),
-    ("[[student.distill]]\nloss = 'frame_kll'", "student.distill.1.loss = 'frame_kll': choose one of frame_kl"),
-    ("[[student.distill]]\nweight = 1", "student.distill.1.loss = None: choose one of frame_kl"),
+    (
+        "[[student.distill]]\nloss = 'frame_kll'",
+        "student.distill.1.loss = 'frame_kll'; valid: frame_kl, attention_transfer",
+    ),
+    ("[[student.distill]]\nweight = 1", "student.distill.1.loss = None; valid: "),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemp = 1", "student.distill.1 has no setting 'temp'; valid: "),
     (
         "[[student.distill]]\nloss = 'frame_kl'\nteacher = 'x'",
@@ -167,11 +190,32 @@ FAULTS = [
     ),
     ("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'student'", "[student] teacher = 'student': no other system"),
     ("[[student.distill]]\nloss = 'frame_kl'\nteacher = 'teacher/1'", "write it as teacher/seed1"),
-    ("[a]\nbase = 'student'\n[[a.distill]]\nloss = 'frame_kl'\nteacher = 'student'", "is itself distilled"),
+    (
+        "[a]\nbase = 'student'\n[[a.distill]]\nloss = 'frame_kl'\nteacher = 'b'\n"
+        "[b]\nbase = 'student'\n[[b.distill]]\nloss = 'frame_kl'\nteacher = 'a'",
+        "[a] teaches itself through b",
+    ),
+    ("[[student.distill]]\nloss = 'frame_kl'\nteacher = []", "student.distill.1.teacher = []: name at least one"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nteacher = ['teacher', 'teacher']", "a teacher stands there twice"),
+    (
+        "[[student.distill]]\nloss = 'hint'\nteacher = ['teacher', 'teacher/seed1']",
+        "hidden_codes of several teachers cannot be joined by 'average'; write a term for each",
+    ),
+    (
+        "[[student.distill]]\nloss = 'pseudo_labels'\nteacher = ['teacher', 'teacher/seed1']",
+        "transcripts of several teachers cannot be joined by 'average'; set combine = 'sampled'",
+    ),
+    ("[[student.distill]]\nloss = 'frame_kl'\nsource = 'self'", "from which inner_kl alone learns"),
+    ("[[student.distill]]\nloss = 'codebook'\nsource = 'live'", "source = 'live', and codebooks are stored"),
+    ("[[student.distill]]\nloss = 'pseudo_labels'\ntoken_map = 'x'", "token_map is for posteriors of frames"),
+    ("[[student.distill]]\nloss = 'token_kl'", "[student] token_topk need a head of type las or transformer_decoder"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nhead = 'x'", "head = 'x': frame_topk cannot come from it; valid: ctc"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nteacher = 3", "student.distill.1.teacher = 3: not of type str"),
+    ("[student.init]\nlayers = ['a']", "student.init.layers = ['a']: not of type list[int]"),
     ("[[student.distill]]\nloss = 'frame_kl'\nsource = 'disk'", "source = 'disk': choose one of store, live"),
     (
-        "[[student.distill]]\nloss = 'pseudo_ctc'\nsource = 'live'",
-        "source = 'live': the loss pseudo_ctc reads stored transcripts",
+        "[[student.distill]]\nloss = 'pseudo_labels'\nsource = 'live'",
+        "the loss pseudo_labels: source = 'live', and transcripts come from a store alone",
     ),
     ("[student.heads.whisper_decoder]", "the head whisper_decoder needs [student.model] encoder = 'whisper'"),
     (
@@ -195,7 +239,7 @@ FAULTS = [
     ("[teacher.heads.ctc]\ntype = 'las'", "type = 'las': a head called ctc is of that type; rename it"),
     ("[teacher.heads.x]\ntype = ['ctc']", "type = ['ctc']: no head of this name"),
     ("[other.model]\nencoder = ['lstm']", "other.model.encoder = ['lstm']: choose one of cnn"),
-    ("[[student.distill]]\nloss = ['frame_kl']", "student.distill.1.loss = ['frame_kl']: choose one of frame_kl"),
+    ("[[student.distill]]\nloss = ['frame_kl']", "student.distill.1.loss = ['frame_kl']; valid: "),
     ("[other]\nbase = ['student']", "[other] base = '['student']': no such system"),
     ("[other]\nbase = 'teacher'\ninit.model = 'techer'", "neither a system nor a folder; valid: teacher, "),
     ("[other]\nbase = 'teacher'\ninit.model = 'teacher/seedx'", "write it as teacher/seed1"),
@@ -258,8 +302,8 @@ FAULTS = [
     ("[other.model]\nencoder = 'lstm'\n[other.heads]\nctc = 1", "[other.heads.ctc] is not a table"),
     ("[other]\nmodel.encoder = 'lstm'\nheads = {}", "write [other.heads.ctc]"),
     ("[other.model]\nencoder = 'lstm'\n[other.heads.ctc]\nweight = 0", "the weights of all heads are 0"),
-    ("[teacher.heads.hmm]", "[student] the loss frame_kl needs [teacher.heads.ctc]"),
-    ("[student.heads.las]", "[student] the loss frame_kl needs [student.heads.ctc]"),
+    ("[teacher.heads.hmm]", "the loss frame_kl compares frames of different heads ([student] ctc, [teacher] hmm)"),
+    ("[student.heads.las]", "[student] frame_topk need a head of type ctc or hmm"),
     (
         "[other.model]\nencoder = 'lstm'\n[other.train]\ninner_ctc_weight = 1\n[other.heads.las]",
         "[other] train.inner_ctc_weight needs [other.heads.ctc]",
@@ -485,6 +529,7 @@ def test_seeds_that_are_no_different_numbers_are_refused(text):
 def test_settings_are_read_from_the_source():
     found = settings_of(ROOT / "steps" / "losses" / "frame_kl.py", "frame_kl")
     assert {key: (s.type, s.default) for key, s in found.items()} == {
+        "divergence": (Literal["forward", "reverse", "jensen_shannon"], "forward"),
         "temperature": (PositiveFloat, 1.0),
         "blank": (Literal["keep", "drop", "either"], "keep"),
         "delay_frames": (NaturalInt, 0),
@@ -521,8 +566,28 @@ def test_a_system_may_hear_sets_of_its_own(conf):
 
 def test_a_teacher_speaks_of_the_set_that_it_was_trained_on(conf):
     config = conf(PHONE)
-    assert soft_label_sets(config, config.systems["phone"].distill[0]) == ["train"]
+    assert soft_label_sets(config, config.systems["phone"].distill[0], "teacher") == ["train"]
     assert lines_of(config, [0], "soft_labels") == ["teacher 0 train frame_topk"]
+
+
+def test_students_that_teach_come_before_those_they_teach(conf):
+    config = conf("[a]\nbase = 'student'\n[[a.distill]]\nloss = 'frame_kl'\nteacher = ['student/seed1', 'teacher']")
+    assert lines_of(config, [0], "generations") == ["1", "2"]
+    assert lines_of(config, [0], "teachers") == ["teacher 0 ."]
+    first, second = (lines_of(config, [0], "students", number) for number in (1, 2))
+    assert first == ["student 0 .", "student_plain 0 .", "student 1 ."] and second == ["a 0 ."]
+    assert lines_of(config, [0], "soft_labels", 0) == ["teacher 0 train frame_topk"]
+    assert lines_of(config, [0], "soft_labels", 1) == ["student 1 train frame_topk"]
+
+
+def test_a_system_that_starts_from_a_student_comes_after_it_with_the_same_seed(conf):
+    more = "[small]\nbase = 'student'\ndistill = []\ninit.model = 'student/seed*'\ntrain.updates = 0"
+    config = conf(more)
+    assert lines_of(config, [0, 2], "generations") == ["1", "2"]
+    assert lines_of(config, [0, 2], "students", 2) == ["small 0 .", "small 2 ."]
+    assert lines_of(config, [0, 2], "pretrained") == []
+    folder = init_folder(config, config.systems["small"], Path("exp"), 2)
+    assert folder == Path("exp/student/seed2")
 
 
 def test_a_live_teacher_of_another_set_is_refused(conf):
@@ -563,7 +628,7 @@ def test_a_training_reads_who_speaks_and_the_files_of_a_pretrained_encoder(conf,
     wave = "[features.wave]\ntype = 'waveform'\n"
     config = conf(f"{wave}[first]\n{sets}\nmodel = {model}\n[first.heads.age]\ntype = 'classifier'")
     data = tmp_path / "data"
-    inputs = inputs_of(config, config.systems["first"], data, data / "lang", tmp_path / "exp")
+    inputs = inputs_of(config, config.systems["first"], 0, data, data / "lang", tmp_path / "exp")
     assert {tmp_path / "hub/config.json", tmp_path / "hub/model.safetensors"} <= set(inputs)
     assert data / "train_wave/utt2spk" in inputs and data / "dev_wave/utt2spk" not in inputs
 
@@ -662,3 +727,83 @@ def test_a_grid_that_cannot_be_tried_is_refused(conf, text, said):
 def test_a_system_without_grid_is_not_tuned(conf, name):
     with pytest.raises(UsageError, match=r"has no \[\["):
         tuning_lines(partial(with_grid, conf), [0], "students", name)
+
+
+METHODS = """
+[student]
+distill = []
+[grid]
+students = ["student"]
+methods.plain_kl = { distill = [{ loss = "frame_kl" }] }
+[grid.methods.longer]
+train.updates = 20
+distill = [{ loss = "hint" }]
+"""
+
+
+def test_a_configuration_lies_over_the_one_it_includes(conf, tmp_path):
+    conf()
+    (tmp_path / "more.toml").write_text(
+        '[include]\nfile = "conf.toml"\nsystems = ["teacher", "student"]\n'
+        "[features]\nnum_mel_bins = 40\n[teacher.train]\nlr = 0.01\n" + METHODS
+    )
+    config = load(tmp_path / "more.toml", ["student_longer.train.lr=0.5"])
+    assert (config.features.sample_rate_hz, config.features.num_mel_bins) == (8000, 40)
+    assert (config.systems["teacher"].train.updates, config.systems["teacher"].train.lr) == (10, 0.01)
+    assert set(config.systems) == {"teacher", "student", "student_plain_kl", "student_longer"}
+    longer = config.systems["student_longer"]
+    assert (longer.train.updates, longer.train.lr, longer.distill[0].loss) == (20, 0.5, "hint")
+    assert longer.model == config.systems["student"].model
+
+
+def test_a_student_without_teacher_is_the_twin_of_those_that_differ_in_nothing_else(conf, tmp_path):
+    conf()
+    (tmp_path / "more.toml").write_text('[include]\nfile = "conf.toml"\nsystems = ["teacher", "student"]\n' + METHODS)
+    config = load(tmp_path / "more.toml")
+    assert pairs_of(config) == [
+        ("teacher", "student", "student_plain_kl"),
+        ("teacher", "student_longer_plain", "student_longer"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[include]\nfile = "no.toml"', "no.toml: no such configuration"),
+        ('[include]\nfile = "conf.toml"\nsystem = []', "[include] has no setting 'system'; valid: systems, file"),
+        ('[include]\nfile = "conf.toml"\nsystems = ["techer"]', "conf.toml has no system 'techer'; valid: teacher"),
+        ("[include]\nfile = 3", "include.file = 3: not of type str"),
+        ('[include]\nfile = "more.toml"', "which includes another itself; one level only"),
+        (BASE + '[grid]\nstudents = ["studnt"]', "grid.students: no system 'studnt'; valid: student"),
+        (BASE + "[grid]\nstudents = 'student'", "grid.students = 'student': not of type list[str]"),
+        (BASE + "[grid]\nstudents = ['student']\nmethods.a = 3", "[grid.methods.a]: [student_a] needs a table"),
+        (BASE + "[student_a]\nbase = 'teacher'\n[grid]\nstudents = ['student']\nmethods.a = {}", "is there already"),
+        (BASE + "[grid]\nmethod.a = {}", "[grid] has no setting 'method'; valid: methods"),
+    ],
+)
+def test_faults_of_includes_and_grids_are_usage_errors(conf, tmp_path, text, said):
+    conf()
+    (tmp_path / "more.toml").write_text(text)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        load(tmp_path / "more.toml")
+
+
+def test_one_grid_student_is_changed_alone(conf, tmp_path):
+    conf()
+    term = '{ loss = "frame_kl", teacher = "other" }'
+    methods = f'students = ["student", "teacher"]\nmethods.kl = {{ distill = [{term}] }}\n'
+    more = '[include]\nfile = "conf.toml"\nsystems = ["teacher", "student"]\n[other]\nbase = "teacher"\n[grid]\n'
+    (tmp_path / "more.toml").write_text(more + methods)
+    systems = load(tmp_path / "more.toml", ["student_kl.distill.0.weight=0.1"]).systems
+    assert (systems["student_kl"].distill[0].weight, systems["teacher_kl"].distill[0].weight) == (0.1, 0.5)
+
+
+def test_the_twin_of_one_that_starts_from_a_student_comes_after_it_too(conf):
+    more = "[small]\nbase = 'student'\ninit.model = 'student/seed*'\ntrain.updates = 5"
+    assert lines_of(conf(more), [0], "students", 2) == ["small 0 .", "small_plain 0 ."]
+
+
+def test_a_second_teacher_that_a_filter_alone_names_is_trained_with_the_others(conf):
+    config = conf("[judge]\nbase = 'teacher'", "student.distill.0.filter.agree_with=judge")
+    assert lines_of(config, [0], "teachers") == ["teacher 0 .", "judge 0 ."]
+    assert "judge 0 train transcripts" in lines_of(config, [0], "soft_labels", 0)

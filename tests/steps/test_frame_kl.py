@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from steps.distillation.targets import FrameTopk, from_logits
+from steps.distillation.targets import Posteriors, from_logits
 from steps.losses.frame_kl import frame_kl
 from steps.nnet.output import ModelOutput
 
@@ -27,7 +27,7 @@ def topk_target(logits, k, lengths=LENGTHS):
     """The best k tokens, and the rest of the mass."""
     log_probs, ids = logits.log_softmax(-1).sort(-1, descending=True)
     rest = log_probs[..., k:].logsumexp(-1) if k < logits.size(-1) else None
-    return FrameTopk(log_probs[..., :k], ids[..., :k], rest, torch.tensor(lengths), logits.size(-1), 0)
+    return Posteriors(log_probs[..., :k], ids[..., :k], rest, torch.tensor(lengths), logits.size(-1), 0)
 
 
 def softmax(x):
@@ -104,6 +104,14 @@ def test_frame_kl_spreads_unknown_mass_evenly(temperature):
     expected = pytest.approx(plain_kl(student, spread, temperature, [(0, 0)]), rel=1e-5)
     for target, top_k in ((topk_target(teacher, 2, [1]), 0), (target_of(teacher, [1]), 2)):
         assert float(frame_kl(output_of(student, [1]), target, temperature=temperature, top_k=top_k)[0]) == expected
+
+
+def test_at_a_high_temperature_frame_kl_compares_logits():
+    """T^2 KL -> sum of (z - mean z - v + mean v)^2 / 2 V, z and v the logits (Hinton et al. 2015, section 2.1)."""
+    student, teacher = peaky(0, B, U, V), peaky(1, B, U, V)
+    found = float(frame_kl(output_of(student), target_of(teacher), temperature=200.0)[0])
+    apart = (student - student.mean(-1, keepdim=True)) - (teacher - teacher.mean(-1, keepdim=True))
+    assert found == pytest.approx(sum(float((apart[b, u] ** 2).sum()) for b, u in ALL) / (2 * V), rel=0.03)
 
 
 def test_frame_kl_ignores_padding():

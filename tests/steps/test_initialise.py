@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +52,31 @@ def test_only_what_is_asked_for_is_taken_and_its_normalisation(folder):
 def test_a_deeper_model_takes_the_layers_that_are_there(folder):
     found = take_weights(make(num_layers=4), folder, InitConfig("x"))
     assert {name.split(".")[2] for name, why in found.left.items() if why == "not there"} == {"3"}
+
+
+def test_layers_are_taken_from_those_that_are_named(folder):
+    whole, model = make(seed=1), make(num_layers=2)
+    found = take_weights(model, folder, InitConfig("x", layers=[3, 2]))
+    assert found.left == {}
+    for here, there in ((0, 2), (1, 1)):
+        assert all(
+            x.equal(whole.state_dict()[name.replace(f"layers.{here}", f"layers.{there}")])
+            for name, x in model.state_dict().items()
+            if f"layers.{here}" in name
+        )
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([1], "init.layers = [1]: 1 of them, and the model has 2"),
+        ([0, 1], "init.layers = [0, 1]: 0 is none of the 3 layers, from 1"),
+        ([1, 4], "init.layers = [1, 4]: 4 is none of the 3 layers, from 1"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused(folder, layers, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        take_weights(make(num_layers=2), folder, InitConfig("x", layers=layers))
 
 
 def test_a_model_of_other_shapes_is_refused(folder):

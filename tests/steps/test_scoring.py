@@ -9,7 +9,7 @@ from scipy import stats
 from steps.config.schema import ScoreConfig
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from steps.scoring.errors import Errors, align, count_errors
-from steps.scoring.intervals import draws, estimate, pooled, speaker_bootstrap
+from steps.scoring.intervals import draws, estimate, holm, pooled, speaker_bootstrap
 from steps.scoring.score_set import alignment_lines, check_ids, score_set
 from steps.scoring.table import comparison_rows, size_of, to_markdown, to_text, verdict
 from steps.scoring.units import Units, read_map
@@ -313,3 +313,23 @@ def test_no_gap_is_said():
 def test_tables_are_aligned():
     assert to_text([["a", "bb"], ["ccc", "d"]]) == "a    bb\n---  --\nccc  d"
     assert to_markdown([["a", "b"], ["c", "d"]]) == "| a | b |\n| --- | --- |\n| c | d |"
+
+
+@pytest.mark.parametrize(
+    ("p_values", "corrected"),
+    [([], []), ([0.03], [0.03]), ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]), ([0.5, 0.6], [1.0, 1.0])],
+)
+def test_p_values_are_corrected_for_their_number(p_values, corrected):
+    """By hand: the least times n, the next times n - 1, and none less than those before it (Holm 1979)."""
+    assert holm(p_values) == pytest.approx(corrected)
+
+
+def test_the_p_value_agrees_with_the_verdict():
+    generator = np.random.default_rng(0)
+    for shift in (0.0, 0.5, 1.0, 2.0):
+        for _ in range(20):
+            by_seed = generator.normal(shift, 0.6, 5)
+            by_draw = generator.normal(by_seed.mean(), 0.4, 2000)
+            found = estimate(float(by_seed.mean()), by_seed, by_draw)
+            if abs(found.p_value - 0.05) > 0.003:  # the two quantiles of draws are not quite the same
+                assert found.is_above_zero() == (found.p_value < 0.05)

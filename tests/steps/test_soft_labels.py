@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from steps.distillation.store import (
-    FrameTopkFormat,
-    SoftLabelStore,
+from steps.distillation.posteriors import (
+    PosteriorFormat,
+    PosteriorStore,
     choose_top_k,
     dequantise_table,
-    encode_frames,
+    encode_posteriors,
     quantise,
-    write_frames,
-    write_layout,
 )
+from steps.distillation.records import write_layout, write_records
 from steps.distillation.targets import from_logits
 from steps.losses.frame_kl import frame_kl
 from steps.nnet.output import ModelOutput
@@ -31,13 +30,13 @@ def peaky(seed, frames, num_tokens):
 
 
 def layout_of(num_tokens, top_k, bits):
-    return FrameTopkFormat(num_tokens, choose_top_k(top_k, num_tokens, bits, 40.0), bits, 0, 40.0, "sha", {})
+    return PosteriorFormat(num_tokens, choose_top_k(top_k, num_tokens, bits, 40.0), bits, 0, 40.0, "sha", {})
 
 
 def write_store(folder, logits, layout):
     """The soft labels of utterances in one shard."""
-    frames = {utt_id: encode_frames(x.log_softmax(-1).numpy(), layout) for utt_id, x in logits.items()}
-    places = write_frames(folder, 1, frames, layout)
+    frames = {utt_id: encode_posteriors(x.log_softmax(-1).numpy(), layout) for utt_id, x in logits.items()}
+    places = write_records(folder, 1, frames, layout)
     write_table(folder / "soft_labels.scp", places)
     write_layout(folder, layout)
 
@@ -48,7 +47,7 @@ def stored(tmp_path):
 
     def write(logits, top_k, bits):
         write_store(tmp_path, logits, layout_of(next(iter(logits.values())).size(1), top_k, bits))
-        return SoftLabelStore(tmp_path)
+        return PosteriorStore(tmp_path)
 
     return write
 
@@ -100,8 +99,8 @@ def test_all_tokens_are_kept_where_that_takes_no_more_room(top_k, num_tokens, bi
 )
 def test_a_frame_takes_the_room_that_its_layout_says(num_tokens, top_k, bits, size):
     layout = layout_of(num_tokens, top_k, bits)
-    encoded = encode_frames(peaky(0, 3, num_tokens).log_softmax(-1).numpy(), layout)
-    assert layout.bytes_per_frame == size and encoded.shape == (3, size) and encoded.dtype == np.uint8
+    encoded = encode_posteriors(peaky(0, 3, num_tokens).log_softmax(-1).numpy(), layout)
+    assert layout.bytes_per_row == size and encoded.shape == (3, size) and encoded.dtype == np.uint8
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -167,7 +166,7 @@ def test_the_term_from_a_sparse_store_equals_that_of_a_teacher_with_an_even_tail
 @pytest.mark.parametrize("frame_shift_ms", [20.0, 40.0, 60.0])
 def test_what_fits_in_600_bytes_a_second_is_kept(num_tokens, bits, frame_shift_ms):
     top_k = choose_top_k(0, num_tokens, bits, frame_shift_ms)
-    size = FrameTopkFormat(num_tokens, top_k, bits, 0, frame_shift_ms, "sha", {}).bytes_per_frame
+    size = PosteriorFormat(num_tokens, top_k, bits, 0, frame_shift_ms, "sha", {}).bytes_per_row
     assert size * 1000 / frame_shift_ms <= 600
 
 
@@ -177,12 +176,12 @@ def test_several_folders_are_read_as_one_store(tmp_path):
     for folder, (utt_id, x) in zip(folders, logits.items(), strict=True):
         folder.mkdir()
         write_store(folder, {utt_id: x}, layout_of(20, 16, 8))
-    whole = SoftLabelStore(*folders).batch(["b-1", "a-1"], "cpu")
+    whole = PosteriorStore(*folders).batch(["b-1", "a-1"], "cpu")
     assert whole.lengths.tolist() == [6, 4]
     assert (whole.log_probs[0] - logits["b-1"].log_softmax(-1)).abs().max() < 0.13
     write_layout(folders[1], layout_of(20, 16, 16))
     with pytest.raises(StaleError, match="not laid out as"):
-        SoftLabelStore(*folders)
+        PosteriorStore(*folders)
 
 
 def test_an_utterance_without_frames_is_stored(stored):
@@ -196,7 +195,7 @@ def test_a_store_without_a_readable_description_is_stale(stored, tmp_path, conte
     path = tmp_path / "soft_labels.json"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(StaleError, match="no soft labels that can be read"):
-        SoftLabelStore(tmp_path)
+        PosteriorStore(tmp_path)
 
 
 @pytest.mark.parametrize("size", [None, 0, 19])
@@ -205,7 +204,7 @@ def test_frames_that_cannot_be_read_are_stale(stored, tmp_path, size):
     path = tmp_path / "frame_topk.1.bin"
     path.unlink() if size is None else path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(StaleError, match="frame_topk.1.bin: (cannot be read|ends within)"):
-        store.frames("a-1")
+        store.rows("a-1")
 
 
 def test_frames_that_are_cut_off_are_noticed(stored, tmp_path):
@@ -219,7 +218,7 @@ def test_frames_that_are_cut_off_are_noticed(stored, tmp_path):
 def is_noticed(folder):
     """Whether an utterance of a store cannot be used."""
     try:
-        return "a-1" not in SoftLabelStore(folder) or SoftLabelStore(folder).frames("a-1") is None
+        return "a-1" not in PosteriorStore(folder) or PosteriorStore(folder).rows("a-1") is None
     except RetortError:
         return True
 
@@ -236,7 +235,7 @@ def test_any_flipped_bit_is_noticed_when_the_frames_are_used(stored, tmp_path, n
 
 def test_the_store_knows_its_utterances(stored):
     store = stored({"a-1": peaky(0, 3, 20)}, 16, 8)
-    assert "a-1" in store and "a-2" not in store and store.num_frames("a-1") == 3
+    assert "a-1" in store and "a-2" not in store and store.num_rows("a-1") == 3
 
 
 def test_the_description_says_how_to_read_the_store(stored, tmp_path):

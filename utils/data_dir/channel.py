@@ -11,9 +11,9 @@ True
 import re
 from dataclasses import dataclass
 
-KINDS = ("direct", "telephone", "noisy")
+KINDS = ("direct", "telephone", "noisy", "far")
 NOISES = ("white", "pink")
-CHANNELS = "a channel such as direct, telephone, telephone:snr_db=15, telephone:snr_db=15,noise=pink or noisy:snr_db=5"
+CHANNELS = "a channel such as direct, telephone, telephone:snr_db=15,noise=pink, noisy:snr_db=5 or far:snr_db=15"
 MIN_SNR_DB, MAX_SNR_DB = -50.0, 100.0
 FORM = re.compile(r"(\w+)(?::snr_db=(-?\d+(?:\.\d+)?)(?:,noise=(\w+))?)?", re.ASCII)
 
@@ -23,7 +23,8 @@ class Channel:
     """What speech goes through before it is heard.
 
     Attributes:
-        kind: `direct` changes nothing, `noisy` adds noise, `telephone` leaves what a telephone line lets through.
+        kind: `direct` changes nothing, `noisy` adds noise, `telephone` leaves what a telephone line lets through, `far`
+            is a microphone at the other end of a room.
         snr_db: Mean power of the speech against that of the noise; None for no noise.
         noise: `white` has the same power in each Hz, `pink` in each octave.
     """

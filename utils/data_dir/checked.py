@@ -1,5 +1,6 @@
 """A data directory under examination: its tables with their lines, its recordings, and the faults of its formats."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,6 +82,8 @@ class Checked:
             except DataError as e:
                 return rec_id, e
             except OSError as e:  # such as a path that is too long
+                if e.errno in (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # which is no fault of the data
+                    raise
                 return rec_id, DataError(f"{file[:60]}…: recording '{rec_id}' is not readable ({e.strerror})")
 
         return dict(map_in_threads(look, (row for row in self.rows("wav.scp") if not row[2].endswith("|"))))

@@ -1,4 +1,4 @@
-"""<corpus>/{train,resource,WAVE} -> data/{train,dev,test}[_telephone], data/local/dict/lexicon.txt
+"""<corpus>/{train,resource,WAVE} -> data/{train,dev,test}[_<channel>], data/local/dict/lexicon.txt
 
 Each set has spk2gender (f, m) and spk2age_group (child, adult).
 
@@ -22,7 +22,7 @@ from utils.jobs.errors import DataError, UsageError
 HALVES = ("train", "test")
 TABLES = ("wav.scp", "text", "utt2spk", "spk2gender", "spk2age")
 ADULT_YEARS = 16
-DEFAULTS = {"halves": ["train"], "speeds": ["1"], "telephone": "telephone:snr_db=15"}
+DEFAULTS = {"halves": ["train"], "speeds": ["1"], "channels": {}}
 EXPECTED = "train/wav.scp, resource/lexicon.txt and WAVE/"
 
 
@@ -98,6 +98,8 @@ def check(settings: dict) -> dict:
         raise UsageError(f"[corpus] has the settings {', '.join(DEFAULTS)}, not {', '.join(sorted(settings))}")
     if not settings["halves"] or not set(settings["halves"]) <= set(HALVES):
         raise UsageError(f"corpus.halves = {settings['halves']}: choose some of {', '.join(HALVES)}")
+    if not isinstance(settings["channels"], dict):
+        raise UsageError("[corpus.channels] is not a table of names and channels")
     return {**settings, "speeds": speeds(settings["speeds"])}
 
 
@@ -117,7 +119,8 @@ def main(argv: list[str]) -> None:
         (stage / "local" / "dict" / "lexicon.txt").write_text(to_text(make_lexicon(lexicon, chosen, texts)))
         return make_sets(corpus, settings["halves"])
 
-    heard = {f"{name}_telephone": (name, [settings["telephone"]]) for name in ("train", "dev", "test")}
+    channels = settings["channels"].items()
+    heard = {f"{name}_{kind}": (name, [channel]) for kind, channel in channels for name in ("train", "dev", "test")}
     prepare(args, files, build, {"halves": settings["halves"]}, {"train": settings["speeds"]}, heard)
 
 

@@ -1,17 +1,23 @@
+import json
+import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from steps.config.build import build_distill
 from steps.config.schema import DecodeConfig
 from steps.distillation import extract
+from steps.distillation.sources import StoredTranscripts
 from steps.distillation.transcripts import Transcripts, TranscriptStore, read_unit, write_unit
-from steps.losses.pseudo_ctc import pseudo_ctc
+from steps.heads.ctc import CtcHead
+from steps.heads.shape import HeadShape
+from steps.losses.pseudo_labels import pseudo_labels
 from steps.nnet.model import LoadedModel, Recogniser
 from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
 from steps.training.examples import Example
-from steps.training.terms import usable_transcripts
+from steps.training.teachers import Student, usable_transcripts
 from utils.jobs.errors import DataError, StaleError, UsageError
 
 V = 4
@@ -22,7 +28,8 @@ CHARS = TokenTable(("<blk>", "<space>", "a", "b"), "char")
 def batch(labels, seed=0):
     """(student's output, target) of utterances of which the teacher wrote these tokens."""
     student = torch.randn(len(LENGTHS), int(LENGTHS.max()), V, generator=torch.Generator().manual_seed(seed))
-    return ModelOutput(student, LENGTHS, {"ctc": student}), Transcripts(labels, LENGTHS, 0)
+    head = CtcHead(HeadShape("ctc", V, V, 0))
+    return ModelOutput(student, LENGTHS, {"ctc": student}), Transcripts(labels, head.loss)
 
 
 def test_the_loss_is_that_of_the_pseudo_transcripts():
@@ -34,14 +41,14 @@ def test_the_loss_is_that_of_the_pseudo_transcripts():
             log_probs = output.logits["ctc"][i, : LENGTHS[i]].log_softmax(-1)
             sizes = LENGTHS[i], torch.tensor(len(tokens))
             expected += torch.nn.functional.ctc_loss(log_probs, torch.tensor(tokens), *sizes, 0, reduction="sum")
-    total, count = pseudo_ctc(output, target)
+    total, count = pseudo_labels(output, target)
     assert float(total) == pytest.approx(float(expected), rel=1e-5) and count == 4
 
 
 @pytest.mark.parametrize("labels", [[None, None, None], [(), None, ()]])
 def test_a_batch_without_a_transcript_has_no_loss(labels):
     output, target = batch(labels)
-    total, count = pseudo_ctc(output, target)
+    total, count = pseudo_labels(output, target)
     assert (float(total), count) == (0.0, 0)
 
 
@@ -54,16 +61,16 @@ def write_store(folder, text, unit):
 
 def test_words_are_spelt_in_the_tokens_of_the_student(tmp_path):
     store = TranscriptStore(write_store(tmp_path / "a", "u1 ab a\nu2\nu3 abc\n", "bpe"))
-    assert store.labels(CHARS) == {"u1": (2, 3, 1, 2), "u2": (), "u3": None}
+    assert store.hypotheses(CHARS) == {"u1": [((2, 3, 1, 2), 1.0)], "u2": [((), 1.0)], "u3": []}
     assert "u1" in store and "u4" not in store
 
 
 def test_phones_go_to_phones_only(tmp_path):
     phones = TokenTable(("<blk>", "AA", "B"), "phone", {})
     store = TranscriptStore(write_store(tmp_path / "a", "u1 AA B AA\n", "phone"))
-    assert store.labels(phones) == {"u1": (1, 2, 1)}
+    assert store.hypotheses(phones) == {"u1": [((1, 2, 1), 1.0)]}
     with pytest.raises(UsageError, match="the teacher writes phones, and the student's tokens are of unit char"):
-        store.labels(CHARS)
+        store.hypotheses(CHARS)
 
 
 def test_folders_of_different_units_and_damaged_ones_are_refused(tmp_path):
@@ -84,7 +91,7 @@ def test_transcripts_are_in_the_unit_of_the_head_that_writes_them(tmp_path, monk
     for name, value in {
         "load_model": lambda *_: loaded,
         "check_features": lambda *_: None,
-        "DataDir": SimpleNamespace(read=lambda *_: None),
+        "DataDir": SimpleNamespace(read=lambda *_: SimpleNamespace(tables={"feats.scp": {}})),
         "shards_of": lambda _: [],
         "map_in_processes": lambda *_: [],
     }.items():
@@ -98,9 +105,29 @@ def test_transcripts_are_in_the_unit_of_the_head_that_writes_them(tmp_path, monk
 def test_a_teacher_none_of_whose_transcripts_can_be_used_is_refused(tmp_path, text, is_usable):
     folder = write_store(tmp_path / "a", text, "char")
     examples = [Example(utt_id, "", 40, None) for utt_id in ("u1", "u2")]
-    model = SimpleNamespace(output_lens=lambda num_frames: num_frames)
+    head = SimpleNamespace(frames_needed=len)
+    model = SimpleNamespace(output_lens=lambda num_frames: num_frames, heads={"ctc": head})
+    student = Student(SimpleNamespace(heads={"ctc": {"type": "ctc"}}), model, CHARS, "cpu", 0)
+    settings = build_distill({"loss": "pseudo_labels"}, "test")
     if is_usable:
-        assert usable_transcripts("term", [folder], examples, model, CHARS) == {"u1": (2, 3), "u2": None}
+        assert usable_transcripts(settings, "term", [folder], examples, student) == {"u1": [((2, 3), 1.0)], "u2": []}
         return
     with pytest.raises(DataError, match="term: all 2 transcripts are empty, or cannot be spelt by the student"):
-        usable_transcripts("term", [folder], examples, model, CHARS)
+        usable_transcripts(settings, "term", [folder], examples, student)
+
+
+def test_of_several_hypotheses_one_is_drawn_by_its_probability(tmp_path):
+    folder = write_store(tmp_path / "a", "u1 a\nu2\n", "char")
+    best, other = {"text": "a", "score": -1.0}, {"text": "b", "score": -1.0 - math.log(3)}
+    lines = [{"utt_id": "u1", "nbest": [best, other, {"text": "xyz", "score": -1.0}]}, {"utt_id": "u2", "nbest": []}]
+    (folder / "nbest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = TranscriptStore(folder).hypotheses(CHARS, 3)
+    assert found["u2"] == [] and [ids for ids, _ in found["u1"]] == [(2,), (3,)]
+    assert [weight for _, weight in found["u1"]] == pytest.approx([0.75, 0.25])
+    source = StoredTranscripts(found, None)
+    drawn = [source.draw("u1", update) for update in range(2000)]
+    assert drawn.count((2,)) / 2000 == pytest.approx(0.75, abs=0.04) and set(drawn) == {(2,), (3,)}
+    assert source.draw("u2", 0) is None and source.draw("u1", 5) == drawn[5]
+    (folder / "nbest.jsonl").write_text("{")
+    with pytest.raises(StaleError, match="nbest.jsonl: cannot be read"):
+        TranscriptStore(folder).hypotheses(CHARS, 3)

@@ -1,0 +1,107 @@
+"""Faults of who teaches whom: teachers, the sources of their soft labels, and the heads that are compared."""
+
+from steps.config.schema import DistillConfig, FilterConfig, SystemConfig
+from steps.config.systems import has_teacher, head_for, start_of, teachers_of, transcripts_for
+from steps.config.types import near
+from utils.jobs.errors import UsageError
+
+JOINED = {  # how soft labels of several teachers become one target
+    "frame_topk": ("average", "weighted", "best", "sampled"),
+    "token_topk": ("average", "weighted", "sampled"),
+    "lattice": ("average", "weighted", "sampled"),
+    "transcripts": ("sampled",),
+    "hidden_codes": (),
+}
+
+
+def check_teachers(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError when a term names a teacher that is no other system, or one that cannot teach it."""
+    for system in systems.values():
+        for term in system.distill:
+            check_source(system, term)
+            written_by = [term.teacher] if isinstance(term.teacher, str) else term.teacher
+            other = term.filter.agree_with
+            for written in [*written_by, *([other] if other not in ("", "greedy") else [])]:
+                teacher, slash, seed = written.partition("/")
+                if teacher not in systems or teacher == system.name:
+                    others = set(systems) - {system.name}
+                    raise UsageError(f"[{system.name}] teacher = '{written}': no other system{near(teacher, others)}")
+                if slash and not (seed.startswith("seed") and seed[4:].isdecimal()):
+                    raise UsageError(f"[{system.name}] teacher = '{written}': write it as {teacher}/seed1")
+                if term.source == "live" and not term.sets and systems[teacher].data.train != system.data.train:
+                    raise UsageError(
+                        f"[{system.name}] teacher = '{written}' was not trained on '{system.data.train}' but on "
+                        f"'{systems[teacher].data.train}', heard by its soft labels alone: source = \"store\""
+                    )
+
+
+def check_chains(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError for a system that teaches itself through others."""
+    taught_by = {
+        s.name: {name for term in s.distill for name, _ in teachers_of(term) + transcripts_for(term)}
+        | ({start_of(s)} & systems.keys())
+        for s in systems.values()
+    }
+    for name in systems:
+        above, seen = taught_by[name], set()
+        while above:
+            seen |= above
+            above = {teacher for known in above for teacher in taught_by[known]} - seen
+        if name in seen:
+            raise UsageError(f"[{name}] teaches itself through {', '.join(sorted(seen - {name}))}")
+
+
+def check_source(system: SystemConfig, term: DistillConfig) -> None:
+    """Raises UsageError when a term's soft labels cannot come from its source, or cannot be joined."""
+    where = f"[{system.name}] the loss {term.loss}"
+    if term.source != "store" and term.kind == "transcripts":
+        raise UsageError(f"{where}: source = '{term.source}', and transcripts come from a store alone")
+    if term.source != "store" and term.loss == "codebook":
+        raise UsageError(f"{where}: source = '{term.source}', and codebooks are stored")
+    if term.source == "self" and term.loss != "inner_kl":
+        raise UsageError(f"{where}: source = 'self' is the student's own output, from which inner_kl alone learns")
+    if not has_teacher(term) and not isinstance(term.teacher, str):
+        raise UsageError(f"{where}: source = '{term.source}': teacher names the one system whose gap is told")
+    if term.filter.max_difference and not term.filter.agree_with:
+        raise UsageError(f"{where}: filter.max_difference needs filter.agree_with, another teacher or 'greedy'")
+    if term.filter != FilterConfig() and not has_teacher(term):
+        raise UsageError(f"{where}: filter judges what another system writes, and source = '{term.source}'")
+    if term.token_map and term.kind != "frame_topk":
+        raise UsageError(f"{where}: token_map is for posteriors of frames")
+    if isinstance(term.teacher, str) or len(term.teacher) < 2:
+        return
+    if len(set(term.teacher)) < len(term.teacher):
+        raise UsageError(f"{where}: a teacher stands there twice")
+    allowed = JOINED[term.kind]
+    if term.combine not in allowed:
+        choices = f"set combine = {' or '.join(map(repr, allowed))}" if allowed else "write a term for each"
+        raise UsageError(f"{where}: {term.kind} of several teachers cannot be joined by '{term.combine}'; {choices}")
+
+
+def check_needed_heads(systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError where a loss needs a head that the system or its teacher lacks, or one of another type."""
+    for system in systems.values():
+        if system.train.inner_ctc_weight and "ctc" not in system.heads:
+            raise UsageError(f"[{system.name}] train.inner_ctc_weight needs [{system.name}.heads.ctc]")
+        for term in system.distill:
+            where = f"[{system.name}] the loss {term.loss}"
+            taught = [systems[name] for name, _ in teachers_of(term)] if has_teacher(term) else []
+            types = {s.name: s.heads.get(head_of(term, s), {}).get("type", "") for s in [system, *taught]}
+            if term.kind == "frame_topk" and len(set(types.values())) > 1:
+                told = ", ".join(f"[{name}] {kind}" for name, kind in types.items())
+                raise UsageError(f"{where} compares frames of different heads ({told})")
+            mine = system.heads.get(head_of(term, system), {})
+            if term.combine == "best" and mine.get("type") == "hmm":
+                raise UsageError(f"{where}: combine = 'best' compares paths of a CTC head with transcripts")
+            if term.kind == "transcripts" and mine["type"] in ("hmm", "whisper_decoder"):
+                raise UsageError(f"{where}: a head of type {mine['type']} cannot learn from it")
+            if mine.get("tokens"):
+                raise UsageError(f"{where}: the head it compares has other tokens than the teacher")
+
+
+def head_of(term: DistillConfig, system: SystemConfig) -> str:
+    """The head that a term compares. Raises: UsageError naming the system that lacks it."""
+    try:
+        return head_for(term, system.heads)
+    except UsageError as e:
+        raise UsageError(f"[{system.name}] {e}") from None

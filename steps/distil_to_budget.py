@@ -1,0 +1,236 @@
+"""conf.toml, exp/<teacher>, soft labels -> exp/budget/<system>.json: the shape of a student within a budget
+
+    python3 -m steps.distil_to_budget --max-mb 0.5 --max-rtf 0.05 --system student --nj 2 exp
+    python3 -m steps.distil_to_budget --max-mb 2 --try 'model.dim=[96,144]' --try 'train.weight_bits=[0,8]' exp
+
+Tries shapes of a distilled system, after stage 6 of the recipe. Those whose weights take more than --max-mb (10^6
+bytes), or that decode more slowly than --max-rtf (seconds a second of speech, on one core), are left out beforehand.
+The others are distilled with a quarter of the updates, the better half of them on dev with half, and the better half of
+those with all (successive halving: Jamieson and Talwalkar 2016). The table shows the frontier: what no smaller shape
+matches. Run again, it goes on where it stopped; write the shape that you choose into conf.toml.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from steps.config.load import load
+from steps.config.systems import system_named
+from steps.config.tuning import Point, name_of_point, points_of, to_overrides
+from utils.jobs import log
+from utils.jobs.cli import Parser, positive, run
+from utils.jobs.errors import Interrupted, MachineError, UsageError
+from utils.jobs.files import to_json, write_atomic
+from utils.jobs.lock import lock
+
+RUNGS = (4, 2, 1)  # parts of all updates
+SCALES = (0.35, 0.5, 0.7, 1.0, 1.4)  # of the width, where nothing else is asked for
+RUNNING: set[subprocess.Popen] = set()
+NUM_UTTS = 20  # of dev, that speed is measured on
+
+
+@dataclass
+class Shape:
+    """One student.
+
+    Attributes:
+        point: The settings in which it differs.
+        megabytes: Of its weights.
+        rtf: Seconds that a second of speech takes to decode on one core.
+        errors: On dev in percent, by the number of updates.
+    """
+
+    point: Point
+    megabytes: float
+    rtf: float
+    errors: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> str:
+        """The settings for people."""
+        return ", ".join(f"{key} = {value}" for key, value in self.point.items())
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The more updates it was given the better; then by its error rate."""
+        most = max(self.errors, default=0)
+        return (-most, self.errors.get(most, math.inf))
+
+
+def grid_of(tries: list[str], model: dict) -> dict:
+    """The values to try by key. Raises: UsageError for one that is no list."""
+    if not tries:
+        if "dim" not in model:
+            raise UsageError(f"--try: the encoder {model['encoder']} has no dim that could be varied; name what to try")
+        widths = sorted({max(8, 8 * round(scale * model["dim"] / 8)) for scale in SCALES})
+        return {"model.dim": widths, "train.weight_bits": [0, 8]}
+    found = {}
+    for text in tries:
+        key, _, values = text.partition("=")
+        try:
+            found[key.strip()] = tomllib.loads(f"x = {values}")["x"]
+        except tomllib.TOMLDecodeError:
+            raise UsageError(f"--try {text}: not of the form key=[value, value]") from None
+    return found
+
+
+def measure(args: object, point: Point) -> Shape:
+    """The size and speed of a shape, with fresh weights: neither depends on them."""
+    from time import process_time
+
+    import torch
+
+    from steps.decoding.decode_set import decode_set
+    from steps.nnet.model import LoadedModel, new_model
+    from steps.nnet.rounding import megabytes
+    from steps.tokens.token_table import read_lang
+    from steps.training.run import model_config
+    from utils.data_dir.tables import read_table
+
+    torch.set_num_threads(1)
+    config = load(args.config, [*args.set, *to_overrides(args.system, point)])
+    system = system_named(config, args.system)
+    table = read_lang(args.data_dir / "lang", config.tokens.unit)
+    facts = model_config(config, system, 0, table)
+    model = new_model(facts, args.data_dir / system.data.train / "cmvn", 0).eval()
+    dev = args.data_dir / system.data.dev
+    num_frames = dict(list(read_table(dev / "utt2num_frames").items())[:NUM_UTTS])
+    num_frames = {utt_id: int(n) for utt_id, n in num_frames.items()}
+    feats_scp = read_table(dev / "feats.scp")
+    loaded = LoadedModel(model, facts, table)
+    first = next(iter(num_frames))
+    decode_set(loaded, {first: feats_scp[first]}, {first: num_frames[first]}, "cpu")  # unmeasured
+    start = process_time()
+    decode_set(loaded, {u: feats_scp[u] for u in num_frames}, num_frames, "cpu")
+    seconds = sum(num_frames.values()) * model.frame_shift_ms / model.encoder.subsampling / 1000
+    size = megabytes(model, system.train.weight_bits)
+    return Shape(point, round(size, 4), round((process_time() - start) / max(seconds, 1e-9), 5))
+
+
+def distil(args: object, updates: int, shape: Shape) -> None:
+    """Trains, decodes and scores a shape, and notes its error on dev."""
+    point = shape.point | {"train.updates": str(updates)}
+    home = args.exp_dir / "budget" / name_of_point(point)
+    home.mkdir(parents=True, exist_ok=True)
+    settings = ["--config", str(args.config)]
+    settings += [f"--set={text}" for text in [*args.set, *to_overrides(args.system, point)]]
+    dev = args.data_dir / system_named(load(args.config, args.set), args.system).data.dev
+    model = home / args.system / "seed0"
+    folders = ["--data-dir", str(args.data_dir), "--exp-dir", str(args.exp_dir), "--out-dir", str(home)]
+    call(home, ["steps.train", "--system", args.system, "--seed", "0", *folders, *settings])
+    call(home, ["steps.decode", *settings, str(model), str(dev)])
+    call(home, ["steps.score", *settings, str(dev), str(model / f"decode_{dev.name}")])
+    figures = json.loads((model / f"decode_{dev.name}" / "score.json").read_text(encoding="utf-8"))
+    shape.errors[updates] = round(figures["error_rate"], 4)
+    log.info(f"{name_of_point(shape.point)}: {figures['error_rate']:.2f} % on {dev.name} after {updates:,} updates")
+
+
+def call(home: Path, command: list[str]) -> None:
+    """Runs one command of the recipe, whose output goes to a log. Raises: the error that its status stands for."""
+    environment = os.environ | {"RETORT_DRIVER_PID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
+    with open(home / "log", "a", encoding="utf-8") as out:
+        job = subprocess.Popen([sys.executable, "-m", *command], stdout=out, stderr=out, env=environment)
+        RUNNING.add(job)
+        status = job.wait()
+        RUNNING.discard(job)
+    if status == 7:
+        raise Interrupted("stopped; run the same command again to go on")
+    if status:
+        lines = (home / "log").read_text(encoding="utf-8").splitlines()
+        told = next((line for line in reversed(lines) if "error:" in line), lines[-1] if lines else "")
+        raise MachineError(f"{command[0]} failed: {told.partition('error: ')[2] or told}; its log: {home / 'log'}")
+
+
+def side_by_side(work: Callable[[Shape], None], shapes: list[Shape], nj: int) -> None:
+    """Works on shapes in threads; when one fails, or this process is told to stop, the commands of all are stopped."""
+    with ThreadPoolExecutor(nj) as pool:
+        try:
+            for done in as_completed([pool.submit(work, shape) for shape in shapes]):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for job in list(RUNNING):
+                job.terminate()
+            raise
+
+
+def frontier(shapes: list[Shape]) -> set[int]:
+    """The places of the shapes that no shape of equal or smaller size matches, of those that had all updates."""
+    most = max((max(shape.errors, default=0) for shape in shapes), default=0)
+    full = [(s.megabytes, s.errors[most], i) for i, s in enumerate(shapes) if most in s.errors]
+
+    def is_matched(size: float, error: float) -> bool:
+        return any(a <= size and b <= error and (a, b) != (size, error) for a, b, _ in full)
+
+    return {i for size, error, i in full if not is_matched(size, error)}
+
+
+def write(args: object, shapes: list[Shape], left_out: list[Shape]) -> list[list[str]]:
+    """Writes what was found, the best first, and returns it as rows."""
+    ordered = sorted(shapes, key=lambda shape: shape.rank)
+    best = frontier(ordered)
+    rows = [["settings", "MB", "RTF", "error on dev % (updates)", ""]]
+    for i, shape in enumerate(ordered):
+        errors = ", ".join(f"{error:.2f} ({updates:,})" for updates, error in sorted(shape.errors.items()))
+        mark = "frontier" if i in best else ""
+        rows.append([shape.settings, f"{shape.megabytes:.3f}", f"{shape.rtf:.4f}", errors, mark])
+    for shape in left_out:
+        rows.append([shape.settings, f"{shape.megabytes:.3f}", f"{shape.rtf:.4f}", "", "over the budget"])
+    facts = [shape.__dict__ | {"on_frontier": i in best} for i, shape in enumerate(ordered)]
+    budget = {"max_mb": args.max_mb, "max_rtf": args.max_rtf}
+    told = {"system": args.system, **{key: value if math.isfinite(value) else None for key, value in budget.items()}}
+    told["shapes"] = facts
+    told["over_budget"] = [shape.__dict__ for shape in left_out]
+    write_atomic(args.exp_dir / "budget" / f"{args.system}.json", to_json(told))
+    return rows
+
+
+def main(argv: list[str]) -> None:
+    """Searches the shape of a student."""
+    from steps.scoring.table import to_text
+
+    parser = Parser(__doc__)
+    parser.add_config()
+    parser.add_argument("--system", default="student", help="a distilled system of conf.toml")
+    parser.add_argument("--max-mb", type=float, default=math.inf)
+    parser.add_argument("--max-rtf", type=float, default=math.inf)
+    parser.add_argument("--try", dest="tries", action="append", default=[], metavar="KEY=[VALUES]")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--nj", type=positive, default=os.cpu_count(), help="students trained side by side")
+    parser.add_argument("exp_dir", type=Path)
+    args = parser.parse_args(argv)
+    system = system_named(load(args.config, args.set), args.system)
+    if not system.distill:
+        raise UsageError(f"[{args.system}] has no [[distill]]")
+    (args.exp_dir / "budget").mkdir(parents=True, exist_ok=True)
+    lock(args.exp_dir / "budget" / ".lock")
+    measured = [measure(args, point) for point in points_of(grid_of(args.tries, system.model), "--try")]
+    shapes = [s for s in measured if s.megabytes <= args.max_mb and s.rtf <= args.max_rtf]
+    left_out = [s for s in measured if s not in shapes]
+    if not shapes:
+        least = min(measured, key=lambda s: s.megabytes)
+        budget = f"--max-mb {args.max_mb:g} --max-rtf {args.max_rtf:g}"
+        told = f"the smallest shape takes {least.megabytes:.3f} MB at {least.rtf:.4f}"
+        raise UsageError(f"{budget}: {told}; allow more, or --try smaller ones")
+    alive = shapes
+    for part in RUNGS:
+        updates = max(1, system.train.updates // part)
+        log.info(f"{len(alive)} shapes, {updates:,} updates each")
+        side_by_side(partial(distil, args, updates), alive, args.nj)
+        rows = write(args, shapes, left_out)
+        alive = sorted(alive, key=lambda shape: shape.rank)[: math.ceil(len(alive) / 2)]
+    best = min(shapes, key=lambda shape: shape.rank)
+    chosen = " ".join(f"--set {text}" for text in to_overrides(args.system, best.point))
+    print(f"\n{to_text(rows)}\n\nbest within the budget: {chosen}\n", flush=True)
+
+
+if __name__ == "__main__":
+    run(main)

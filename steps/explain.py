@@ -1,0 +1,50 @@
+"""data/<set>, model folders -> one picture of an utterance: what each model heard, and when
+
+    python3 -m steps.explain --out utt.png data/test george-3_12 exp/teacher/seed0 exp/student/seed0
+
+Under the features each model has a panel with its posteriors of the tokens that it or the transcript holds, the
+transcript aligned to them (crosses) and its own best path (circles); above them, where its last layer's states are
+large; and for an attention decoder where it listened while it wrote each token. The file's ending says its format.
+"""
+
+from pathlib import Path
+
+from utils.data_dir.data_dir import DataDir
+from utils.data_dir.tables import read_table
+from utils.jobs import log
+from utils.jobs.cli import Parser, run
+from utils.jobs.errors import UsageError
+from utils.jobs.files import write_atomic
+
+ENDINGS = (".png", ".svg", ".pdf")
+
+
+def main(argv: list[str]) -> None:
+    """Draws one utterance."""
+    parser = Parser(__doc__)
+    parser.add_argument("--out", type=Path, required=True, help=f"the picture, {', '.join(ENDINGS)}")
+    parser.add_argument("--lang-dir", type=Path, default=None, help="default: lang beside the data directory")
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("utt_id")
+    parser.add_argument("models", type=Path, nargs="+", help="model folders, as teacher, student, distilled student")
+    args = parser.parse_args(argv)
+    if args.out.suffix not in ENDINGS:
+        raise UsageError(f"--out '{args.out}': end it with {' or '.join(ENDINGS)}")
+    data = DataDir.read(args.data_dir, "feats.scp")
+    if args.utt_id not in data.tables["feats.scp"]:
+        raise UsageError(f"{args.data_dir}/feats.scp holds no utterance '{args.utt_id}'")
+    text_file = args.data_dir / "text"
+    texts = read_table(text_file, has_value=False) if text_file.is_file() else {}
+
+    from steps.reporting.explained import explain, picture
+
+    lang = args.lang_dir or args.data_dir.parent / "lang"
+    entry, text = data.tables["feats.scp"][args.utt_id], texts.get(args.utt_id, "")
+    views = [explain(folder, args.data_dir, args.utt_id, entry, text, lang) for folder in args.models]
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(args.out, picture(args.utt_id, text, views, args.out.suffix[1:]))
+    log.info(f"{args.out}: '{args.utt_id}' as {len(views)} models hear it")
+
+
+if __name__ == "__main__":
+    run(main)

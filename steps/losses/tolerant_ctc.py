@@ -1,0 +1,102 @@
+"""CTC (Graves et al. 2006) on the teacher's spikes with their doubts, which may come earlier or later."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from steps.config.types import NaturalInt
+from steps.distillation.targets import Posteriors
+from steps.nnet.output import ModelOutput, is_frame
+
+UNIT = "nats/token"
+IMPOSSIBLE = -1e4  # log-probability; -inf has no gradient
+
+
+def tolerant_ctc(
+    output: ModelOutput, target: Posteriors, *, early_frames: NaturalInt = 2, late_frames: NaturalInt = 5
+) -> tuple[Tensor, int]:
+    """Sum over utterances of -ln (sum over alignments of their score).
+
+    The teacher's best path has a spike p_k at frame t_k for each of its labels. An alignment gives each spike in turn
+    one frame of the student or several, from t_k - `early_frames` to t_k + `late_frames`; all frames between are
+    blank. A frame u that emits spike k scores exp(-KL(p_k || q_u)), a blank one q_u(blank). Frame by frame, as in
+    `frame_kl`, a student that must hear more before it knows would learn to speak too early, and then to be silent.
+
+    Args:
+        output: The student's; its head of the target is compared.
+        target: The teacher's frames, as many as the student's.
+        early_frames: How much earlier than the teacher the student may emit.
+        late_frames: How much later.
+
+    Returns: (sum in nats, number of spikes). At equality it is near 0: each spike costs nothing, and each blank frame
+        what the teacher itself doubts of it.
+    """
+    q = output.log_probs(target.head)
+    spikes = find_spikes(target)
+    lengths = torch.minimum(target.lengths, output.lengths)
+    kl = spikes.entropy[:, None] - q @ spikes.probs.transpose(1, 2)  # (B, U, S)
+    frames = torch.arange(q.size(1), device=q.device)[None, :, None]
+    first, last = spikes.frames[:, None] - early_frames, spikes.frames[:, None] + late_frames
+    kl = torch.where((frames >= first) & (frames <= last), kl, -IMPOSSIBLE)
+    scores = torch.cat((q[..., target.blank_id, None], -kl), -1)  # (B, U, 1 + S): blank, then the spikes
+    return alignment_loss(scores, lengths, spikes.sizes), int(spikes.sizes.sum())
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """The labels on a best path, padded.
+
+    Attributes:
+        probs: (B, S, V) posteriors where each is surest.
+        entropy: (B, S) sum of p ln p, in nats.
+        frames: (B, S) where that is.
+        sizes: (B,) how many there are.
+    """
+
+    probs: Tensor
+    entropy: Tensor
+    frames: Tensor
+    sizes: Tensor
+
+
+def find_spikes(target: Posteriors) -> Spikes:
+    """The labels on the teacher's best path, each in its surest frame."""
+    p = target.dense()  # (B, U, V)
+    sure, best = p.max(-1)
+    best = best.masked_fill(~is_frame(target.lengths, best.size(1)), target.blank_id)
+    places = [surest_frames(row, sureness, target.blank_id) for row, sureness in zip(best, sure, strict=True)]
+    frames = nn.utils.rnn.pad_sequence(places, batch_first=True)  # (B, S)
+    log_probs = p.gather(1, frames[..., None].expand(-1, -1, p.size(-1)))
+    probs = log_probs.exp()
+    sizes = torch.tensor([len(place) for place in places], device=p.device)
+    return Spikes(probs, (probs * log_probs.clamp(min=IMPOSSIBLE)).sum(-1), frames, sizes)
+
+
+def surest_frames(best: Tensor, sure: Tensor, blank_id: int) -> Tensor:
+    """(U,) best token and its log-probability -> (S,) the surest frame of each run of a label."""
+    tokens, run, sizes = best.unique_consecutive(return_inverse=True, return_counts=True)
+    top = torch.full(tokens.shape, -torch.inf, device=best.device).scatter_reduce(0, run, sure, "amax")
+    frames = torch.arange(len(best), device=best.device)
+    first = torch.full_like(tokens, len(best)).scatter_reduce(
+        0, run, torch.where(sure == top[run], frames, len(best)), "amin"
+    )
+    return first[tokens != blank_id]
+
+
+def alignment_loss(scores: Tensor, lengths: Tensor, sizes: Tensor) -> Tensor:
+    """Sum of -ln (sum over alignments of their score), from log-scores (B, U, 1 + S) that need not sum to 1.
+
+    Source: `torch.nn.functional.ctc_loss`, whose gradient supposes log-probabilities that sum to 1: it adds their
+    exponential to what is the gradient of the loss. It is taken off here.
+    """
+    found = sizes > 0
+    silent = scores[~found, :, 0].masked_fill(~is_frame(lengths[~found], scores.size(1)), 0.0).sum()
+    if not bool(found.any()):
+        return -silent
+    x, lengths, sizes = scores[found].transpose(0, 1), lengths[found], sizes[found]  # (U, N, 1 + S)
+    labels = torch.arange(1, x.size(2), device=x.device).expand(len(sizes), -1)
+    loss = nn.functional.ctc_loss(x, labels, lengths, sizes, blank=0, reduction="sum")
+    heard = is_frame(lengths, x.size(0)).transpose(0, 1)[..., None]
+    surplus = (x.detach().exp() * x).masked_fill(~heard, 0.0).sum()
+    return loss - (surplus - surplus.detach()) - silent

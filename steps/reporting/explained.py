@@ -1,0 +1,171 @@
+"""What models make of one utterance, frame by frame, and a picture of it."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from steps.decoding.greedy import spikes
+from steps.features.settings import check_features
+from steps.heads.las import LasHead
+from steps.heads.transcripts import transcribed
+from steps.losses.attention_transfer import energy
+from steps.nnet.inference import pad
+from steps.nnet.model import load_model
+from steps.nnet.output import ModelOutput
+from steps.reporting.figures import drawing
+from steps.tokens.token_table import TokenTable, read_speller
+from utils.data_dir.archive import read_feats
+from utils.jobs.errors import RetortError, UsageError
+
+MAX_TOKENS = 40  # rows of a panel
+TITLE = {"fontsize": 9, "loc": "left", "parse_math": False}  # a transcript may hold a $
+
+
+@dataclass(frozen=True)
+class View:
+    """What a model makes of an utterance.
+
+    Attributes:
+        name: Of the system, with its seed.
+        feats: (T, F) that it heard, of `shift_s` / subsampling each.
+        shift_s: Between two frames of its output.
+        tokens: Those shown, in the order in which they are first spoken, the blank last.
+        posteriors: (U, N) of them.
+        aligned: (token, frame) of the transcript; empty where it cannot be aligned.
+        said: (token, frame) of the best path.
+        text: What it writes.
+        energy: (U,) sum of squares of the last layer's states, scaled to length 1.
+        attention: (L + 1, U) of a decoder with attention while it reads the transcript, or None.
+    """
+
+    name: str
+    feats: np.ndarray
+    shift_s: float
+    tokens: list[str]
+    posteriors: np.ndarray
+    aligned: list[tuple[str, int]]
+    said: list[tuple[str, int]]
+    text: str
+    energy: np.ndarray
+    attention: np.ndarray | None
+
+
+@torch.inference_mode()
+def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, text: str, lang_dir: Path) -> View:
+    """Runs one model on one utterance. Raises: UsageError when it has no CTC head."""
+    torch.set_num_threads(1)
+    loaded = load_model(folder)
+    check_features(data_dir, loaded.config.features)
+    if "ctc" not in loaded.config.heads:
+        raise UsageError(f"{folder}: has no head ctc, whose posteriors are drawn")
+    feats = read_feats(entry, utt_id)
+    output = loaded.model(*pad([feats]))
+    log_probs = output.log_probs("ctc")[0, : int(output.lengths[0])]  # (U, V)
+    blank, names = loaded.config.blank_id, loaded.tokens.tokens
+    said = spikes(log_probs.argmax(-1).numpy(), blank)
+    labels = labels_of(text, loaded.tokens, lang_dir)
+    aligned = align(log_probs, labels, blank)
+    order = list(dict.fromkeys([*(token for token, _ in aligned), *(token for token, _ in said), *labels]))[:MAX_TOKENS]
+    shown = [*order, blank]
+    return View(
+        f"{loaded.config.system}, seed {loaded.config.seed}",
+        feats,
+        loaded.model.frame_shift_ms / 1000,
+        [names[i] for i in shown],
+        log_probs[:, shown].exp().numpy(),
+        [(names[token], frame) for token, frame in aligned],
+        [(names[token], frame) for token, frame in said],
+        loaded.tokens.decode([token for token, _ in said]),
+        energy(output.encoder_out.float(), output.lengths)[0].numpy(),
+        attention_of(loaded.model.heads, output, labels),
+    )
+
+
+def labels_of(text: str, tokens: TokenTable, lang_dir: Path) -> list[int]:
+    """A transcript in a model's tokens; empty where it cannot be spelt."""
+    try:
+        found = read_speller(lang_dir, tokens).encode(text)
+    except RetortError:
+        return []
+    return [] if None in found else found
+
+
+def align(log_probs: torch.Tensor, labels: list[int], blank_id: int) -> list[tuple[int, int]]:
+    """(token, frame in which it begins) of a transcript; empty where it does not fit. Source: torchaudio."""
+    from torchaudio.functional import forced_align
+
+    repeated = sum(a == b for a, b in zip(labels, labels[1:], strict=False))
+    if not labels or len(labels) + repeated > len(log_probs):
+        return []
+    path, _ = forced_align(log_probs[None].contiguous(), torch.tensor([labels]), blank=blank_id)
+    return spikes(path[0].numpy(), blank_id)
+
+
+def attention_of(heads: dict, output: ModelOutput, labels: list[int]) -> np.ndarray | None:
+    """(L + 1, U) where a decoder with attention listens while it reads a transcript."""
+    head = next((head for head in heads.values() if isinstance(head, LasHead)), None)
+    if head is None or not labels:
+        return None
+    found = transcribed(output, [tuple(labels)])
+    state, weights = head.start(found.encoder_out, found.lengths), []
+    for last in [head.end_id, *labels]:
+        _, state = head.advance(torch.tensor([last]), state)
+        weights.append(state["weights"][0].numpy())
+    return np.stack(weights)
+
+
+def picture(utt_id: str, text: str, views: list[View], kind: str) -> bytes:
+    """The panels under one another on one axis of time. `kind` is png, svg or pdf."""
+    rows = 1 + sum(1 + (view.attention is not None) for view in views)
+    heights = [1.2]
+    for view in views:
+        heights += [0.5 + 0.13 * len(view.tokens), *([1.4] if view.attention is not None else [])]
+    seconds = max(len(view.posteriors) * view.shift_s for view in views)
+    width = min(max(6.0, 2.2 * seconds), 30.0)
+    shape = {"nrows": rows, "sharex": True, "height_ratios": heights, "squeeze": False, "layout": "constrained"}
+    with drawing(width, sum(heights) + 0.3 * rows, **shape) as (figure, grid):
+        axes = iter(grid[:, 0])
+        first = next(axes)
+        first.imshow(views[0].feats.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, seconds, 0, 1))
+        first.set_yticks([])
+        first.set_title(f"{utt_id}: {text}", **TITLE)
+        for view in views:
+            draw_posteriors(next(axes), view)
+            if view.attention is not None:
+                draw_attention(next(axes), view)
+        grid[-1, 0].set_xlabel("seconds")
+        out = io.BytesIO()
+        figure.savefig(out, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
+        return out.getvalue()
+
+
+def draw_posteriors(axes: object, view: View) -> None:
+    """Posteriors as shades, the transcript as crosses, the best path as circles, the states' energy as a line."""
+    U, N = view.posteriors.shape
+    axes.imshow(
+        view.posteriors.T, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=(0, U * view.shift_s, N - 0.5, -0.5)
+    )
+    axes.set_yticks(range(N), view.tokens, fontsize=7, parse_math=False)
+    places = {token: i for i, token in enumerate(view.tokens)}
+    for found, marker, colour in ((view.aligned, "x", "#c2571a"), (view.said, "o", "#222222")):
+        points = [((frame + 0.5) * view.shift_s, places[token]) for token, frame in found if token in places]
+        if points:
+            style = {"marker": marker, "s": 22, "linewidths": 0.9}
+            fill = {"facecolors": "none", "edgecolors": colour} if marker == "o" else {"color": colour}
+            axes.scatter(*zip(*points, strict=True), **style, **fill)
+    times = (np.arange(U) + 0.5) * view.shift_s
+    axes.plot(
+        times, N - 0.5 - N * view.energy / max(view.energy.max(), 1e-9), color="#2a8f4e", linewidth=0.7, alpha=0.7
+    )
+    axes.set_title(f"{view.name}: {view.text}", **TITLE)
+
+
+def draw_attention(axes: object, view: View) -> None:
+    """Where a decoder listened while it read each token, from the top down."""
+    L, U = view.attention.shape
+    axes.imshow(view.attention, aspect="auto", cmap="Purples", extent=(0, U * view.shift_s, L - 0.5, -0.5))
+    axes.set_yticks([])
+    axes.set_title(f"{view.name}: attention of its decoder", **TITLE)

@@ -1,0 +1,186 @@
+"""exp/report.html: one file with all tables, curves, what distillation fixed, and recordings to listen to."""
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps.config.schema import Config
+from steps.config.systems import all_sets, features_of
+from steps.features.extract import read_samples
+from steps.reporting.calibration import Calibration, calibrate
+from steps.reporting.figures import learning_curves, reliability
+from steps.reporting.outcomes import CLASSES, STATES, Outcomes, Pairs, check_counts, compare_outcomes, read_alignments
+from steps.scoring.collect import read_json, score_file
+from steps.scoring.table import class_rows, comparison_rows, decoder_name, size_of, system_rows
+from utils.data_dir.data_dir import DataDir
+from utils.data_dir.tables import read_table
+from utils.jobs.errors import RetortError
+
+THREE = ("teacher", "student", "distilled")  # of a comparison
+NUM_SHOWN = 12  # words, speakers, and utterances with audio
+MAX_DETAILED = 6  # comparisons shown unit by unit
+MAX_SECONDS = 15.0  # of a recording that is embedded
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One comparison, unit by unit.
+
+    Attributes:
+        title: Of the section.
+        names: Teacher, twin, distilled student.
+        outcomes: What became of each unit.
+        calibrations: By name, of the systems whose hypotheses carry confidences.
+        picture: Their reliability diagram, if any does.
+        clips: Utterances, those that gained or lost most, with audio.
+    """
+
+    title: str
+    names: list[str]
+    outcomes: Outcomes
+    calibrations: dict[str, Calibration]
+    picture: str
+    clips: list[dict]
+
+    def words(self) -> list[tuple[str, int, int]]:
+        """(unit, fixed, broken), those that changed most first."""
+        rows = [(word, counts["fixed"], counts["broken"]) for word, counts in self.outcomes.by_word.items()]
+        rows.sort(key=lambda row: (-abs(row[1] - row[2]), -row[1] - row[2], row[0]))
+        return [row for row in rows[:NUM_SHOWN] if row[1] or row[2]]
+
+    def speakers(self) -> list[tuple[str, dict]]:
+        """(speaker, counts by state), those that changed most first."""
+        rows = sorted(self.outcomes.by_speaker.items())
+        rows.sort(key=lambda row: -abs(row[1]["fixed"] - row[1]["broken"]))
+        return rows[:NUM_SHOWN]
+
+
+def score_files(exp_dir: Path, row: dict, set_name: str, seeds: list[int]) -> list[Path]:
+    """Where the scores of a comparison's teacher, twin and distilled student are."""
+    sets = [row.get("teacher_set", set_name), set_name, set_name]
+    return [score_file(exp_dir, row[key], seed, heard) for key, seed, heard in zip(THREE, seeds, sets, strict=True)]
+
+
+def detail(config: Config, files: list[Path], data_dir: Path, set_name: str, row: dict, seed: int) -> Detail:
+    """Looks at one comparison on one set, of the first seeds; `files` are the scores of the three systems."""
+    names = [row[key] for key in THREE]
+    alignments: list[dict[str, Pairs]] = []
+    for file in files:
+        alignments.append(read_alignments(file.with_name("alignments.txt")))
+        check_counts(file.with_name("alignments.txt"), alignments[-1], read_json(file))
+    outcomes = compare_outcomes(*alignments, read_table(data_dir / set_name / "utt2spk"))
+    calibrations = {}
+    for name, file, aligned in zip(names, files, alignments, strict=True):
+        lines = file.with_name("nbest.jsonl").read_text(encoding="utf-8").splitlines()
+        entries = {entry["utt_id"]: entry for entry in map(json.loads, lines)}
+        found = calibrate(entries, aligned, config.tokens.unit, config.score.unit)
+        calibrations |= {name: found} if found else {}
+    picture = reliability(calibrations) if calibrations else ""
+    title = f"{set_name}: {names[2]} against {names[1]}, teacher {names[0]}, seed {seed}"
+    clips = clips_of(config, data_dir / set_name, outcomes, alignments)
+    return Detail(title, names, outcomes, calibrations, picture, clips)
+
+
+def clips_of(config: Config, folder: Path, outcomes: Outcomes, alignments: list[dict[str, Pairs]]) -> list[dict]:
+    """The utterances that gained or lost most, aligned, with their audio where it can be read."""
+    ordered = sorted(outcomes.gain_of.items(), key=lambda item: (-abs(item[1]), item[0]))
+    chosen = [(utt_id, gain) for utt_id, gain in ordered if gain][:NUM_SHOWN]
+    utterances = {u.utt_id: u for u in DataDir.read(folder).utterances()}
+    return [
+        {
+            "utt_id": utt_id,
+            "gain": gain,
+            "rows": [alignment[utt_id] for alignment in alignments],
+            "audio": audio_of(utterances[utt_id], config, folder.name) if utt_id in utterances else "",
+        }
+        for utt_id, gain in chosen
+    ]
+
+
+def audio_of(utterance: object, config: Config, set_name: str) -> str:
+    """An utterance as a model heard it, as FLAC in base64; empty where it cannot be read."""
+    import soundfile
+
+    settings = features_of(config, set_name)
+    try:
+        samples = read_samples(utterance, settings)[: int(MAX_SECONDS * settings.sample_rate_hz)]
+    except RetortError:
+        return ""
+    out = io.BytesIO()
+    soundfile.write(out, samples, settings.sample_rate_hz, format="FLAC", subtype="PCM_16")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def histories_of(exp_dir: Path, systems: dict[str, list[int]]) -> dict[str, list[list[dict]]]:
+    """What each training wrote of itself, by system and seed; only of those that lie in this folder."""
+    found = {}
+    for name, seeds in systems.items():
+        files = [exp_dir / name / f"seed{seed}" / "metrics.jsonl" for seed in seeds]
+        lines = [file.read_text(encoding="utf-8").splitlines() for file in files if file.is_file()]
+        if lines:
+            found[name] = [[json.loads(line) for line in history] for history in lines]
+    return found
+
+
+def page(
+    config: Config,
+    results: dict[str, dict],
+    runs: dict[str, list[int]],
+    exp_dir: Path,
+    data_dir: Path,
+    title: str,
+    facts: dict,
+    note: str,
+) -> str:
+    """The text of report.html.
+
+    Args:
+        config: Of the recipe.
+        results: The content of results.json, by experiment.
+        runs: The seeds of each system.
+        exp_dir: Where models and their decodings are; sections of those that are elsewhere are left out.
+        data_dir: Where the sets are.
+        title: The heading.
+        facts: Commands, commit and machine, by name.
+        note: What must be known of all figures.
+    """
+    from jinja2 import Environment, FileSystemLoader
+
+    roles, tables, details, more = all_sets(config), [], [], 0
+    for experiment, found in results.items():
+        for name, part in found["sets"].items():
+            heading = name if len(results) == 1 else f"{experiment}: {name}"
+            rows = {"systems": system_rows(part)}
+            rows |= {"comparisons": comparison_rows(part)} if part["comparisons"] else {}
+            about = f"{size_of(part)}; normalisation: {part['normalisation']}; {decoder_name(part)}"
+            tables.append({"heading": heading, "about": about, "rows": rows})
+            is_shown = part.get("folds", 1) == 1 and (roles.get(name) == "test" or "test" not in roles.values())
+            for row in [row for row in part["comparisons"] if row["twin"] and is_shown]:
+                seeds = [runs.get(row[key], [0])[0] for key in THREE]
+                files = score_files(exp_dir, row, name, seeds)
+                if len(details) < MAX_DETAILED and all(file.with_name("alignments.txt").is_file() for file in files):
+                    details.append(detail(config, files, data_dir, name, row, seeds[2]))
+                else:
+                    more += 1
+        for name, heads in found.get("classes", {}).items():
+            for head, by_system in heads.items():
+                tables.append({"heading": f"{name}: {head}", "about": "", "rows": {"classes": class_rows(by_system)}})
+    histories = histories_of(exp_dir, runs)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.get_template("report.html.jinja")
+    curves = learning_curves(histories) if histories else ""
+    return template.render(
+        title=title,
+        note=note,
+        tables=tables,
+        curves=curves,
+        details=details,
+        more=more,
+        facts=facts,
+        states=STATES,
+        lengths=CLASSES,
+    )

@@ -1,0 +1,44 @@
+"""Transcripts that were changed on purpose are found by models that never heard their speakers."""
+
+import json
+
+from tests.pipeline.tiny import WORDS, run_stages, write_corpus, write_recipe
+from tests.support import assert_status, command
+
+FOLDS = """
+[fold0]
+base = "teacher"
+train.folds = 2
+train.updates = 120
+[fold1]
+base = "teacher"
+train = { folds = 2, fold = 1, updates = 120 }
+"""
+
+
+def test_wrong_transcripts_are_ranked_first(tmp_path):
+    corpus, recipe = write_corpus(tmp_path / "corpus", utts_per_speaker=18), write_recipe(tmp_path / "recipe")
+    (recipe / "conf.toml").write_text((recipe / "conf.toml").read_text() + FOLDS)
+    lines = [line.split() for line in (corpus / "text").read_text().splitlines()]
+    wrong = {"ada-1", "dan-11"}
+    for line in lines:
+        if line[0] in wrong:
+            line[1] = next(word for word in WORDS if word != line[1])
+    (corpus / "text").write_text("".join(" ".join(line) + "\n" for line in lines))
+    assert_status(run_stages(recipe, corpus, first=1, last=7), 0)
+    (recipe / "wrong").write_text("\n".join(sorted(wrong)) + "\n")
+    models = ["exp/fold0/seed0", "exp/fold1/seed0"]
+    options = ("--out", "exp/critic", "--truth", "wrong", "data/train", *models)
+    found = command("steps.find_label_errors", *options, cwd=recipe)
+    assert_status(found, 0)
+    assert "may know them" not in found.stderr
+    ranked = [line.split("\t")[0] for line in (recipe / "exp/critic/ranking.tsv").read_text().splitlines()[1:]]
+    assert len(ranked) == 48 and set(ranked[:4]) >= wrong
+    scores = json.loads((recipe / "exp/critic/label_errors.json").read_text())["scores"]
+    assert max(row["area"] for row in scores.values()) > 0.9
+    again = command("steps.find_label_errors", *options, cwd=recipe)
+    assert_status(again, 0)
+    assert "up to date" in again.stderr
+    one = command("steps.find_label_errors", "--out", "exp/one", "data/train", models[0], cwd=recipe)
+    assert_status(one, 0)
+    assert "24 of 48 utterances are judged by models that may know them" in one.stderr

@@ -1,0 +1,189 @@
+"""Every loss at work in a recipe, from the store and live: with weight 0 the student is its twin bit for bit."""
+
+import json
+
+import pytest
+
+from steps.losses.registry import LOSSES
+from steps.nnet.tensor_file import load_tensors
+from tests.pipeline.tiny import run_stages
+from tests.support import assert_status, command
+
+MODELS = """
+[features]
+sample_rate_hz = 8000
+num_mel_bins = 20
+[tokens]
+unit = "word"
+[teacher.model]
+encoder = "lstm"
+dim = 32
+num_layers = 2
+bidirectional = true
+[teacher.train]
+updates = 30
+lr = 0.01
+warmup_updates = 5
+max_frames = 600
+[teacher.soft_labels]
+codebooks = 2
+decode = { decoder = "beam", beam_size = 4, nbest = 3 }
+[student.model]
+encoder = "lstm"
+dim = 16
+num_layers = 2
+[student.train]
+updates = 9
+lr = 0.01
+warmup_updates = 5
+max_frames = 600
+checkpoint_updates = 2
+average = 20
+"""
+HEADS = """
+[{0}.heads.ctc]
+[{0}.heads.las]
+dim = 16
+[{0}.heads.transducer]
+dim = 16
+[{0}.heads.hmm]
+num_states = 1
+"""
+MODELS += HEADS.format("teacher") + HEADS.format("student")
+STORED = {name: {} for name in LOSSES}
+VARIANTS = {
+    "frame_reverse": {"loss": "frame_kl", "divergence": "reverse"},
+    "hint_lower": {"loss": "hint", "teacher_layer": 1, "student_layer": 1, "distance": "cosine"},
+    "states": {"loss": "frame_kl", "head": "hmm"},
+    "decoder": {"loss": "pseudo_labels", "head": "las"},
+    "three_best": {"loss": "pseudo_labels", "nbest": 3},
+    "both": {"teacher": ["teacher", "teacher/seed1"]},
+    "weighted": {"teacher": ["teacher", "teacher/seed1"], "combine": "weighted"},
+    "best": {"teacher": ["teacher", "teacher/seed1"], "combine": "best"},
+    "sampled": {"teacher": ["teacher", "teacher/seed1"], "combine": "sampled"},
+    "tokens_of_both": {"loss": "token_kl", "teacher": ["teacher", "teacher/seed1"]},
+}
+LIVE = {name: {"loss": name, "source": "live"} for name, (_, kind) in LOSSES.items() if kind != "transcripts"} | {
+    "average": {"source": "ema", "ema_decay": 0.9},
+    "itself": {"loss": "inner_kl", "source": "self"},
+    "states": {"loss": "frame_kl", "source": "live", "head": "hmm"},
+}
+del LIVE["codebook"]
+
+
+def write_conf(recipe, cases, weight):
+    """A student for each case. Returns their names."""
+    parts = [MODELS]
+    for name, settings in cases.items():
+        loss = settings.get("loss", name if name in LOSSES else "frame_kl")
+        values = settings | {"loss": loss, "weight": weight}
+        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+        parts.append(f'[s_{name}]\nbase = "student"\n[[s_{name}.distill]]\n{lines}\n')
+    (recipe / "conf.toml").write_text("\n".join(parts))
+    return [f"s_{name}" for name in cases]
+
+
+def weights(recipe, system):
+    return load_tensors(recipe / "exp" / system / "seed0" / "model.safetensors")[0]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(a[name].equal(b[name]) for name in a)
+
+
+FEW = {name: STORED[name] for name in ("frame_kl", "hint", "token_kl")} | {"average": LIVE["average"]}
+ALL = [FEW, *(pytest.param(cases, marks=pytest.mark.long) for cases in (STORED, VARIANTS, LIVE))]
+
+
+@pytest.mark.parametrize("cases", ALL, ids=["few", "store", "variants", "live"])
+def test_a_term_of_weight_0_leaves_its_twin_and_another_does_not(prepared, corpus, cases):
+    names = write_conf(prepared, cases, 0.0)
+    assert_status(run_stages(prepared, corpus, first=1, last=7), 0)
+    twin = weights(prepared, "student")
+    assert [name for name in names if not same(weights(prepared, name), twin)] == []
+    write_conf(prepared, cases, 1.0)
+    assert_status(run_stages(prepared, corpus, first=6, last=7), 0)
+    assert [name for name in names if same(weights(prepared, name), twin)] == []
+    assert all(x.isfinite().all() for name in names for x in weights(prepared, name).values())
+
+
+CHAIN = """
+[middle]
+base = "student"
+[[middle.distill]]
+loss = "frame_kl"
+[small]
+base = "student"
+init = { model = "teacher", take = ["encoder"], layers = [2], prune = true }
+model = { dim = 24, bidirectional = true, num_layers = 1 }
+[[small.distill]]
+loss = "frame_kl"
+teacher = ["middle", "teacher"]
+"""
+
+
+def test_a_student_teaches_the_next_and_starts_from_a_layer_of_its_teacher(prepared, corpus):
+    (prepared / "conf.toml").write_text(MODELS + CHAIN)
+    assert_status(run_stages(prepared, corpus, first=1), 0)
+    manifest = prepared / "exp" / "middle" / "seed0" / "soft_labels" / "train" / "frame_topk" / "manifest.json"
+    assert manifest.is_file()
+    results = json.loads((prepared / "exp" / "results.json").read_text())["sets"]["test"]
+    assert {"small", "small_plain", "middle", "student", "teacher"} <= results["systems"].keys()
+    assert ("middle", "small") in [(row["teacher"], row["distilled"]) for row in results["comparisons"]]
+    again = run_stages(prepared, corpus)
+    assert_status(again, 0)
+    assert "nothing to do" in again.stderr
+    log = (prepared / "exp" / "small" / "seed0" / "train.log").read_text()
+    assert "layers taken: 1 from 2" in log and "pruned: encoder.layers.0.1: 24 of 32 units" in log
+    models = ["exp/teacher/seed0", "exp/small_plain/seed0", "exp/small/seed0"]
+    for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
+        drawn = command("steps.explain", "--out", f"one{ending}", "data/test", "ada-5", *models, cwd=prepared)
+        assert_status(drawn, 0)
+        assert (prepared / f"one{ending}").read_bytes().startswith(start)
+    assert "attention of its decoder" in (prepared / "one.svg").read_text()
+    for wrong in (("--out", "one.gif", "data/test", "ada-5"), ("--out", "one.png", "data/test", "ada-99")):
+        assert_status(command("steps.explain", *wrong, *models, cwd=prepared), 2)
+
+
+ROUNDED = """
+[whole]
+base = "student"
+[[whole.distill]]
+loss = "frame_kl"
+[after]
+base = "student"
+init.model = "whole/seed*"
+train = { updates = 0, weight_bits = 3 }
+[aware]
+base = "student"
+train.weight_bits = 3
+[[aware.distill]]
+loss = "frame_kl"
+"""
+
+
+def test_weights_are_rounded_while_learning_or_afterwards(prepared, corpus):
+    (prepared / "conf.toml").write_text(MODELS + ROUNDED)
+    assert_status(run_stages(prepared, corpus, first=1), 0)
+    for name in ("after", "aware"):
+        matrices = [x for key, x in weights(prepared, name).items() if x.ndim > 1 and "log_" not in key]
+        assert matrices and all(max(len(row.unique()) for row in x.flatten(1)) <= 7 for x in matrices)
+    systems = json.loads((prepared / "exp" / "results.json").read_text())["sets"]["test"]["systems"]
+    assert systems["whole"]["megabytes"] > 5 * systems["aware"]["megabytes"] == 5 * systems["after"]["megabytes"]
+    again = run_stages(prepared, corpus)
+    assert "nothing to do" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("loss = 'hint'\nteacher_layer = 3", "s.distill.0.teacher_layer = 3: [teacher] has 2 layers; 0 is the last"),
+        ("loss = 'similarity'\nstudent_layer = 9", "s.distill.0.student_layer = 9: [s] has 2 layers"),
+        ("loss = 'frame_kl'\n[s.model]\nencoder = 'conformer'\ndim = 30", "[s] the conformer cannot be built"),
+    ],
+)
+def test_a_model_that_cannot_learn_as_asked_is_noticed_before_any_is_trained(prepared, corpus, term, said):
+    (prepared / "conf.toml").write_text(MODELS + f"[s]\nbase = 'student'\n[[s.distill]]\n{term}\n")
+    result = run_stages(prepared, corpus, first=1, last=7)
+    assert_status(result, 2)
+    assert said in result.stderr and not (prepared / "exp" / "teacher").exists()

@@ -1,0 +1,69 @@
+"""A narrow model from a wide one."""
+
+import pytest
+import torch
+
+from steps.config.schema import InitConfig
+from steps.nnet.model import Recogniser
+from steps.nnet.pruning import narrowed, units_of
+from steps.nnet.tensor_file import save_tensors
+from steps.training.initialise import take_weights
+from utils.jobs.errors import StaleError
+
+WIDE = {
+    "lstm": ({"encoder": "lstm", "dim": 12, "num_layers": 2}, {"dim": 5}),
+    "bidirectional": ({"encoder": "lstm", "dim": 12, "num_layers": 2, "bidirectional": True}, {"dim": 5}),
+    "gru": ({"encoder": "gru", "dim": 12, "num_layers": 2}, {"dim": 5}),
+    "conformer": (
+        {"encoder": "conformer", "dim": 16, "num_layers": 2, "num_heads": 2, "expansion": 4},
+        {"expansion": 2},
+    ),
+    "transformer": ({"encoder": "transformer", "dim": 16, "num_layers": 2, "num_heads": 2}, {"expansion": 1}),
+}
+
+
+def make(settings, seed=0):
+    torch.manual_seed(seed)
+    return Recogniser({"dropout": 0.0} | settings, 4, 6, 10.0).eval()
+
+
+def silence(model, share):
+    """Sets all weights of units to 0 but for a share of them."""
+    state = model.state_dict()
+    for units in units_of(model):
+        size = units[0].view(state[units[0].name]).size(1)
+        gone = torch.ones(size, dtype=torch.bool)
+        gone[torch.randperm(size, generator=torch.Generator().manual_seed(1))[: round(share * size)]] = False
+        for place in units:
+            place.view(state[place.name])[:, gone] = 0.0
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_model_that_does_without_some_units_says_the_same_when_they_are_cut(name):
+    wide, change = WIDE[name]
+    model, narrow = make(wide), make(wide | change, seed=1)
+    silence(model, change["dim"] / wide["dim"] if "dim" in change else change["expansion"] / 4)
+    found, told = narrowed(model.state_dict(), narrow)
+    narrow.load_state_dict(found)
+    feats, lens = torch.randn(2, 50, 4), torch.tensor([50, 37])
+    assert told and torch.allclose(model(feats, lens).logits["ctc"], narrow(feats, lens).logits["ctc"], atol=1e-4)
+
+
+def test_norms_are_cut_with_their_units():
+    wide = {"encoder": "lstm", "dim": 12, "num_layers": 2, "layer_norm": True}
+    narrow = make(wide | {"dim": 5}, seed=1)
+    narrow.load_state_dict(narrowed(make(wide).state_dict(), narrow)[0])
+
+
+def test_what_was_cut_is_logged_and_fits_whole(tmp_path):
+    model = make({"encoder": "lstm", "dim": 12, "num_layers": 2})
+    save_tensors(tmp_path / "model.safetensors", model.state_dict())
+    narrow = make({"encoder": "lstm", "dim": 6, "num_layers": 1}, seed=1)
+    found = take_weights(narrow, tmp_path, InitConfig("x", layers=[2], prune=True))
+    assert found.left == {}
+
+
+def test_a_model_without_more_units_is_refused(tmp_path):
+    save_tensors(tmp_path / "model.safetensors", make({"encoder": "lstm", "dim": 6}).state_dict())
+    with pytest.raises(StaleError, match="no more units than the model that starts from it"):
+        take_weights(make({"encoder": "lstm", "dim": 6}), tmp_path, InitConfig("x", prune=True))

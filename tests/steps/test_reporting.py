@@ -1,0 +1,111 @@
+"""What a report says beyond the tables."""
+
+import math
+
+import pytest
+
+from steps.reporting.calibration import calibrate, unit_confidences
+from steps.reporting.outcomes import check_counts, compare_outcomes, heard, length_of, read_alignments
+from steps.scoring.score_set import score_set
+from steps.scoring.units import Units
+from utils.jobs.errors import DataError, StaleError
+
+REF = {"a-1": "one two three", "a-2": "four five", "b-1": "one one six", "b-2": "seven"}
+TEACHER = {"a-1": "one two three", "a-2": "four five", "b-1": "one one six", "b-2": "ten"}
+TWIN = {"a-1": "one too three", "a-2": "five", "b-1": "one one six six", "b-2": "seven"}
+DISTILLED = {"a-1": "one two three", "a-2": "for five", "b-1": "one six", "b-2": "ten"}
+UTT2SPK = {utt_id: utt_id[0] for utt_id in REF}
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Scores hypotheses, and returns (path of the alignments, alignments, figures)."""
+
+    def score(hyp):
+        figures, text = score_set(REF, hyp, UTT2SPK, Units("word"))
+        path = tmp_path / "alignments.txt"
+        path.write_text(text)
+        return path, read_alignments(path), figures
+
+    return score
+
+
+def test_each_unit_is_fixed_broken_or_as_it_was(scored):
+    found = compare_outcomes(*(scored(hyp)[1] for hyp in (TEACHER, TWIN, DISTILLED)), UTT2SPK)
+    assert found.total == {"both right": 5, "fixed": 1, "broken": 2, "both wrong": 1}
+    assert found.by_teacher["wrong"] == {"broken": 1}
+    assert found.insertions == [0, 1, 0]
+    assert found.by_word["two"] == {"fixed": 1} and found.by_word["seven"] == {"broken": 1}
+    assert found.by_speaker["b"]["broken"] == 2
+    assert found.by_length["1–5"] == found.total
+    assert found.gain_of == {"a-1": 1, "a-2": 0, "b-1": 0, "b-2": -1}
+    assert found.agreement == pytest.approx((6 / 9, 7 / 9))
+
+
+def test_outcomes_reconcile_with_the_scores(scored):
+    sides = [scored(hyp) for hyp in (TEACHER, TWIN, DISTILLED)]
+    found = compare_outcomes(*(alignments for _, alignments, _ in sides), UTT2SPK)
+    errors = [figures["sub"] + figures["del"] for _, _, figures in sides]
+    assert errors[0] == sum(found.by_teacher["wrong"].values())
+    assert errors[1] == found.total["fixed"] + found.total["both wrong"]
+    assert errors[2] == found.total["broken"] + found.total["both wrong"]
+    assert found.insertions == [figures["ins"] for _, _, figures in sides]
+    gains = sum(found.gain_of.values())
+    assert gains == sides[1][2]["errors"] - sides[2][2]["errors"]
+
+
+def test_alignments_that_are_not_those_scored_are_refused(scored):
+    path, alignments, figures = scored(TWIN)
+    check_counts(path, alignments, figures)
+    with pytest.raises(DataError, match="were scored; run steps.score --force"):
+        check_counts(path, alignments, figures | {"sub": figures["sub"] + 1})
+    path.write_text(path.read_text().replace(" hyp ", " hip ", 1))
+    with pytest.raises(StaleError, match="is no alignment"):
+        read_alignments(path)
+
+
+def test_systems_of_other_references_are_not_compared(scored):
+    one, other = scored(TWIN)[1], scored(TWIN)[1]
+    other["a-1"] = [("one", "one")]
+    with pytest.raises(DataError, match="not scored on the same text of 'a-1'"):
+        compare_outcomes(one, one, other, UTT2SPK)
+    del other["a-1"]
+    with pytest.raises(DataError, match="not scored on the same utterances"):
+        compare_outcomes(one, one, other, UTT2SPK)
+
+
+def test_lengths_fall_into_classes():
+    assert [length_of(n) for n in (0, 5, 6, 40, 41, 900)] == ["1–5", "1–5", "6–10", "21–40", "41 or more", "41 or more"]
+    assert heard([(None, "x"), ("a", None)]) == [("a", None)]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tokens_are", "units_are", "expected"),
+    [
+        (["AA", "B"], "phone", "phone", [0.9, 0.8]),
+        (["a", "b", "<space>", "c"], "char", "word", [0.8, 0.6]),
+        (["a", "<space>", "c"], "char", "char", [0.9, 0.7]),
+        (["▁a", "b", "▁", "c"], "bpe", "word", [0.8, 0.6]),
+        (["one", "two"], "word", "word", [0.9, 0.8]),
+        (["one"], "word", "char", []),
+    ],
+)
+def test_a_unit_is_as_sure_as_its_least_sure_token(tokens, tokens_are, units_are, expected):
+    sure = [0.9, 0.8, 0.7, 0.6][: len(tokens)]
+    assert unit_confidences({"tokens": tokens, "confidence": sure}, tokens_are, units_are) == expected
+    assert unit_confidences({"tokens": tokens}, tokens_are, units_are) == []
+
+
+def entry(words, sure):
+    return {"nbest": [{"tokens": words, "confidence": sure}]}
+
+
+def test_the_calibration_error_is_the_mean_gap_of_its_bins():
+    alignments = {"u1": [("a", "a"), ("b", "c"), (None, "d"), ("e", None)], "u2": [("f", "f")], "u3": [("g", "g")]}
+    entries = {"u1": entry(["a", "c", "d"], [0.95, 0.92, 0.32]), "u2": entry(["f"], [0.38]), "u3": entry([], [])}
+    found = calibrate(entries, alignments, "word", "word")
+    # bins: 0.9 to 1 holds 0.95 (right) and 0.92 (wrong); 0.3 to 0.4 holds 0.32 (wrong) and 0.38 (right)
+    assert found.error == pytest.approx(100 * (2 * abs(0.935 - 0.5) + 2 * abs(0.35 - 0.5)) / 4)
+    assert found.counts == [0, 0, 0, 2, 0, 0, 0, 0, 0, 2] and found.left_out == 1
+    assert math.isnan(found.accuracy[0]) and found.accuracy[9] == 0.5
+    assert calibrate({}, alignments, "word", "word") is None
