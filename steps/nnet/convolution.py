@@ -25,4 +25,7 @@ class DepthwiseConv(nn.Module):
         """(B, U, D) -> (B, U, D). Padding must be 0."""
         if self.is_causal:
             x = with_past(self, x, self.conv.kernel_size[0] - 1, past)
-        return self.conv(x.transpose(1, 2)).transpose(1, 2)
+        x = x.unsqueeze(1).permute(0, 3, 1, 2)  # (B, D, 1, U), of which channels lie together in memory
+        weight, pad = self.conv.weight.unsqueeze(2), (0, self.conv.padding[0])
+        x = nn.functional.conv2d(x, weight, self.conv.bias, padding=pad, groups=self.conv.groups)
+        return x.permute(0, 2, 3, 1).squeeze(1)

@@ -38,7 +38,7 @@ def learning_curves(histories: dict[str, list[list[dict]]]) -> str:
         for i, (name, seeds) in enumerate(histories.items()):
             for k, lines in enumerate(seeds):
                 points = [(row["update"], row["dev_error_rate"]) for row in lines]
-                points = [point for point in points if math.isfinite(point[1])]
+                points = [(x, y) for x, y in points if y is not None and math.isfinite(y)]  # None: writes nothing
                 if points:
                     style = {"color": COLOURS[i % len(COLOURS)], "linewidth": 1.0, "alpha": 0.8}
                     axes.plot(*zip(*points, strict=True), label="" if k else name, **style)
