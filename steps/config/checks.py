@@ -27,6 +27,9 @@ from utils.jobs.errors import UsageError
 def check_config(config: Config) -> None:
     """Raises UsageError for settings that are right one by one, and wrong together."""
     check_twins(config.systems)
+    check_teachers(config.systems)
+    check_starts(config.systems)
+    check_chains(config.systems)  # from here on it is known what is trained before what
     for name, features in {"": config.features, **config.variants}.items():
         try:
             check_features(features)
@@ -37,14 +40,11 @@ def check_config(config: Config) -> None:
     check_made_features(config)
     check_hearing(config)
     check_units(config)
-    check_teachers(config.systems)
-    check_chains(config.systems)
     check_whisper(config.systems, config.tokens.unit)
     check_self_supervised(config.systems)
     check_folds(config.systems)
     check_tokens_of_heads(config)
     check_needed_heads(config.systems)
-    check_starts(config.systems)
     check_controls(config.systems)
     check_sets(config.systems, config.data)
 

@@ -33,7 +33,7 @@ Runs = dict[str, list[int]]  # system -> seeds
 def runs_of(config: Config, seeds: list[int]) -> Runs:
     """Which seeds of which systems are trained: teachers with those that are named, all others with all.
 
-    A student that teaches others has both.
+    A student that teaches others has both, and so has a twin that does.
     """
     named: Runs = {}
     systems = all_systems(config)
@@ -48,9 +48,9 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
         if features.type == "model":
             named[features.model] = sorted({*named.get(features.model, []), 0})  # which makes the features of all
     usual = {name: seeds[: system.seeds or None] for name, system in systems.items()}
-    for name in named.keys() & config.systems.keys():
-        if config.systems[name].distill:
-            named[name] = sorted({*named[name], *usual[name]})
+    compared = {name for s in config.systems.values() if s.distill for name in (s.name, twin_of(config, s).name)}
+    for name in named.keys() & compared:
+        named[name] = sorted({*named[name], *usual[name]})
     return usual | {name: named[name] for name in systems if name in named}
 
 

@@ -1,6 +1,6 @@
 """Systems side by side: what each scores, and how much of the gap to the teacher distillation closed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def describe(scores: SystemScores) -> dict:
 
 
 def paired(a: SystemScores, b: SystemScores) -> tuple[np.ndarray, np.ndarray | None]:
-    """a - b: (N,) of the seeds that both have, or of a's seeds against b's mean; (NUM_DRAWS,) of the draws."""
+    """a - b: (N,) of each seed, or of a's seeds against b's mean where these are others; (NUM_DRAWS,) of the draws."""
     if a.seeds == b.seeds:
         by_seed = a.by_seed - b.by_seed
     else:
@@ -78,8 +78,18 @@ def paired(a: SystemScores, b: SystemScores) -> tuple[np.ndarray, np.ndarray | N
     return by_seed, None if left is None else left - right
 
 
+def on_seeds(scores: SystemScores, seeds: list[int]) -> SystemScores:
+    """The runs of these seeds."""
+    return replace(scores, seeds=seeds, errors=scores.errors[[scores.seeds.index(seed) for seed in seeds]])
+
+
 def compare(teacher: SystemScores, twin: SystemScores, distilled: SystemScores) -> dict:
-    """What distillation gained over the twin, and the share of the gap to the teacher that it closed."""
+    """What distillation gained over the twin, and the share of the gap to the teacher that it closed.
+
+    Both are compared on the seeds that they share.
+    """
+    shared = sorted(set(twin.seeds) & set(distilled.seeds))
+    twin, distilled = on_seeds(twin, shared), on_seeds(distilled, shared)
     gain_by_seed, gain_by_draw = paired(twin, distilled)
     gap_by_seed, gap_by_draw = paired(twin, teacher)
     gain = estimate(float(twin.by_seed.mean() - distilled.by_seed.mean()), gain_by_seed, gain_by_draw)

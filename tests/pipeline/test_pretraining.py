@@ -57,7 +57,6 @@ def test_a_system_starts_from_a_pretrained_encoder(recipe, corpus, head):
 @pytest.mark.parametrize(
     ("model", "status", "said"),
     [
-        ("student", 2, "init.model = 'student': is itself distilled, in a later stage"),
         ("finetuned", 2, "init.model = 'finetuned': is the system itself"),
         ("gone/nowhere", 3, "nowhere/model.safetensors"),
     ],

@@ -233,6 +233,12 @@ def test_the_interval_of_the_gain_is_paired_over_seeds():
     assert compare(TEACHER, TWIN, BETTER)["absolute_gain_ci95"] == pytest.approx(expected, abs=1e-3)
 
 
+def test_systems_of_unlike_seeds_are_compared_on_those_they_share():
+    more = scores(4, [*TWIN.errors.tolist(), [90, 90, 90, 90]])
+    assert compare(TEACHER, more, BETTER) == compare(TEACHER, TWIN, BETTER)
+    assert compare(TEACHER, BETTER, more) == compare(TEACHER, BETTER, TWIN)
+
+
 def test_equal_systems_are_not_better():
     found = compare(TEACHER, TWIN, TWIN)
     assert (found["better"], found["absolute_gain"], found["gap_closed"]) == (False, 0.0, 0.0)
