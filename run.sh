@@ -202,6 +202,9 @@ if stage 11 report; then
   if $publish; then job+=(--publish "RESULTS$variant.md"); fi
   # what a person would type for the same figures
   command="egs/$(basename "$recipe")/run.sh${variant:+ --config $config}${corpus_dir:+ --corpus-dir DIR}"
+  [[ $data_dir == "data$variant" ]] || command+=" --data-dir $data_dir"
+  [[ $exp_dir == "exp$variant" ]] || command+=" --exp-dir $exp_dir"
+  [[ $out_dir == "$exp_dir" ]] || command+=" --out-dir $out_dir"
   command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"
   run report python3 -m steps.report --command "$command" --seeds "$seeds" --data-dir "$data_dir" \
     --models-dir "$exp_dir" "${conf[@]}" "${job[@]}" "$out_dir"
