@@ -201,11 +201,12 @@ if stage 10 export; then $why || say "stage 10: export is not built yet"; fi
 if stage 11 report; then
   if $publish; then job+=(--publish "RESULTS$variant.md"); fi
   # what a person would type for the same figures
-  command="egs/$(basename "$recipe")/run.sh${variant:+ --config $config}${corpus_dir:+ --corpus-dir DIR}"
+  command="egs/$(basename "$recipe")/run.sh$([[ $config == conf.toml ]] || echo " --config $config")${corpus_dir:+ --corpus-dir DIR}"
   [[ $data_dir == "data$variant" ]] || command+=" --data-dir $data_dir"
   [[ $exp_dir == "exp$variant" ]] || command+=" --exp-dir $exp_dir"
   [[ $out_dir == "$exp_dir" ]] || command+=" --out-dir $out_dir"
-  command+=" --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}}"
+  ((gpus == 0)) || command+=" --gpus $gpus"
+  command+=" --seeds \"$seeds\"${overrides[*]:+$(printf ' %q' "${overrides[@]}")}"
   run report python3 -m steps.report --command "$command" --seeds "$seeds" --data-dir "$data_dir" \
     --models-dir "$exp_dir" "${conf[@]}" "${job[@]}" "$out_dir"
 fi

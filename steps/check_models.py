@@ -7,7 +7,6 @@ a layer that is not there, is noticed before the first training and not hours la
 their own training, which loads them.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from steps.config.code import code_of
@@ -29,17 +28,14 @@ def layers_of(config: Config, data_dir: Path) -> dict[str, int]:
 
     from steps.features.settings import feature_dim
     from steps.tokens.token_table import read_lang
-    from steps.training.examples import find_classes
-    from steps.training.run import model_config, other_tables, sized
+    from steps.training.run import model_config, other_tables
 
     table, found = read_lang(data_dir / "lang", config.tokens.unit), {}
     for name, system in all_systems(config).items():
         if system.model["encoder"] in PRETRAINED:
             continue
-        facts = model_config(config, system, 0, table)
         others = other_tables(config, system, data_dir / "lang")
-        facts = replace(facts, heads=sized(find_classes(data_dir / system.data.train, facts.heads), others))
-        model = facts.build().eval()
+        model = model_config(config, system, 0, table, others, data_dir).build().eval()
         features = features_of(config, system.data.train)
         num_frames = round(1000 / features.frame_shift_ms) if features.type != "waveform" else features.sample_rate_hz
         with torch.inference_mode():

@@ -15,7 +15,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
 
-FORMAT = 3
+FORMAT = 4
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -45,11 +45,10 @@ def main(argv: list[str]) -> None:
     from steps.scoring.collect import (
         check_settings,
         class_files,
-        pairs_of,
+        comparison_settings,
         read_json,
         runs_of,
         score_file,
-        scored_systems,
     )
 
     parser = Parser(__doc__)
@@ -67,7 +66,8 @@ def main(argv: list[str]) -> None:
         return
     runs = runs_of(config, parse_seeds(args.seeds))
     systems = all_systems(config)
-    by_set = scored_systems(systems)
+    settings = comparison_settings(config, runs)
+    by_set = settings["sets"]
     pairs = [(exp, name, seed) for exp in args.exp_dirs for name, seeds in runs.items() for seed in seeds]
     inputs = [
         score_file(exp, name, seed, set_name)
@@ -77,8 +77,6 @@ def main(argv: list[str]) -> None:
     ]
     inputs += (path for paths in class_files(config, args.exp_dirs, runs).values() for path in paths)
     inputs += [exp / name / f"seed{seed}" / "config.json" for exp, name, seed in pairs]
-    settings = {"runs": runs, "sets": by_set, "decode": config.decode.in_use()}
-    settings["comparisons"] = [list(pair) for pair in pairs_of(config)]
     job = Job("compare", FORMAT, out / "compare.manifest.json", tuple(inputs), settings, is_final=True)
     if not args.why:
         for exp, name, seed in pairs:

@@ -23,14 +23,16 @@ from functools import partial
 from pathlib import Path
 
 from steps.config.load import load
-from steps.config.systems import system_named
+from steps.config.systems import can_transcribe, system_named, writing_head
 from steps.config.tuning import Point, name_of_point, points_of, to_overrides
 from utils.jobs import log
 from utils.jobs.cli import Parser, positive, run
-from utils.jobs.errors import Interrupted, MachineError, UsageError
+from utils.jobs.errors import BY_STATUS, Interrupted, MachineError, UsageError
 from utils.jobs.files import to_json, write_atomic
 from utils.jobs.lock import lock
+from utils.jobs.manifest import Manifest
 
+FRAMEWISE = ("ctc", "hmm")  # heads that are decoded as fast with any weights
 RUNGS = (4, 2, 1)  # parts of all updates
 SCALES = (0.35, 0.5, 0.7, 1.0, 1.4)  # of the width, where nothing else is asked for
 RUNNING: set[subprocess.Popen] = set()
@@ -75,6 +77,8 @@ def grid_of(tries: list[str], model: dict) -> dict:
     found = {}
     for text in tries:
         key, _, values = text.partition("=")
+        if key.strip() == "train.updates":
+            raise UsageError("--try train.updates: how long each shape is trained is part of the search")
         try:
             found[key.strip()] = tomllib.loads(f"x = {values}")["x"]
         except tomllib.TOMLDecodeError:
@@ -83,7 +87,10 @@ def grid_of(tries: list[str], model: dict) -> dict:
 
 
 def measure(args: object, point: Point) -> Shape:
-    """The size and speed of a shape, with fresh weights: neither depends on them."""
+    """The size and speed of a shape, with fresh weights.
+
+    Where the weights decide how long hypotheses are, the speed is measured again in `distil`.
+    """
     from time import process_time
 
     import torch
@@ -92,24 +99,25 @@ def measure(args: object, point: Point) -> Shape:
     from steps.nnet.model import LoadedModel, new_model
     from steps.nnet.rounding import megabytes
     from steps.tokens.token_table import read_lang
-    from steps.training.run import model_config
+    from steps.training.run import model_config, other_tables
     from utils.data_dir.tables import read_table
 
     torch.set_num_threads(1)
     config = load(args.config, [*args.set, *to_overrides(args.system, point)])
     system = system_named(config, args.system)
     table = read_lang(args.data_dir / "lang", config.tokens.unit)
-    facts = model_config(config, system, 0, table)
+    others = other_tables(config, system, args.data_dir / "lang")
+    facts = model_config(config, system, 0, table, others, args.data_dir)
     model = new_model(facts, args.data_dir / system.data.train / "cmvn", 0).eval()
     dev = args.data_dir / system.data.dev
     num_frames = dict(list(read_table(dev / "utt2num_frames").items())[:NUM_UTTS])
     num_frames = {utt_id: int(n) for utt_id, n in num_frames.items()}
     feats_scp = read_table(dev / "feats.scp")
-    loaded = LoadedModel(model, facts, table)
+    loaded = LoadedModel(model, facts, table, others)
     first = next(iter(num_frames))
-    decode_set(loaded, {first: feats_scp[first]}, {first: num_frames[first]}, "cpu")  # unmeasured
+    decode_set(loaded, {first: feats_scp[first]}, {first: num_frames[first]}, "cpu", config.decode)  # unmeasured
     start = process_time()
-    decode_set(loaded, {u: feats_scp[u] for u in num_frames}, num_frames, "cpu")
+    decode_set(loaded, {u: feats_scp[u] for u in num_frames}, num_frames, "cpu", config.decode)
     seconds = sum(num_frames.values()) * model.frame_shift_ms / model.encoder.subsampling / 1000
     size = megabytes(model, system.train.weight_bits)
     return Shape(point, round(size, 4), round((process_time() - start) / max(seconds, 1e-9), 5))
@@ -122,7 +130,8 @@ def distil(args: object, updates: int, shape: Shape) -> None:
     home.mkdir(parents=True, exist_ok=True)
     settings = ["--config", str(args.config)]
     settings += [f"--set={text}" for text in [*args.set, *to_overrides(args.system, point)]]
-    dev = args.data_dir / system_named(load(args.config, args.set), args.system).data.dev
+    system = system_named(load(args.config, args.set), args.system)
+    dev = args.data_dir / system.data.dev
     model = home / args.system / "seed0"
     folders = ["--data-dir", str(args.data_dir), "--exp-dir", str(args.exp_dir), "--out-dir", str(home)]
     call(home, ["steps.train", "--system", args.system, "--seed", "0", *folders, *settings])
@@ -130,6 +139,9 @@ def distil(args: object, updates: int, shape: Shape) -> None:
     call(home, ["steps.score", *settings, str(dev), str(model / f"decode_{dev.name}")])
     figures = json.loads((model / f"decode_{dev.name}" / "score.json").read_text(encoding="utf-8"))
     shape.errors[updates] = round(figures["error_rate"], 4)
+    if system.heads[writing_head(system.heads, figures["decode"].get("head", ""))]["type"] not in FRAMEWISE:
+        counts = Manifest.read(model / f"decode_{dev.name}" / "manifest.json").counts
+        shape.rtf = counts["real_time_factor"]
     log.info(f"{name_of_point(shape.point)}: {figures['error_rate']:.2f} % on {dev.name} after {updates:,} updates")
 
 
@@ -146,7 +158,8 @@ def call(home: Path, command: list[str]) -> None:
     if status:
         lines = (home / "log").read_text(encoding="utf-8").splitlines()
         told = next((line for line in reversed(lines) if "error:" in line), lines[-1] if lines else "")
-        raise MachineError(f"{command[0]} failed: {told.partition('error: ')[2] or told}; its log: {home / 'log'}")
+        kind = BY_STATUS.get(status, MachineError)
+        raise kind(f"{command[0]} failed: {told.partition('error: ')[2] or told}; its log: {home / 'log'}")
 
 
 def side_by_side(work: Callable[[Shape], None], shapes: list[Shape], nj: int) -> None:
@@ -210,6 +223,8 @@ def main(argv: list[str]) -> None:
     system = system_named(load(args.config, args.set), args.system)
     if not system.distill:
         raise UsageError(f"[{args.system}] has no [[distill]]")
+    if not can_transcribe(system):
+        raise UsageError(f"[{args.system}] writes nothing, so that no shape has an error rate")
     (args.exp_dir / "budget").mkdir(parents=True, exist_ok=True)
     lock(args.exp_dir / "budget" / ".lock")
     measured = [measure(args, point) for point in points_of(grid_of(args.tries, system.model), "--try")]
@@ -227,7 +242,7 @@ def main(argv: list[str]) -> None:
         side_by_side(partial(distil, args, updates), alive, args.nj)
         rows = write(args, shapes, left_out)
         alive = sorted(alive, key=lambda shape: shape.rank)[: math.ceil(len(alive) / 2)]
-    best = min(shapes, key=lambda shape: shape.rank)
+    best = min(shapes, key=lambda shape: (shape.rtf > args.max_rtf, *shape.rank))
     chosen = " ".join(f"--set {text}" for text in to_overrides(args.system, best.point))
     print(f"\n{to_text(rows)}\n\nbest within the budget: {chosen}\n", flush=True)
 

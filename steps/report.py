@@ -10,18 +10,20 @@ distillation fixed and broke, unit by unit, where the decodings lie in --models-
 """
 
 import platform
+from functools import partial
 from pathlib import Path
 
 from steps.compare import parse_seeds
 from steps.config.load import load
 from steps.config.schema import Config
-from steps.scoring.collect import runs_of
+from steps.scoring.collect import check_results, runs_of
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
+from utils.jobs.errors import UsageError
 from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
 
-FORMAT = 3
+FORMAT = 4
 
 
 def machine() -> str:
@@ -36,33 +38,39 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def report(config: Config, args: object, runs: dict[str, list[int]], stage: Path) -> dict:
-    """Writes RESULTS.md and report.html of one experiment, or of several under one another."""
+def report(config: Config, args: object, runs: dict[str, list[int]], homes: dict[Path, Path], stage: Path) -> dict:
+    """Writes RESULTS.md and report.html of one experiment, or of several under one another.
+
+    Args:
+        config: Of the recipe.
+        args: The options.
+        runs: The seeds of each system.
+        homes: Where the models of each experiment are.
+        stage: Where the files go.
+    """
     from steps.reporting.markdown import results_markdown
     from steps.reporting.page import page
     from steps.scoring.collect import read_json
 
-    exp_dirs, note = args.exp_dirs, config.report.note
-    made = {"commit": log.commit(), "machine": machine()}
-    results = {exp.name: read_json(exp / "results.json") for exp in exp_dirs}
-    tuned = [read_json(path) for exp in exp_dirs for path in found_files(exp, "tune")]
+    note, made = config.report.note, {"commit": log.commit(), "machine": machine()}
+    results = {exp.name: read_json(exp / "results.json") for exp in homes}
+    tuned, swept = ([read_json(path) for path in found_files(homes, kind, config)] for kind in ("tune", "filter"))
     title = f"Results of egs/{Path.cwd().name}"
-    swept = [read_json(path) for exp in exp_dirs for path in found_files(exp, "filter")]
     text = results_markdown(results, tuned, swept, title, args.command, made, note)
     (stage / "RESULTS.md").write_text(text, encoding="utf-8")
     facts = {"commands": args.command, "made": ", ".join(f"{key}: {value}" for key, value in made.items())}
-    models = args.models_dir or exp_dirs[0]
+    models = {exp.name: home for exp, home in homes.items()}
     (stage / "report.html").write_text(
         page(config, results, runs, models, args.data_dir, title, facts, note), encoding="utf-8"
     )
-    return {"in": len(exp_dirs), "out": len(exp_dirs), "dropped": 0}
+    return {"in": len(homes), "out": len(homes), "dropped": 0}
 
 
-def found_files(exp_dir: Path, kind: str) -> list[Path]:
-    """What steps.tune ("tune") or steps.sweep_filter ("filter") found of each system."""
-    return [
-        path.parent / path.name.replace(".manifest", "") for path in sorted(exp_dir.glob(f"{kind}/*.manifest.json"))
-    ]
+def found_files(homes: dict[Path, Path], kind: str, config: Config) -> list[Path]:
+    """What steps.tune ("tune") or steps.sweep_filter ("filter") found of each system that there is."""
+    folders = dict.fromkeys(folder / kind for pair in homes.items() for folder in pair)
+    files = [folder / f"{name}.json" for folder in folders for name in config.systems]
+    return [file for file in files if file.is_file() and file.with_suffix(".manifest.json").is_file()]
 
 
 def main(argv: list[str]) -> None:
@@ -74,18 +82,25 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--command", action="append", default=[], help="how the figures were made")
     parser.add_argument("--seeds", default="0 1 2")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
-    parser.add_argument("--models-dir", type=Path, default=None, help="where decodings are; default: the first folder")
+    parser.add_argument("--models-dir", type=Path, default=None, help="where models are; default: with their results")
     parser.add_argument("--out", type=Path, default=None, help="default: the first experiment folder")
     parser.add_argument("exp_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
     home = args.out or args.exp_dirs[0]
-    inputs = [exp / "results.json" for exp in args.exp_dirs]
-    inputs += [path for exp in args.exp_dirs for kind in ("tune", "filter") for path in found_files(exp, kind)]
+    homes = {exp: args.models_dir or exp for exp in args.exp_dirs}
+    if len({exp.name for exp in homes}) < len(args.exp_dirs):
+        raise UsageError("two experiment folders have one name, which their tables would share")
+    inputs = [exp / "results.json" for exp in homes]
     config = load(args.config, args.set)
+    inputs += [path for kind in ("tune", "filter") for path in found_files(homes, kind, config)]
     note, runs = config.report.note, runs_of(config, parse_seeds(args.seeds))
     settings = {"commands": args.command, "runs": runs} | ({"note": note} if note else {})
+    settings |= {"models": [str(folder) for folder in homes.values()], "data": str(args.data_dir)}
     job = Job("report", FORMAT, home / "report.manifest.json", tuple(inputs), settings, is_final=True)
-    is_done = job.run(args, lambda stage: report(config, args, runs, stage))
+    if not args.why:
+        for exp, models_dir in homes.items():
+            check_results(exp, models_dir, config, runs)
+    is_done = job.run(args, partial(report, config, args, runs, homes))
     if is_done and args.publish and not args.why:
         write_atomic(args.publish, (home / "RESULTS.md").read_bytes())
         log.info(f"{args.publish}: published")

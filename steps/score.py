@@ -12,6 +12,7 @@ from pathlib import Path
 
 from steps.config.load import load
 from steps.config.schema import Config
+from steps.config.systems import writing_head
 from steps.scoring.units import Units
 from steps.tokens.lexicon import read_lexicon, spell
 from utils.data_dir.labels import label_file, read_labels
@@ -36,27 +37,27 @@ def score(
     keywords: list[str],
 ) -> dict:
     """Writes the figures of one decoded set; returns counts."""
-    from steps.scoring.score_set import check_ids, score_set
+    from steps.scoring.score_set import check_ids, check_speakers, score_set
 
-    names = names_of(data_dir, decode_dir)
+    names, utt2spk = names_of(data_dir, decode_dir), read_table(data_dir / "utt2spk")
+    if is_written := (decode_dir / "text").is_file():
+        ref, hyp = (read_table(path, has_value=False) for path in (transcripts, decode_dir / "text"))
+        missing = check_ids(ref, hyp, allow_missing)
+        check_speakers(ref, utt2spk, data_dir)
     classes = scored_classes(data_dir, decode_dir, transcripts, keywords)
     if classes or keywords:
         (stage / "classes.json").write_text(to_json(names | {"heads": classes}), encoding="utf-8")
         for head, found in classes.items():
             figures = ", ".join(f"{key} {found[key]['value']:.2f} %" for key in ("accuracy", "macro_f1"))
             log.info(f"{decode_dir}: {head}: {figures} of {found['times']:,}")
-    if not (decode_dir / "text").is_file():
-        count = len(read_table(data_dir / "utt2spk"))
-        return {"in": count, "out": count, "dropped": 0}
-    ref = read_table(transcripts, has_value=False)
+    if not is_written:
+        return {"in": len(utt2spk), "out": len(utt2spk), "dropped": 0}
     if lexicon:
         words = read_lexicon(lexicon)
         ref = {utt_id: spell(text, words) for utt_id, text in ref.items()}
-    hyp = read_table(decode_dir / "text", has_value=False)
-    missing = check_ids(ref, hyp, allow_missing)
     if missing:
         log.info(f"{len(missing)} missing hypotheses count as deletions: {', '.join(missing[:5])}")
-    figures, alignments = score_set(ref, hyp, read_table(data_dir / "utt2spk"), units)
+    figures, alignments = score_set(ref, hyp, utt2spk, units)
     (stage / "score.json").write_text(to_json(names | figures), encoding="utf-8")
     (stage / "alignments.txt").write_text(alignments, encoding="utf-8")
     log.info(
@@ -81,7 +82,8 @@ def heads_of(decode_dir: Path) -> dict[str, dict]:
 
 def written(config: Config, data_dir: Path, decode_dir: Path) -> tuple[str, str, Path]:
     """(unit, lang folder) of the tokens that the hypotheses were written in, and the transcripts to compare with."""
-    head = heads_of(decode_dir).get(config.decode.head, {})
+    heads = heads_of(decode_dir)
+    head = heads.get(writing_head(heads, config.decode.head), {})
     if not head.get("tokens"):
         return config.tokens.unit, "lang", data_dir / "text"
     return head["unit"], f"lang_{head['tokens']}", text_file(data_dir, head["tokens"])

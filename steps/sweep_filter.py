@@ -13,7 +13,7 @@ from pathlib import Path
 
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
-from steps.config.systems import soft_label_folder, soft_label_sets, system_named, teacher_of, transcripts_for
+from steps.config.systems import judged_by, soft_label_folder, soft_label_sets, system_named, teacher_of
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, UsageError
 from utils.jobs.files import to_json
@@ -26,9 +26,9 @@ SHARES = tuple(share / 10 for share in range(10, 0, -1))
 def folders_of(config: Config, system: SystemConfig, number: int, exp_dir: Path) -> list[list[Path]]:
     """Where the transcripts of the teachers that a term's filter reads are, a folder for each set."""
     term, found = system.distill[number], []
-    for name, seed in transcripts_for(term) or [teacher_of(term)]:
+    for name, seed, kind in judged_by(term) or [(*teacher_of(term), "transcripts")]:
         sets, teacher = soft_label_sets(config, term, name), exp_dir / name / f"seed{seed}"
-        found.append([soft_label_folder(teacher, folder, "transcripts") for folder in sets])
+        found.append([soft_label_folder(teacher, folder, kind) for folder in sets])
     return found
 
 
@@ -84,7 +84,7 @@ def tried_shares(path: Path, number: int) -> dict[float, float]:
 
     if not path.is_file():
         return {}
-    rows = next(iter(read_json(path)["systems"].values()))
+    rows = reversed(next(iter(read_json(path)["systems"].values())))  # the best last, which stays
     key = f"distill.{number}.filter.keep"
     return {float(row["settings"][key]): row["error_rate"] for row in rows if key in row["settings"]}
 

@@ -12,8 +12,9 @@ from statistics import mean
 
 from steps.compare import parse_seeds
 from steps.config.load import load
+from steps.config.schema import Config
 from steps.config.systems import system_named
-from steps.config.tuning import grids_of, name_of_point
+from steps.config.tuning import grids_of, name_of_point, to_overrides
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
@@ -35,6 +36,15 @@ def collect(tried: dict[str, list[tuple[dict, list[Path]]]], dev: str, seeds: li
     (stage / f"{next(iter(tried))}.json").write_text(to_json({"set": dev, "seeds": seeds, "systems": systems}))
     count = sum(map(len, systems.values()))
     return {"in": count, "out": count, "dropped": 0}
+
+
+def check_point(config: Config, name: str, scores: list[Path]) -> None:
+    """Raises StaleError when the models of a point were trained, or decoded, with other settings than these."""
+    from steps.scoring.collect import check_decoder, check_settings, read_json
+
+    for score in scores:
+        check_settings(score.parents[1], config, system_named(config, name))
+        check_decoder(score, read_json(score), config.decode)
 
 
 def print_table(found: dict) -> None:
@@ -60,7 +70,8 @@ def main(argv: list[str]) -> None:
     if args.show:
         print_table(read_json(home / f"{args.system}.json"))
         return
-    system, seeds = system_named(load(args.config, args.set), args.system), parse_seeds(args.seeds)
+    config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
+    system = system_named(config, args.system)
     tried = {
         name: [
             (point, [score_file(home / name_of_point(point), name, seed, system.data.dev) for seed in seeds])
@@ -71,6 +82,10 @@ def main(argv: list[str]) -> None:
     files = tuple(file for points in tried.values() for _, found in points for file in found)
     manifest = home / f"{args.system}.manifest.json"
     job = Job("tune", FORMAT, manifest, files, {"seeds": seeds}, is_final=True)
+    if not args.why:
+        for name, points in tried.items():
+            for point, found in points:
+                check_point(load(args.config, args.set + to_overrides(args.system, point)), name, found)
     job.run(args, partial(collect, tried, system.data.dev, seeds))
 
 

@@ -72,5 +72,6 @@ if [[ $splits == *unseen* ]]; then # the six test speakers as one test set
 fi
 if $publish; then
   command="egs/fsdd/run.sh --corpus-dir DIR --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}} --publish"
-  python3 -m steps.report --publish RESULTS.md --out exp --command "$command" "${overrides[@]}" exp/published exp/unseen
+  python3 -m steps.report --publish RESULTS.md --out exp --command "$command" --seeds "$seeds" \
+    --data-dir data/published "${overrides[@]}" exp/published exp/unseen
 fi

@@ -30,21 +30,7 @@ FIELDS = {f.name: f for f in dataclasses.fields(SystemConfig)}
 
 def build_system(name: str, table: dict, data: dict) -> SystemConfig:
     """One system from its merged table, and [data] for what its own does not say."""
-    known = {
-        "model",
-        "heads",
-        "init",
-        "lora",
-        "train",
-        "spec_augment",
-        "soft_labels",
-        "distill",
-        "data",
-        "seeds",
-        "controls",
-        "tune",
-        "tune_plain",
-    }
+    known = FIELDS.keys() - {"name", "sets"}
     for key in table.keys() - known:
         raise UsageError(f"[{name}] has no setting '{key}'{near(key, known)}")
     terms = table.get("distill", [])
@@ -62,9 +48,14 @@ def build_system(name: str, table: dict, data: dict) -> SystemConfig:
         build_soft_labels(table.get("soft_labels", {}), f"{name}.soft_labels"),
         distill,
         sorted({set_name for term in distill for set_name in term.sets}),
-        build(DataConfig, data | table.get("data", {}), f"{name}.data"),
+        build(DataConfig, laid_over(data, table.get("data", {})), f"{name}.data"),
         **{key: check(table[key], FIELDS[key].type, f"{name}.{key}") for key in OWN if key in table},
     )
+
+
+def laid_over(below: object, above: object) -> object:
+    """A table over another one; what is no table stays as it is, to be refused."""
+    return below | above if isinstance(below, dict) and isinstance(above, dict) else above
 
 
 def without_masks(system: SystemConfig, table: dict, features: str) -> SystemConfig:

@@ -11,13 +11,15 @@ from steps.config.systems import (
     features_of,
     is_self_supervised,
     kinds_of_heads,
+    pairs_of,
     pretrained,
     roles_of,
+    set_of_teacher,
     start_of,
     variant_of,
 )
 from steps.config.teaching import check_chains, check_needed_heads, check_teachers
-from steps.config.types import near
+from steps.config.types import check_name, near
 from steps.features.settings import band_hz
 from steps.heads.registry import HIDING, SELF_SUPERVISED, WITH_OTHER_TOKENS
 from steps.nnet.registry import WITH_CTC
@@ -46,6 +48,7 @@ def check_config(config: Config) -> None:
     check_tokens_of_heads(config)
     check_needed_heads(config.systems)
     check_controls(config.systems)
+    check_comparisons(config)
     check_sets(config.systems, config.data)
 
 
@@ -267,12 +270,25 @@ def check_controls(systems: dict[str, SystemConfig]) -> None:
                 )
 
 
+def check_comparisons(config: Config) -> None:
+    """Raises UsageError when a system is compared with one twice, or with a teacher that is not tested in its place."""
+    pairs = pairs_of(config)
+    for teacher, student, distilled in pairs:
+        if pairs.count((teacher, student, distilled)) > 1:
+            raise UsageError(f"[{distilled}] controls: '{student}' stands there twice, or is its twin")
+        theirs, ours = config.systems[teacher], config.systems[distilled]
+        if can_transcribe(theirs) and can_transcribe(ours):
+            for name in (ours.data.dev, *ours.data.test):
+                set_of_teacher(theirs, ours, name)
+
+
 def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:
     """Raises UsageError when a set has two roles, or a term names one that is not there to train on."""
     role_of: dict[str, str] = {}
     for owner, found in [("data", data), *((f"{name}.data", system.data) for name, system in systems.items())]:
         roles = roles_of(found)
         for name, role in roles:
+            check_name(name, f"[{owner}] {role}")
             if [other for other, _ in roles].count(name) > 1 or role_of.setdefault(name, role) != role:
                 raise UsageError(f"[{owner}] '{name}' has two roles; train, dev, test and unlabelled sets must differ")
     for system in systems.values():

@@ -49,6 +49,8 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
     for text in overrides:
         override(raw, text)
     systems = {name: table for name, table in raw.items() if name not in NOT_SYSTEMS}
+    for name in systems:
+        check_name(name, f"{path}: [{name}]")
     for text in overrides:
         name = text.partition(".")[0]
         if name not in written and name not in NOT_SYSTEMS:
@@ -125,8 +127,10 @@ def override(raw: dict, text: str) -> None:
 def step_into(table: dict | list, key: str, text: str) -> dict | list:
     """The sub-table `key`; a number chooses from an array of tables."""
     if isinstance(table, list):
-        if not key.isdigit() or int(key) >= len(table):
+        if not key.isdecimal() or int(key) >= len(table):
             raise UsageError(f"--set {text}: there is no term {key}; there are {len(table)}, from 0")
+        if not isinstance(table[int(key)], dict):
+            raise UsageError(f"--set {text}: '{key}' is a value, not a table")
         return table[int(key)]
     inner = table.setdefault(key, {})
     if not isinstance(inner, dict | list):

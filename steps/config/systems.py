@@ -60,6 +60,33 @@ def all_systems(config: Config) -> dict[str, SystemConfig]:
     return {**config.systems, **{twin.name: twin for twin in twins}}
 
 
+def pairs_of(config: Config) -> list[tuple[str, str, str]]:
+    """(teacher, student, distilled) of each comparison: with the twin first, then with the controls."""
+    found = []
+    for system in config.systems.values():
+        if system.distill:
+            teacher = teacher_of(system.distill[0])[0]
+            others = [twin_of(config, system).name, *system.controls]
+            found += [(teacher, other, system.name) for other in others]
+    return found
+
+
+def set_of_teacher(teacher: SystemConfig, student: SystemConfig, set_name: str) -> str:
+    """The set on which a teacher is compared with a student that is scored on `set_name`.
+
+    Raises: UsageError when it has none.
+    """
+    theirs, ours = teacher.data, student.data
+    if set_name in (theirs.dev, *theirs.test):
+        return set_name
+    if set_name == ours.dev:
+        return theirs.dev
+    place = ours.test.index(set_name)
+    if place >= len(theirs.test):
+        raise UsageError(f"[{student.name}.data] test: [{teacher.name}] has no set in the place of '{set_name}'")
+    return theirs.test[place]
+
+
 def soft_label_sets(config: Config, term: DistillConfig, teacher: str) -> list[str]:
     """The sets that one of a term's teachers hears: those it names, or what the teacher was trained on.
 
@@ -109,10 +136,16 @@ def has_teacher(term: DistillConfig) -> bool:
 
 def transcripts_for(term: DistillConfig) -> list[tuple[str, int]]:
     """The teachers whose transcripts a term's filter reads, the one that it judges first."""
+    return [(name, seed) for name, seed, _ in judged_by(term)]
+
+
+def judged_by(term: DistillConfig) -> list[tuple[str, int, str]]:
+    """The teachers of `transcripts_for`, each with the folder of its transcripts: those that the term learns from."""
     if term.filter == FilterConfig():
         return []
-    other = term.filter.agree_with
-    return [teacher_of(term), *([name_and_seed(other)] if other and other != "greedy" else [])]
+    other, own = term.filter.agree_with, term.target if term.kind == "transcripts" else "transcripts"
+    found = [(*teacher_of(term), own)]
+    return found + ([(*name_and_seed(other), "transcripts")] if other and other != "greedy" else [])
 
 
 def soft_label_folder(teacher: Path, set_name: str, kind: str) -> Path:
@@ -125,7 +158,7 @@ def soft_labels_for(config: Config, term: DistillConfig) -> list[tuple[str, int,
     found = []
     if term.source == "store":
         found = [(name, seed, term.target) for name, seed in teachers_of(term)]
-    found += [(name, seed, "transcripts") for name, seed in transcripts_for(term)]
+    found += judged_by(term)
     return [(name, seed, folder, kind) for name, seed, kind in found for folder in soft_label_sets(config, term, name)]
 
 
@@ -167,6 +200,11 @@ def can_transcribe(system: SystemConfig) -> bool:
     return not kinds_of_heads(system).isdisjoint(WRITING)
 
 
+def writing_head(heads: dict[str, dict], asked: str) -> str:
+    """The head that decodes: the one asked for, or the first that writes; empty where none does."""
+    return asked or next((name for name, table in heads.items() if table["type"] in WRITING), "")
+
+
 def kinds_of_heads(system: SystemConfig) -> set[str]:
     """The types of a system's heads."""
     return {table["type"] for table in system.heads.values()}
@@ -180,7 +218,7 @@ def check_decoding(config: Config) -> None:
     asked = config.decode
     for system in all_systems(config).values():
         writing = {name: table["type"] for name, table in system.heads.items() if table["type"] in WRITING}
-        name = asked.head or next(iter(writing), "")
+        name = writing_head(system.heads, asked.head)
         if writing and name not in writing:
             raise UsageError(f"decode.head = '{name}': [{system.name}] writes with {', '.join(writing)}")
         if asked.decoder == "beam" and writing.get(name) == "hmm":

@@ -1,7 +1,7 @@
 """Faults of who teaches whom: teachers, the sources of their soft labels, and the heads that are compared."""
 
 from steps.config.schema import DistillConfig, FilterConfig, SystemConfig
-from steps.config.systems import has_teacher, head_for, start_of, teachers_of, transcripts_for
+from steps.config.systems import has_teacher, head_for, name_and_seed, start_of, teachers_of, transcripts_for
 from steps.config.types import near
 from utils.jobs.errors import UsageError
 
@@ -28,6 +28,8 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                     raise UsageError(f"[{system.name}] teacher = '{written}': no other system{near(teacher, others)}")
                 if slash and not (seed.startswith("seed") and seed[4:].isdecimal()):
                     raise UsageError(f"[{system.name}] teacher = '{written}': write it as {teacher}/seed1")
+                if written == other and name_and_seed(other) == name_and_seed(written_by[0]):
+                    raise UsageError(f"[{system.name}] filter.agree_with = '{other}': is whom it judges; name another")
                 if term.source == "live" and not term.sets and systems[teacher].data.train != system.data.train:
                     raise UsageError(
                         f"[{system.name}] teacher = '{written}' was not trained on '{system.data.train}' but on "
@@ -95,8 +97,13 @@ def check_needed_heads(systems: dict[str, SystemConfig]) -> None:
                 raise UsageError(f"{where}: combine = 'best' compares paths of a CTC head with transcripts")
             if term.kind == "transcripts" and mine["type"] in ("hmm", "whisper_decoder"):
                 raise UsageError(f"{where}: a head of type {mine['type']} cannot learn from it")
-            if mine.get("tokens"):
-                raise UsageError(f"{where}: the head it compares has other tokens than the teacher")
+            tables = {s.name: s.heads.get(head_of(term, s), {}) for s in [system, *taught]}
+            others = [name for name, table in tables.items() if table.get("tokens")]
+            if others and term.kind != "transcripts":
+                told = f"the head of [{others[0]}] that it compares has tokens of its own"
+                raise UsageError(f"{where}: {told}; name another one with head")
+            if term.loss == "tolerant_ctc" and mine.get("type") == "hmm":
+                raise UsageError(f"{where}: spikes are those of a CTC head, and states of an hmm last")
 
 
 def head_of(term: DistillConfig, system: SystemConfig) -> str:

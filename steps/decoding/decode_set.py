@@ -70,13 +70,14 @@ def write_hypotheses(folder: Path, found: dict[str, dict]) -> dict[str, str]:
 
 
 def classes_of(output: ModelOutput, loaded: LoadedModel) -> list[dict]:
-    """The probability of each class, by the name of the head, for each utterance of a batch."""
+    """The probability of each class, the greatest first, by the name of the head, for each utterance of a batch."""
     found: list[dict] = [{} for _ in output.lengths]
     for name, head in loaded.model.heads.items():
         if isinstance(head, ClassifierHead):
             names = loaded.config.heads[name]["classes"]
             for entry, row in zip(found, head.scores(output).float().softmax(-1).tolist(), strict=True):
-                entry.setdefault("classes", {})[name] = {c: round(p, 4) for c, p in zip(names, row, strict=True)}
+                ordered = sorted(zip(names, row, strict=True), key=lambda pair: -pair[1])
+                entry.setdefault("classes", {})[name] = {c: round(p, 4) for c, p in ordered}
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from steps.config.schema import DecodeConfig, SoftLabelsConfig
-from steps.decoding.decode_set import decode_set, write_hypotheses, writing_head
+from steps.decoding.decode_set import check_finite, decode_set, write_hypotheses, writing_head
 from steps.distillation.hidden_codes import CODEBOOKS, CodeFormat, encode_states, share_lost, train_codebooks
 from steps.distillation.posteriors import PosteriorFormat, choose_top_k, encode_posteriors
 from steps.distillation.records import Layout, write_layout, write_records
@@ -134,6 +134,7 @@ def write_shard(
     num_frames = {u: int(data.tables["utt2num_frames"][u]) for u in utt_ids}
     rows = {}
     for batch, output in run_model(teacher.model, feats_scp, num_frames, device):
+        check_finite(batch, output, feats_scp)
         rows |= encode(batch, output)
     return write_records(out, number, {utt_id: rows[utt_id] for utt_id in utt_ids}, layout)
 

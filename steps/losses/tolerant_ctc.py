@@ -29,8 +29,8 @@ def tolerant_ctc(
         early_frames: How much earlier than the teacher the student may emit.
         late_frames: How much later.
 
-    Returns: (sum in nats, number of spikes). At equality it is near 0: each spike costs nothing, and each blank frame
-        what the teacher itself doubts of it.
+    Returns: (sum in nats, number of spikes, an utterance without any counted as one). At equality it is near 0: each
+        spike costs nothing, and each blank frame what the teacher itself doubts of it.
     """
     q = output.log_probs(target.head)
     spikes = find_spikes(target)
@@ -40,7 +40,7 @@ def tolerant_ctc(
     first, last = spikes.frames[:, None] - early_frames, spikes.frames[:, None] + late_frames
     kl = torch.where((frames >= first) & (frames <= last), kl, -IMPOSSIBLE)
     scores = torch.cat((q[..., target.blank_id, None], -kl), -1)  # (B, U, 1 + S): blank, then the spikes
-    return alignment_loss(scores, lengths, spikes.sizes), int(spikes.sizes.sum())
+    return alignment_loss(scores, lengths, spikes.sizes), int(spikes.sizes.clamp(min=1).sum())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from steps.heads.las import LasHead
+from utils.jobs.errors import UsageError
+
 GATES = {nn.LSTM: 4, nn.GRU: 3}
+READERS = ("linear", "enter")  # the maps of heads that the encoder's states go into
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ def of_feed_forward(name: str, part: nn.Module) -> list[Units]:
 def of_cells(model: nn.Module) -> list[Units]:
     """The cells of each layer and direction, and the outputs of the frame stacking."""
     layers = model.encoder.layers
+    for name, head in model.heads.items():
+        if isinstance(head, LasHead):
+            raise UsageError(
+                f"init.prune: the head {name}, an LAS, reads cells in several places; give it another head"
+            )
     entered = [Place("encoder.stack.linear.weight", 0), Place("encoder.stack.linear.bias", 0)]
     found = [[*entered, *readers(model, 0, 0, 1)]]
     for i, directions in enumerate(layers):
@@ -96,7 +105,8 @@ def readers(model: nn.Module, layer: int, part: int, parts: int) -> list[Place]:
 
 def reads_encoder(name: str, weight: Tensor, model: nn.Module) -> bool:
     """Whether a head's weight is the matrix that the encoder's states go into."""
-    return name.split(".")[-2:] == ["linear", "weight"] and weight.size(1) == model.encoder.output_dim
+    part, kind = name.split(".")[-2:]
+    return part in READERS and kind == "weight" and weight.size(1) == model.encoder.output_dim
 
 
 def narrowed(tensors: dict[str, Tensor], model: nn.Module) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:

@@ -18,7 +18,7 @@ from steps.nnet.output import ModelOutput
 from steps.reporting.figures import drawing
 from steps.tokens.token_table import TokenTable, read_speller
 from utils.data_dir.archive import read_feats
-from utils.jobs.errors import RetortError, UsageError
+from utils.jobs.errors import DataError, StaleError, UsageError
 
 MAX_TOKENS = 40  # rows of a panel
 TITLE = {"fontsize": 9, "loc": "left", "parse_math": False}  # a transcript may hold a $
@@ -88,7 +88,7 @@ def labels_of(text: str, tokens: TokenTable, lang_dir: Path) -> list[int]:
     """A transcript in a model's tokens; empty where it cannot be spelt."""
     try:
         found = read_speller(lang_dir, tokens).encode(text)
-    except RetortError:
+    except (UsageError, DataError, StaleError):
         return []
     return [] if None in found else found
 

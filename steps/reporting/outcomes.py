@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from steps.scoring.score_set import from_cell
 from utils.data_dir.tables import read_lines
 from utils.jobs.errors import DataError, StaleError
 
 Pairs = list[tuple[str | None, str | None]]  # (reference, hypothesis) as aligned; None stands for nothing
-NOTHING = "***"
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))  # units of a reference
 CLASSES = tuple(f"{low}–{high}" if high else f"{low} or more" for low, high in LENGTHS)
 STATES = ("fixed", "broken", "both wrong", "both right")
@@ -20,8 +20,7 @@ def read_alignments(path: Path) -> dict[str, Pairs]:
     for ref, hyp in zip(lines[::2], lines[1::2], strict=False):
         if ref[:1] != hyp[:1] or ref[1:2] != ["ref"] or hyp[1:2] != ["hyp"] or len(ref) != len(hyp):
             raise StaleError(f"{path}: '{' '.join(ref[:4])}' is no alignment; run steps.score --force")
-        columns = zip(ref[2:], hyp[2:], strict=True)
-        found[ref[0]] = [(None if r == NOTHING else r, None if h == NOTHING else h) for r, h in columns]
+        found[ref[0]] = [(from_cell(r), from_cell(h)) for r, h in zip(ref[2:], hyp[2:], strict=True)]
     return found
 
 

@@ -16,7 +16,7 @@ from steps.scoring.collect import read_json, score_file
 from steps.scoring.table import class_rows, comparison_rows, decoder_name, size_of, system_rows
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_table
-from utils.jobs.errors import RetortError
+from utils.jobs.errors import DataError, MachineError
 
 THREE = ("teacher", "student", "distilled")  # of a comparison
 NUM_SHOWN = 12  # words, speakers, and utterances with audio
@@ -106,7 +106,7 @@ def audio_of(utterance: object, config: Config, set_name: str) -> str:
     settings = features_of(config, set_name)
     try:
         samples = read_samples(utterance, settings)[: int(MAX_SECONDS * settings.sample_rate_hz)]
-    except RetortError:
+    except (DataError, MachineError):
         return ""
     out = io.BytesIO()
     soundfile.write(out, samples, settings.sample_rate_hz, format="FLAC", subtype="PCM_16")
@@ -128,7 +128,7 @@ def page(
     config: Config,
     results: dict[str, dict],
     runs: dict[str, list[int]],
-    exp_dir: Path,
+    homes: dict[str, Path],
     data_dir: Path,
     title: str,
     facts: dict,
@@ -140,7 +140,7 @@ def page(
         config: Of the recipe.
         results: The content of results.json, by experiment.
         runs: The seeds of each system.
-        exp_dir: Where models and their decodings are; sections of those that are elsewhere are left out.
+        homes: Where the models of each experiment and their decodings are; sections of what is elsewhere are left out.
         data_dir: Where the sets are.
         title: The heading.
         facts: Commands, commit and machine, by name.
@@ -159,15 +159,18 @@ def page(
             is_shown = part.get("folds", 1) == 1 and (roles.get(name) == "test" or "test" not in roles.values())
             for row in [row for row in part["comparisons"] if row["twin"] and is_shown]:
                 seeds = [runs.get(row[key], [0])[0] for key in THREE]
-                files = score_files(exp_dir, row, name, seeds)
-                if len(details) < MAX_DETAILED and all(file.with_name("alignments.txt").is_file() for file in files):
+                files = score_files(homes[experiment], row, name, seeds)
+                needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
+                if len(details) < MAX_DETAILED and all(file.is_file() for file in needed):
                     details.append(detail(config, files, data_dir, name, row, seeds[2]))
                 else:
                     more += 1
         for name, heads in found.get("classes", {}).items():
             for head, by_system in heads.items():
                 tables.append({"heading": f"{name}: {head}", "about": "", "rows": {"classes": class_rows(by_system)}})
-    histories = histories_of(exp_dir, runs)
+    histories = {}
+    for home in homes.values():
+        histories |= histories_of(home, runs)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from statistics import mean
 
-from steps.config.schema import Config, DataConfig, DecodeConfig, SystemConfig
+from steps.config.schema import Config, DecodeConfig, SystemConfig
 from steps.config.systems import (
     ANY_SEED,
     all_systems,
@@ -14,8 +14,9 @@ from steps.config.systems import (
     features_of,
     kinds_of_heads,
     name_and_seed,
+    pairs_of,
+    set_of_teacher,
     start_of,
-    teacher_of,
     teachers_of,
     transcripts_for,
     twin_of,
@@ -24,8 +25,9 @@ from steps.heads.registry import FOUND
 from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from steps.scoring.intervals import holm
-from utils.jobs.errors import DataError, StaleError, UsageError
+from utils.jobs.errors import DataError, StaleError
 from utils.jobs.job import flatten, show
+from utils.jobs.manifest import Manifest
 
 Runs = dict[str, list[int]]  # system -> seeds
 
@@ -33,7 +35,7 @@ Runs = dict[str, list[int]]  # system -> seeds
 def runs_of(config: Config, seeds: list[int]) -> Runs:
     """Which seeds of which systems are trained: teachers with those that are named, all others with all.
 
-    A student that teaches others has both, and so has a twin that does.
+    A student that teaches others has both, and so has what it is compared with.
     """
     named: Runs = {}
     systems = all_systems(config)
@@ -48,7 +50,7 @@ def runs_of(config: Config, seeds: list[int]) -> Runs:
         if features.type == "model":
             named[features.model] = sorted({*named.get(features.model, []), 0})  # which makes the features of all
     usual = {name: seeds[: system.seeds or None] for name, system in systems.items()}
-    compared = {name for s in config.systems.values() if s.distill for name in (s.name, twin_of(config, s).name)}
+    compared = {name for _, student, distilled in pairs_of(config) for name in (student, distilled)}
     for name in named.keys() & compared:
         named[name] = sorted({*named[name], *usual[name]})
     return usual | {name: named[name] for name in systems if name in named}
@@ -67,6 +69,12 @@ def scored_systems(systems: dict[str, SystemConfig]) -> dict[str, list[str]]:
 def score_file(exp_dir: Path, system: str, seed: int, set_name: str) -> Path:
     """Where the score of one run on one set is."""
     return exp_dir / system / f"seed{seed}" / f"decode_{set_name}" / "score.json"
+
+
+def comparison_settings(config: Config, runs: Runs) -> dict:
+    """The settings that results.json depends on, beside those of the models."""
+    found = {"runs": runs, "sets": scored_systems(all_systems(config)), "decode": config.decode.in_use()}
+    return found | {"comparisons": [list(pair) for pair in pairs_of(config)]}
 
 
 def read_json(path: Path) -> dict:
@@ -92,6 +100,20 @@ def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
     if keys:
         pair = f"{keys[0]} {show(before.get(keys[0]))} -> {show(after.get(keys[0]))}"
         raise StaleError(f"{folder}: trained with other settings ({pair}); run its stage again")
+
+
+def check_results(exp_dir: Path, models_dir: Path, config: Config, runs: Runs) -> None:
+    """Raises StaleError when results.json is of other systems, seeds or settings than these."""
+    made = Manifest.read(exp_dir / "compare.manifest.json")
+    before, now = flatten(made.settings if made else {}), flatten(comparison_settings(config, runs))
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if keys:
+        pair = f"{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
+        raise StaleError(f"{exp_dir}/results.json: made with other settings ({pair}); run stage 9 again")
+    systems = all_systems(config)
+    for folder, name in [(models_dir / name / f"seed{seed}", name) for name, seeds in runs.items() for seed in seeds]:
+        if (folder / "config.json").is_file():  # those of folds lie elsewhere
+            check_settings(folder, config, systems[name])
 
 
 def check_decoder(path: Path, score: dict, settings: DecodeConfig) -> None:
@@ -195,17 +217,6 @@ def read_scores(
     return found
 
 
-def pairs_of(config: Config) -> list[tuple[str, str, str]]:
-    """(teacher, student, distilled) of each comparison: with the twin first, then with the controls."""
-    found = []
-    for system in config.systems.values():
-        if system.distill:
-            teacher = teacher_of(system.distill[0])[0]
-            others = [twin_of(config, system).name, *system.controls]
-            found += [(teacher, other, system.name) for other in others]
-    return found
-
-
 def comparisons(
     config: Config, exp_dirs: list[Path], runs: Runs, set_name: str, scores: dict[str, SystemScores]
 ) -> list[dict]:
@@ -218,13 +229,12 @@ def comparisons(
     for teacher, student, distilled in pairs_of(config):
         if distilled not in scores or student not in scores:
             continue
-        home = set_of_teacher(systems[teacher].data, systems[distilled].data, set_name)
-        heard = (
-            scores[teacher]
-            if home == set_name
-            else gather(read_scores(exp_dirs, teacher, runs[teacher], home, config.decode))
-        )
-        check_same(heard, scores[distilled], home, set_name)
+        home = set_of_teacher(systems[teacher], systems[distilled], set_name)
+        heard = scores.get(teacher)
+        if home != set_name and can_transcribe(systems[teacher]):
+            heard = gather(read_scores(exp_dirs, teacher, runs[teacher], home, config.decode))
+        if heard:
+            check_same(heard, scores[distilled], home, set_name)
         names = {"teacher": teacher} | ({"teacher_set": home} if home != set_name else {})
         names |= {"student": student, "distilled": distilled}
         is_twin = student == twin_of(config, systems[distilled]).name
@@ -232,18 +242,6 @@ def comparisons(
     for row, corrected in zip(found, holm([row["p_value"] for row in found]), strict=True):
         row["p_holm"] = round(corrected, 5)
     return sorted(found, key=lambda row: (-row["twin"], row["student"], -row["absolute_gain"]))
-
-
-def set_of_teacher(teacher: DataConfig, student: DataConfig, set_name: str) -> str:
-    """The set on which a teacher is compared with a student that is scored on `set_name`."""
-    if set_name in (teacher.dev, *teacher.test):
-        return set_name
-    if set_name == student.dev:
-        return teacher.dev
-    place = student.test.index(set_name)
-    if place >= len(teacher.test):
-        raise UsageError(f"data.test: the teacher has no set in the place of '{set_name}'")
-    return teacher.test[place]
 
 
 def check_same(a: SystemScores, b: SystemScores, set_a: str, set_b: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from steps.scoring.intervals import MIN_SPEAKERS, draws, estimate, pooled
+from utils.jobs.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -78,30 +79,42 @@ def paired(a: SystemScores, b: SystemScores) -> tuple[np.ndarray, np.ndarray | N
     return by_seed, None if left is None else left - right
 
 
+def gap_closed(
+    teacher: SystemScores, twin: SystemScores, gain: float, gain_by_seed: np.ndarray, gain_by_draw: np.ndarray | None
+) -> tuple[float | None, list[float] | None]:
+    """The share of the gap between twin and teacher that a gain closes, and its interval; None without a gap."""
+    gap_by_seed, gap_by_draw = paired(twin, teacher)
+    gap = estimate(float(twin.by_seed.mean() - teacher.by_seed.mean()), gap_by_seed, gap_by_draw)
+    if not gap.is_above_zero():
+        return None, None
+    closed = gain / gap.value
+    influence = closed + (gain_by_seed - closed * gap_by_seed) / gap.value  # delta method over seeds
+    ratio = gain_by_draw / np.where(gap_by_draw == 0, np.nan, gap_by_draw)
+    found = estimate(closed, influence, ratio[np.isfinite(ratio)])
+    return round(closed, 4), found.interval
+
+
 def on_seeds(scores: SystemScores, seeds: list[int]) -> SystemScores:
     """The runs of these seeds."""
     return replace(scores, seeds=seeds, errors=scores.errors[[scores.seeds.index(seed) for seed in seeds]])
 
 
-def compare(teacher: SystemScores, twin: SystemScores, distilled: SystemScores) -> dict:
+def compare(teacher: SystemScores | None, twin: SystemScores, distilled: SystemScores) -> dict:
     """What distillation gained over the twin, and the share of the gap to the teacher that it closed.
 
-    Both are compared on the seeds that they share.
+    Twin and student are compared on the seeds that they share. There is no gap to a teacher that writes nothing.
+
+    Raises: DataError when they share none.
     """
     shared = sorted(set(twin.seeds) & set(distilled.seeds))
+    if not shared:
+        raise DataError(f"seeds {twin.seeds} and {distilled.seeds} have none in common; run the same ones of both")
     twin, distilled = on_seeds(twin, shared), on_seeds(distilled, shared)
     gain_by_seed, gain_by_draw = paired(twin, distilled)
-    gap_by_seed, gap_by_draw = paired(twin, teacher)
     gain = estimate(float(twin.by_seed.mean() - distilled.by_seed.mean()), gain_by_seed, gain_by_draw)
-    gap = estimate(float(twin.by_seed.mean() - teacher.by_seed.mean()), gap_by_seed, gap_by_draw)
-    closed, interval = None, None
-    if gap.is_above_zero():
-        closed = gain.value / gap.value
-        influence = closed + (gain_by_seed - closed * gap_by_seed) / gap.value  # delta method over seeds
-        ratio = gain_by_draw / np.where(gap_by_draw == 0, np.nan, gap_by_draw)
-        found = estimate(closed, influence, ratio[np.isfinite(ratio)])
-        closed, interval = round(closed, 4), found.interval
+    closed, interval = gap_closed(teacher, twin, gain.value, gain_by_seed, gain_by_draw) if teacher else (None, None)
     return {
+        "seeds": shared,
         "gap_closed": closed,
         "gap_closed_ci95": interval,
         "relative_reduction": round(gain.value / float(twin.by_seed.mean()), 4) if twin.by_seed.mean() else None,

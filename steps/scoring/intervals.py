@@ -47,8 +47,8 @@ class Estimate:
         seed_interval: Over seeds, paired t; None with one seed.
         speaker_interval: Over speakers, bootstrap percentiles; None with one speaker.
         num_seeds: How many there are.
-        p_value: That the figure is 0 or below, two-sided: the greater one of the paired t-test over seeds and of the
-            bootstrap over speakers; 1 where either is missing.
+        p_value: Of a figure of 0, two-sided: the greater one of the paired t-test over seeds and of the bootstrap over
+            speakers; 1 where either is missing.
         interval: Both variances added, with Satterthwaite's degrees of freedom; None if either is missing.
     """
 
@@ -79,13 +79,14 @@ def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None) -> E
     p_values = [1.0, 1.0]
     if len(by_seed) > 1:
         error = by_seed.std(ddof=1) / math.sqrt(len(by_seed))
-        p_values[0] = two_sided(t.sf(value / error, len(by_seed) - 1) if error else float(value <= 0))
+        p_values[0] = float(2 * t.sf(abs(value) / error, len(by_seed) - 1)) if error else float(value == 0)
         reach = t.ppf(0.975, len(by_seed) - 1) * error
         seeds = (value - reach, value + reach)
     if by_draw is not None:
         low, high = np.percentile(by_draw, [2.5, 97.5])
         speakers = (float(low), float(high))
-        p_values[1] = two_sided((1 + (by_draw <= 0).sum()) / (1 + len(by_draw)))
+        tail = min((by_draw <= 0).sum(), (by_draw >= 0).sum())
+        p_values[1] = min(1.0, float(2 * (1 + tail) / (1 + len(by_draw))))
     if seeds and speakers:
         parts = (error**2, float(by_draw.var()))
         total = sum(parts)
@@ -93,11 +94,6 @@ def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None) -> E
         reach = t.ppf(0.975, freedom) * math.sqrt(total)
         both = [round(float(value - reach), 4), round(float(value + reach), 4)]
     return Estimate(value, seeds, speakers, both, len(by_seed), max(p_values))
-
-
-def two_sided(tail: float) -> float:
-    """The two-sided p-value of a tail, so that below 0.05 the 95 % interval lies above 0."""
-    return min(1.0, 2.0 * float(tail))
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -1,11 +1,15 @@
 """The errors of a set: pooled, per speaker, and aligned utterance by utterance."""
 
+from pathlib import Path
+
 import numpy as np
 
 from steps.scoring.errors import Errors, align, count_errors
 from steps.scoring.intervals import speaker_bootstrap
 from steps.scoring.units import Units
 from utils.jobs.errors import DataError
+
+NOTHING = "***"  # stands in the place of a unit that one side lacks
 
 
 def check_ids(ref: dict[str, str], hyp: dict[str, str], allow_missing: bool) -> list[str]:
@@ -17,6 +21,14 @@ def check_ids(ref: dict[str, str], hyp: dict[str, str], allow_missing: bool) -> 
         shown = ", ".join(missing[:5])
         raise DataError(f"{len(missing)} references without hypothesis: {shown}; decode again, or --allow-missing")
     return missing
+
+
+def check_speakers(ref: dict[str, str], utt2spk: dict[str, str], data_dir: Path) -> None:
+    """Raises DataError when a transcript belongs to no speaker."""
+    lost = [utt_id for utt_id in ref if utt_id not in utt2spk]
+    if lost:
+        told = f"utterance '{lost[0]}' is not in utt2spk; run: python3 -m utils.fix_data_dir {data_dir}"
+        raise DataError(f"{data_dir}/text: {told}")
 
 
 def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str], units: Units) -> tuple[dict, str]:
@@ -61,9 +73,24 @@ def named(errors: Errors) -> dict[str, int]:
     }
 
 
+def to_cell(unit: str | None) -> str:
+    """A unit in a column; one that looks like nothing gets one more asterisk."""
+    return NOTHING if not unit else unit + "*" if is_starred(unit) else unit
+
+
+def from_cell(cell: str) -> str | None:
+    """What stands in a column."""
+    return None if cell == NOTHING else cell[:-1] if is_starred(cell) else cell
+
+
+def is_starred(text: str) -> bool:
+    """Whether a text is made of as many asterisks as nothing is, or more."""
+    return len(text) >= len(NOTHING) and not text.strip("*")
+
+
 def alignment_lines(utt_id: str, ref: list[str], hyp: list[str]) -> list[str]:
     """Two lines for an utterance, the units in columns; `***` stands for nothing."""
-    pairs = [(r or "***", h or "***") for r, h in align(ref, hyp)]
+    pairs = [(to_cell(r), to_cell(h)) for r, h in align(ref, hyp)]
     widths = [max(len(r), len(h)) for r, h in pairs]
     left = " ".join(r.ljust(w) for (r, _), w in zip(pairs, widths, strict=True))
     right = " ".join(h.ljust(w) for (_, h), w in zip(pairs, widths, strict=True))

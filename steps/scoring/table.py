@@ -29,14 +29,15 @@ def system_rows(part: dict) -> list[list[str]]:
 
 def class_rows(by_system: dict) -> list[list[str]]:
     """A head and one row for each system that classifies: all classes, then each."""
-    classes = sorted({name for found in by_system.values() for name in found["classes"]})
+    classes = sorted({name for found in by_system.values() for name in found["classes"]})  # some lack some
     head = ["system", "accuracy % [95 %]", "macro precision", "macro recall", "macro F1 [95 %]", "seeds"]
     rows = [head + [f"F1 of {name}" for name in classes]]
     for system, found in by_system.items():
         row = [system, with_interval(found["accuracy"])]
         row += [number(found[f"macro_{key}"]["value"]) for key in ("precision", "recall")]
         row += [with_interval(found["macro_f1"]), str(len(found["accuracy"]["seeds"]))]
-        rows.append(row + [with_interval(found["classes"][name]["f1"]) for name in classes])
+        by_class = [found["classes"].get(name) for name in classes]
+        rows.append(row + [with_interval(one["f1"]) if one else "–" for one in by_class])
     return rows
 
 
@@ -49,7 +50,7 @@ def comparison_rows(part: dict) -> list[list[str]]:
     """A head and one row for each distilled system of a set."""
     rows = [["distilled", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "p", "verdict"]]
     for c in part["comparisons"]:
-        closed = "no gap" if c["gap_closed"] is None and is_decidable(part, c) else percent(c["gap_closed"])
+        closed = "no gap" if has_no_gap(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
         teacher = c["teacher"] + (f" on {c['teacher_set']}" if "teacher_set" in c else "")
@@ -84,21 +85,18 @@ def percent(share: float | None) -> str:
     return number(None if share is None else 100 * share, 1)
 
 
-def is_decidable(part: dict, comparison: dict) -> bool:
-    """Whether there are seeds and speakers enough to say better or not."""
-    return part["speakers"] > 1 and num_seeds(part, comparison) >= MIN_SEEDS
-
-
-def num_seeds(part: dict, comparison: dict) -> int:
-    """Of the distilled system."""
-    return len(part["systems"][comparison["distilled"]]["seeds"])
+def has_no_gap(part: dict, comparison: dict) -> bool:
+    """Whether a teacher that writes is not better, of which there are seeds and speakers enough to say so."""
+    writes = comparison["teacher"] in part["systems"] or "teacher_set" in comparison
+    is_decidable = part["speakers"] > 1 and len(comparison["seeds"]) >= MIN_SEEDS
+    return comparison["gap_closed"] is None and writes and is_decidable
 
 
 def verdict(part: dict, comparison: dict) -> str:
     """Better, or why that cannot be said."""
     if part["speakers"] < 2:
         return "undecided: one speaker"
-    if num_seeds(part, comparison) < MIN_SEEDS:
+    if len(comparison["seeds"]) < MIN_SEEDS:
         return f"undecided: fewer than {MIN_SEEDS} seeds"
     if comparison["better"] and comparison.get("p_holm", 0.0) >= 0.05:
         return f"better alone, not among {len(part['comparisons'])}"

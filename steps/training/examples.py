@@ -83,11 +83,15 @@ def training_examples(
     Raises: DataError when more than the allowed share is unusable, or nothing is left.
     """
     examples, unknown = read_examples(data_dir, table)
-    total = len({*unknown, *(example.utt_id for example in examples)})
+    hidden = hidden_utterances(examples, data_dir, settings.labelled_every)  # whatever their transcripts say
+    unknown = {utt_id: why for utt_id, why in unknown.items() if utt_id not in hidden}
+    total = len({*unknown, *(example.utt_id for example in examples)} - hidden)
     examples, too_long = drop_too_long(data_dir, examples, settings)
     kept, dropped = [], {}
     for example in examples:
-        if example.tokens is None:
+        if example.utt_id in hidden:
+            kept.append(replace(example, tokens=None, text=""))
+        if example.utt_id in hidden or example.tokens is None:
             continue
         frames, needed = output_len(example.num_frames), frames_needed(example.tokens)
         if not example.tokens:
@@ -213,11 +217,18 @@ def find_classes(data_dir: Path, heads: dict[str, dict]) -> dict[str, dict]:
     return found
 
 
+def hidden_utterances(examples: list[Example], data_dir: Path, every: int) -> set[str]:
+    """Those whose transcripts are not used, where only every n-th speaker's are."""
+    if every == 1:
+        return set()
+    return {example.utt_id for example in examples} - utterances_of_every(every, 0, data_dir)
+
+
 def hide_transcripts(examples: list[Example], data_dir: Path, every: int) -> list[Example]:
     """The same examples, of which only every n-th speaker's, from the first in C order, keep their transcripts."""
-    heard = utterances_of_every(every, 0, data_dir)
+    hidden = hidden_utterances(examples, data_dir, every)
     return [
-        e if e.utt_id in heard else replace(e, tokens=None, text="", others=dict.fromkeys(e.others)) for e in examples
+        replace(e, tokens=None, text="", others=dict.fromkeys(e.others)) if e.utt_id in hidden else e for e in examples
     ]
 
 

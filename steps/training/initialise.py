@@ -28,7 +28,8 @@ IRRELEVANT = (
     "features.compress",
 )  # to whether adapters fit a base
 NEVER = -100.0  # logit of a token that a model does not have
-LAYER = re.compile(r"^encoder\.(?:.+?\.)??layers\.(\d+)\.")  # those of a pre-trained encoder lie deeper
+LAYER = re.compile(r"^encoder\.(?:.+?\.)??(?:layers|norms)\.(\d+)\.")  # those of a pre-trained encoder lie deeper
+BEHIND = ["encoder.norm", "encoder.out"]  # the layers
 
 
 @dataclass
@@ -115,7 +116,9 @@ def layer_of(name: str) -> int:
 def check_meaning(
     taken: Taken, folder: Path, heads: dict[str, dict], table: TokenTable, others: dict[str, TokenTable]
 ) -> None:
-    """Raises StaleError when a head was taken whole whose rows stand for other tokens or classes in its folder.
+    """Raises StaleError when rows of a head were taken that stand for other tokens or classes in its folder.
+
+    Of a head with another number of tokens no rows fit, and what is left of it means the same.
 
     Args:
         taken: From the folder.
@@ -126,13 +129,14 @@ def check_meaning(
     """
     there = read_config(folder).get("heads", {})
     for name, settings in heads.items():
-        weights = [weight for weight in (*taken.names, *taken.left) if has_prefix(weight, [f"heads.{name}"])]
-        if not weights or settings["type"] in SELF_SUPERVISED or not set(weights) <= set(taken.names):
+        is_taken = any(has_prefix(weight, [f"heads.{name}"]) for weight in taken.names)
+        if not is_taken or settings["type"] in SELF_SUPERVISED:
             continue
         if "classes" in settings:
             is_same, what = settings["classes"] == there.get(name, {}).get("classes"), "classes"
         else:
-            is_same, what = same_tokens(folder, there.get(name, {}), settings, table, others), "tokens"
+            before, now = tokens_there(folder, there.get(name, {})), others.get(settings["tokens"], table).to_text()
+            is_same, what = before == now or before.count("\n") != now.count("\n"), "tokens"
         if not is_same:
             told = f"its head {name} has as many {what}, but others"
             raise StaleError(
@@ -140,11 +144,10 @@ def check_meaning(
             )
 
 
-def same_tokens(folder: Path, there: dict, here: dict, table: TokenTable, others: dict[str, TokenTable]) -> bool:
-    """Whether a head writes the same tokens in its folder as here."""
-    own = there.get("tokens", "")
-    path = folder / (f"tokens_{own}.txt" if own else "tokens.txt")
-    return path.is_file() and path.read_text(encoding="utf-8") == others.get(here["tokens"], table).to_text()
+def tokens_there(folder: Path, head: dict) -> str:
+    """The table of the tokens that a head writes, as it lies in the model's folder; empty where it is missing."""
+    path = folder / (f"tokens_{head['tokens']}.txt" if head.get("tokens") else "tokens.txt")
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def check_base(taken: Taken, folder: Path, student: ModelConfig) -> None:
@@ -229,9 +232,10 @@ def freeze(model: nn.Module, prefixes: list[str]) -> None:
 def lr_scales(model: nn.Module, decay: float) -> dict[str, float]:
     """The factor of the learning rate of each weight: `decay` for each layer above it (Clark et al. 2020, appendix A).
 
-    The heads stand on top; what comes before the layers of the encoder lies below the first.
+    The heads, and what comes behind the encoder's layers, stand on top; what comes before these lies below the first.
     """
     names = [name for name, _ in model.named_parameters()]
     top = max(map(layer_of, names), default=-1) + 1
-    heights = {name: layer_of(name) if name.startswith("encoder.") else top for name in names}
+    is_below = {name: name.startswith("encoder.") and not has_prefix(name, BEHIND) for name in names}
+    heights = {name: layer_of(name) if is_below[name] else top for name in names}
     return {name: decay ** (top - height) for name, height in heights.items()}

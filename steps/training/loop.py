@@ -164,8 +164,10 @@ class Trainer:
         scales = {name: weight / max(counts[name], 1.0) for name, weight in weights.items()}
         with room(batch), rounded_weights(self.model, bits):
             self.backward([sum(scales[name] * total for name, (total, _) in part.items()) for part in parts])
-        self.ranks.sum_gradients(self.trained)
-        # apart, for a norm that also sums the zeros of a term of weight 0 differs from the twin's in its last bit
+        # apart, for a sum that is cut elsewhere, and a norm that also sums the zeros of a term of weight 0, differ from
+        # the twin's in their last bits
+        for part in self.trained.values():
+            self.ranks.sum_gradients(part)
         clip = partial(nn.utils.clip_grad_norm_, max_norm=settings.clip_norm)
         norm = clip(self.model.parameters()) + clip(self.trained["terms"].parameters())
         values = self.ranks.sum([sum(float(part[name][0].detach()) for part in parts) for name in weights])

@@ -53,6 +53,8 @@ class Ranks:
         if self.world == 1:
             return
         params = [p for p in model.parameters() if p.requires_grad]
+        if not params:
+            return
         grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in params]
         found = torch.tensor([float(p.grad is not None) for p in params], device=self.device)
         flat: Tensor = torch.cat([*(g.reshape(-1) for g in grads), found])

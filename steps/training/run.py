@@ -72,8 +72,16 @@ class TrainJob:
         return Path(self.out_dir)
 
 
-def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTable) -> ModelConfig:
+def model_config(
+    config: Config,
+    system: SystemConfig,
+    seed: int,
+    table: TokenTable,
+    others: dict[str, TokenTable],
+    data_dir: Path,
+) -> ModelConfig:
     """What the model folder's config.json will hold."""
+    heads = sized(find_classes(data_dir / system.data.train, system.heads), others)
     training = {key: value for key, value in system.training().items() if key not in ("model", "heads")}
     return ModelConfig(
         system.name,
@@ -85,7 +93,7 @@ def model_config(config: Config, system: SystemConfig, seed: int, table: TokenTa
         table.sha256,
         blank_id=0,
         train=training,
-        heads=system.heads,
+        heads=heads,
     )
 
 
@@ -213,9 +221,7 @@ def prepare_model(
     job: TrainJob, config: Config, system: SystemConfig, table: TokenTable, others: dict[str, TokenTable], cmvn: Path
 ) -> tuple[ModelConfig, Recogniser]:
     """The model that a training begins with, on the CPU, and what its folder will say of it."""
-    student = model_config(config, system, job.seed, table)
-    train_dir = Path(job.data_dir) / system.data.train
-    student = replace(student, heads=sized(find_classes(train_dir, student.heads), others))
+    student = model_config(config, system, job.seed, table, others, Path(job.data_dir))
     start = init_folder(config, system, Path(job.exp_dir), job.seed)
     model = new_model(student, cmvn, job.seed)
     if start:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from steps.config.schema import Config, DistillConfig
-from steps.config.systems import head_for, soft_label_folder, soft_label_sets, transcripts_for
+from steps.config.systems import head_for, judged_by, soft_label_folder, soft_label_sets
 from steps.distillation.bridges import INSTEAD, FrameMap, map_tokens
 from steps.distillation.filters import judge, kept, second_transcripts
 from steps.distillation.hidden_codes import CodeStore
@@ -53,13 +53,13 @@ def filtered(
     config: Config, settings: DistillConfig, exp_dir: Path, examples: list[Example], student: Student, label: str
 ) -> list[Example]:
     """The examples that have a transcript, or pass the filter. Raises: DataError when no other is left."""
-    judges = transcripts_for(settings)
+    judges = judged_by(settings)
     if not judges:
         return examples
     stores = []
-    for name, seed in judges:
+    for name, seed, kind in judges:
         sets = soft_label_sets(config, settings, name)
-        folders = [soft_label_folder(exp_dir / name / f"seed{seed}", folder, "transcripts") for folder in sets]
+        folders = [soft_label_folder(exp_dir / name / f"seed{seed}", folder, kind) for folder in sets]
         stores.append(TranscriptStore(*folders))
     for store in stores:
         check_there(label, store, [e for e in examples if e.tokens is None])

@@ -23,6 +23,7 @@ from steps.nnet.output import ModelOutput
 from steps.training.examples import Example
 from steps.training.teachers import Student, Teacher, filtered, source_of, weights_of
 from utils.data_dir.archive import read_feats
+from utils.jobs import log
 from utils.jobs.errors import DataError, UsageError
 
 
@@ -114,7 +115,9 @@ def make_term(
     examples = filtered(config, settings, exp_dir, examples, student, label)
     head = head_for(settings, student.config.heads)
     if settings.kind in FORCED:
-        examples = [example for example in examples if example.tokens]
+        count, examples = len(examples), [example for example in examples if example.tokens]
+        if len(examples) < count:
+            log.warn(f"{label}: compares on transcripts, which {count - len(examples):,} of {count:,} utterances lack")
     if not examples:
         raise DataError(f"{label}: there is no utterance that it could learn from")
     if settings.source in ("ema", "self"):
@@ -139,9 +142,11 @@ def make_term(
 def check_frames_left(label: str, settings: DistillConfig, examples: list[Example], model: Recogniser) -> None:
     """Raises UsageError when a delay leaves no frame of any utterance."""
     delay = settings.settings.get("delay_frames", 0)
-    longest = int(model.output_lens(torch.tensor(max(example.num_frames for example in examples))))
-    if delay >= longest:
-        raise UsageError(f"{label}: delay_frames = {delay}, and the longest utterance has {longest} frames")
+    frames = model.output_lens(torch.tensor([example.num_frames for example in examples]))
+    if delay >= frames.max():
+        raise UsageError(f"{label}: delay_frames = {delay}, and the longest utterance has {int(frames.max())} frames")
+    if short := int((frames <= delay).sum()) if delay else 0:
+        log.warn(f"{label}: {short:,} of {len(examples):,} utterances are no longer than delay_frames = {delay}")
 
 
 def label_of(settings: DistillConfig) -> str:

@@ -15,6 +15,7 @@ from steps.config.systems import (
     all_systems,
     check_decoding,
     init_folder,
+    pairs_of,
     soft_label_sets,
     system_named,
     teacher_of,
@@ -22,7 +23,7 @@ from steps.config.systems import (
 from steps.config.tuning import points_of
 from steps.config.types import NaturalInt, PositiveFloat
 from steps.list_runs import lines_of, tuning_lines
-from steps.scoring.collect import pairs_of, runs_of
+from steps.scoring.collect import runs_of
 from steps.train import inputs_of
 from tests.support import ROOT
 from utils.jobs.errors import UsageError

@@ -1,5 +1,6 @@
 import random
 import re
+from dataclasses import replace
 
 import jiwer
 import numpy as np
@@ -301,8 +302,7 @@ def test_folds_of_a_rotated_test_set_are_pooled():
     ],
 )
 def test_the_verdict_says_why_it_is_undecided(better, speakers, seeds, said):
-    part = {"speakers": speakers, "systems": {"student": {"seeds": [1.0] * seeds}}}
-    assert verdict(part, {"better": better, "distilled": "student"}) == said
+    assert verdict({"speakers": speakers}, {"better": better, "seeds": list(range(seeds))}) == said
 
 
 def test_one_of_a_thing_has_no_plural():
@@ -312,8 +312,14 @@ def test_one_of_a_thing_has_no_plural():
 
 def test_no_gap_is_said():
     found = {**compare(scores(1, [[40, 42, 38, 40]]), TWIN, BETTER), "teacher": "t", "student": "p", "distilled": "s"}
-    part = {"speakers": 4, "systems": {"s": {"seeds": [1.0] * 3}}, "comparisons": [found]}
+    part = {"speakers": 4, "systems": {"t": {}}, "comparisons": [found]}
     assert comparison_rows(part)[1][4] == "no gap"
+    assert comparison_rows(part | {"systems": {}})[1][4] == "–"  # the teacher writes nothing
+
+
+def test_seeds_that_no_system_shares_are_refused():
+    with pytest.raises(DataError, match="none in common"):
+        compare(TEACHER, TWIN, replace(BETTER, seeds=[3, 4, 5]))
 
 
 def test_tables_are_aligned():
@@ -338,4 +344,11 @@ def test_the_p_value_agrees_with_the_verdict():
             by_draw = generator.normal(by_seed.mean(), 0.4, 2000)
             found = estimate(float(by_seed.mean()), by_seed, by_draw)
             if abs(found.p_value - 0.05) > 0.003:  # the two quantiles of draws are not quite the same
-                assert found.is_above_zero() == (found.p_value < 0.05)
+                assert found.is_above_zero() == (found.p_value < 0.05 and found.value > 0)
+
+
+def test_the_p_value_of_a_loss_is_that_of_the_same_gain():
+    by_seed, by_draw = np.array([9.0, 10.0, 11.0]), np.random.default_rng(0).normal(10, 1, 2000)
+    gain, loss = estimate(10.0, by_seed, by_draw), estimate(-10.0, -by_seed, -by_draw)
+    assert gain.p_value == loss.p_value < 0.01
+    assert estimate(0.0, np.zeros(3), np.zeros(2000)).p_value == 1.0
