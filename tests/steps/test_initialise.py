@@ -55,14 +55,18 @@ def test_a_deeper_model_takes_the_layers_that_are_there(folder):
 
 
 def test_layers_are_taken_from_those_that_are_named(folder):
-    whole, model = make(seed=1), make(num_layers=2)
+    whole, model = make(seed=1, layer_norm=True), make(num_layers=2, layer_norm=True)
+    for i, norm in enumerate(whole.encoder.norms):
+        torch.nn.init.constant_(norm.weight, i)
+    save_tensors(folder / "model.safetensors", whole.state_dict())
     found = take_weights(model, folder, InitConfig("x", layers=[3, 2]))
     assert found.left == {}
     for here, there in ((0, 2), (1, 1)):
         assert all(
-            x.equal(whole.state_dict()[name.replace(f"layers.{here}", f"layers.{there}")])
+            x.equal(whole.state_dict()[name.replace(f"{part}.{here}", f"{part}.{there}")])
             for name, x in model.state_dict().items()
-            if f"layers.{here}" in name
+            for part in ("layers", "norms")
+            if f"{part}.{here}" in name
         )
 
 

@@ -290,6 +290,14 @@ def test_unknown_tokens_are_dropped_as_far_as_allowed_and_counted_by_utterance(d
     ]
 
 
+def test_what_a_hidden_transcript_says_chooses_nothing(data_dir):
+    folder = data_dir("u-1 a\nv-1 c\nw-1\n", {"u-1": 8, "v-1": 8, "w-1": 8})
+    (folder / "utt2spk").write_text("u-1 u\nv-1 v\nw-1 w\n")
+    found = training_examples(folder, TABLE, quarter, CtcHead.frames_needed, TrainConfig(labelled_every=3))
+    assert [(e.utt_id, e.tokens) for e in found.kept] == [("u-1", (1,)), ("v-1", None), ("w-1", None)]
+    assert found.dropped == {}
+
+
 def test_features_without_transcript_are_refused(data_dir):
     with pytest.raises(DataError, match="utterance 'u-2' has features but no transcript"):
         training_examples(
