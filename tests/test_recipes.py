@@ -82,7 +82,9 @@ def published(row):
     text = (ROOT / "egs" / re.search(r"\(([^)]*RESULTS\w*\.md)", row[8])[1]).read_text(encoding="utf-8")
     part = next(part for part in text.split("\n## ")[1:] if part.startswith(expected_heading(row)))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line[:1] == "|"]
-    return {line[0]: (line[7], line[2].split(" ")[0]) for line in lines if len(line) == 9}
+    head = lines[0]
+    hours, error = head.index("hours"), next(i for i, name in enumerate(head) if "error %" in name)
+    return {line[0]: (line[hours], line[error].split(" ")[0]) for line in lines if len(line) == len(head)}
 
 
 def expected_heading(row):
