@@ -7,6 +7,7 @@ a layer that is not there, is noticed before the first training and not hours la
 their own training, which loads them.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 from steps.config.code import code_of
@@ -57,14 +58,15 @@ def check_layers(config: Config, layers: dict[str, int]) -> None:
                     raise UsageError(f"{where}: [{name}] has {layers[name]} layers; 0 is the last")
 
 
-def settings_of(system: SystemConfig) -> dict:
+def settings_of(config: Config, system: SystemConfig) -> dict:
     """What decides whether a system can be built, and learn as asked."""
     terms = {
         str(i): {"loss": term.loss, "teacher": term.teacher}
         | {key: value for key, value in term.settings.items() if key.endswith("_layer")}
         for i, term in enumerate(system.distill)
     }
-    return {"model": system.model, "heads": system.heads, "terms": terms, "code": code_of(system)}
+    found = {"model": system.model, "heads": system.heads, "terms": terms, "code": code_of(system)}
+    return found | {"features": asdict(features_of(config, system.data.train))}
 
 
 def check(config: Config, data_dir: Path, stage: Path) -> dict:
@@ -83,8 +85,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     args = parser.parse_args(argv)
     config = load(args.config, args.set)
-    inputs = [args.data_dir / "lang" / "tokens.txt"]
-    settings = {name: settings_of(system) for name, system in all_systems(config).items()}
+    langs = ["lang", *(f"lang_{name}" for name in config.other_tokens)]
+    inputs = [args.data_dir / lang / "tokens.txt" for lang in langs]
+    settings = {name: settings_of(config, system) for name, system in all_systems(config).items()}
     name = f"models{args.config.stem.removeprefix('conf')}.manifest.json"
     job = Job("check_models", FORMAT, args.data_dir / name, tuple(inputs), settings)
     job.run(args, lambda stage: check(config, args.data_dir, stage))

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from steps.heads.las import LasHead
-from utils.jobs.errors import UsageError
-
 GATES = {nn.LSTM: 4, nn.GRU: 3}
-READERS = ("linear", "enter")  # the maps of heads that the encoder's states go into
+READERS = ("linear", "enter")  # the maps of heads that the encoder's states go into; an LAS has none that can be cut
 
 
 @dataclass(frozen=True)
@@ -74,11 +71,6 @@ def of_feed_forward(name: str, part: nn.Module) -> list[Units]:
 def of_cells(model: nn.Module) -> list[Units]:
     """The cells of each layer and direction, and the outputs of the frame stacking."""
     layers = model.encoder.layers
-    for name, head in model.heads.items():
-        if isinstance(head, LasHead):
-            raise UsageError(
-                f"init.prune: the head {name}, an LAS, reads cells in several places; give it another head"
-            )
     entered = [Place("encoder.stack.linear.weight", 0), Place("encoder.stack.linear.bias", 0)]
     found = [[*entered, *readers(model, 0, 0, 1)]]
     for i, directions in enumerate(layers):

@@ -8,7 +8,7 @@ from steps.nnet.model import Recogniser
 from steps.nnet.pruning import narrowed, units_of
 from steps.nnet.tensor_file import save_tensors
 from steps.training.initialise import take_weights
-from utils.jobs.errors import StaleError, UsageError
+from utils.jobs.errors import StaleError
 
 WIDE = {
     "lstm": ({"encoder": "lstm", "dim": 12, "num_layers": 2}, {"dim": 5}),
@@ -62,13 +62,6 @@ def test_a_transducer_keeps_what_it_reads_of_the_cells_that_stay():
     models[1].load_state_dict(found)
     columns = models[0].heads["transducer"].enter.weight.T.tolist()
     assert all(column in columns for column in models[1].heads["transducer"].enter.weight.T.tolist())
-
-
-def test_a_head_that_reads_cells_in_several_places_is_refused():
-    settings = {"encoder": "lstm", "dim": 12, "num_layers": 1}
-    model = Recogniser(settings, 4, 6, 10.0, heads={"las": {}})
-    with pytest.raises(UsageError, match="the head las, an LAS, reads cells in several places"):
-        units_of(model)
 
 
 def test_what_was_cut_is_logged_and_fits_whole(tmp_path):
