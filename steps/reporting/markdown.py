@@ -1,15 +1,6 @@
 """results.json as RESULTS.md."""
 
-from steps.scoring.table import (
-    class_rows,
-    comparison_rows,
-    decoder_name,
-    filter_rows,
-    size_of,
-    system_rows,
-    to_markdown,
-    tuning_rows,
-)
+from steps.scoring.table import filter_rows, sections, to_markdown, tuning_rows
 
 EXPLANATION = """\
 Error rates are pooled over the set and averaged over seeds; the interval joins the variance of seeds with that of
@@ -41,17 +32,9 @@ def results_markdown(
         note: What must be known of all figures.
     """
     parts = [f"# {title}", *([f"**{note}**"] if note else []), EXPLANATION]
-    for experiment, found in results.items():
-        for name, part in found["sets"].items():
-            heading = name if len(results) == 1 else f"{experiment}: {name}"
-            size = f"{size_of(part)}; normalisation: {part['normalisation']}; {decoder_name(part)}."
-            parts += [f"## {heading}", size, to_markdown(system_rows(part))]
-            if part["comparisons"]:
-                parts.append(to_markdown(comparison_rows(part)))
-        for name, heads in found.get("classes", {}).items():
-            heading = name if len(results) == 1 else f"{experiment}: {name}"
-            for head, by_system in heads.items():
-                parts += [f"## {heading}: {head}", to_markdown(class_rows(by_system))]
+    for section in sections(results):
+        about = [f"{section.about}."] if section.about else []
+        parts += [f"## {section.heading}", *about, *map(to_markdown, section.tables)]
     for found in tuned:
         heading = f"## Choice on {found['set']}: {next(iter(found['systems']))} and its twin"
         parts += [heading, to_markdown(tuning_rows(found))]

@@ -13,7 +13,7 @@ from steps.reporting.calibration import Calibration, calibrate
 from steps.reporting.figures import learning_curves, reliability
 from steps.reporting.outcomes import CLASSES, STATES, Outcomes, Pairs, check_counts, compare_outcomes, read_alignments
 from steps.scoring.collect import read_json, score_file
-from steps.scoring.table import class_rows, comparison_rows, decoder_name, size_of, system_rows
+from steps.scoring.table import sections
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_table
 from utils.jobs.errors import DataError, MachineError
@@ -124,6 +124,25 @@ def histories_of(exp_dir: Path, systems: dict[str, list[int]]) -> dict[str, list
     return found
 
 
+def details_of(
+    config: Config, results: dict[str, dict], runs: dict[str, list[int]], homes: dict[str, Path], data_dir: Path
+) -> tuple[list[Detail], int]:
+    """(the first comparisons with twins whose decodings lie here, the number of the others); arguments as of `page`."""
+    roles, found, more = all_sets(config), [], 0
+    for section in sections(results):
+        name, part = section.set_name, section.part
+        is_shown = part.get("folds", 1) == 1 and (roles.get(name) == "test" or "test" not in roles.values())
+        for row in [row for row in part.get("comparisons", []) if row["twin"] and is_shown]:
+            seeds = [runs.get(row[key], [0])[0] for key in THREE]
+            files = score_files(homes[section.experiment], row, name, seeds)
+            needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
+            if len(found) < MAX_DETAILED and all(file.is_file() for file in needed):
+                found.append(detail(config, files, data_dir, name, row, seeds[2]))
+            else:
+                more += 1
+    return found, more
+
+
 def page(
     config: Config,
     results: dict[str, dict],
@@ -148,26 +167,7 @@ def page(
     """
     from jinja2 import Environment, FileSystemLoader
 
-    roles, tables, details, more = all_sets(config), [], [], 0
-    for experiment, found in results.items():
-        for name, part in found["sets"].items():
-            heading = name if len(results) == 1 else f"{experiment}: {name}"
-            rows = {"systems": system_rows(part)}
-            rows |= {"comparisons": comparison_rows(part)} if part["comparisons"] else {}
-            about = f"{size_of(part)}; normalisation: {part['normalisation']}; {decoder_name(part)}"
-            tables.append({"heading": heading, "about": about, "rows": rows})
-            is_shown = part.get("folds", 1) == 1 and (roles.get(name) == "test" or "test" not in roles.values())
-            for row in [row for row in part["comparisons"] if row["twin"] and is_shown]:
-                seeds = [runs.get(row[key], [0])[0] for key in THREE]
-                files = score_files(homes[experiment], row, name, seeds)
-                needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
-                if len(details) < MAX_DETAILED and all(file.is_file() for file in needed):
-                    details.append(detail(config, files, data_dir, name, row, seeds[2]))
-                else:
-                    more += 1
-        for name, heads in found.get("classes", {}).items():
-            for head, by_system in heads.items():
-                tables.append({"heading": f"{name}: {head}", "about": "", "rows": {"classes": class_rows(by_system)}})
+    details, more = details_of(config, results, runs, homes, data_dir)
     histories = {}
     for home in homes.values():
         histories |= histories_of(home, runs)
@@ -179,7 +179,7 @@ def page(
     return template.render(
         title=title,
         note=note,
-        tables=tables,
+        sections=list(sections(results)),
         curves=curves,
         details=details,
         more=more,

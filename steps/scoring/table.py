@@ -1,6 +1,45 @@
 """results.json as a table for people."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 from steps.scoring.intervals import MIN_SEEDS
+
+Rows = list[list[str]]  # a head, and one row for each thing
+
+
+@dataclass(frozen=True)
+class Section:
+    """The tables of one set, or of the classes of one head on it.
+
+    Attributes:
+        heading: What it is of.
+        about: How large the set is, and how it was decoded and scored; empty for classes.
+        tables: In order.
+        experiment: The one that it belongs to.
+        set_name: The set.
+        part: What results.json holds of it; nothing for classes.
+    """
+
+    heading: str
+    about: str
+    tables: list[Rows]
+    experiment: str
+    set_name: str
+    part: dict = field(repr=False)
+
+
+def sections(results: dict[str, dict]) -> Iterator[Section]:
+    """The tables of results.json of each experiment, in the order in which they are read."""
+    for experiment, found in results.items():
+        prefix = "" if len(results) == 1 else f"{experiment}: "
+        for name, part in found["sets"].items():
+            about = f"{size_of(part)}; normalisation: {part['normalisation']}; {decoder_name(part)}"
+            tables = [system_rows(part), *([comparison_rows(part)] if part["comparisons"] else [])]
+            yield Section(f"{prefix}{name}", about, tables, experiment, name, part)
+        for name, heads in found.get("classes", {}).items():
+            for head, by_system in heads.items():
+                yield Section(f"{prefix}{name}: {head}", "", [class_rows(by_system)], experiment, name, {})
 
 
 def number(value: float | None, digits: int = 2) -> str:
