@@ -44,7 +44,7 @@ def decode(folder: Path, data_dir: Path, gpus: int, settings: DecodeConfig, stag
     for name, table in loaded.config.heads.items():
         if "classes" in table:
             write_table(stage / f"utt2{name}", {u: next(iter(entry["classes"][name])) for u, entry in found.items()})
-    shift_s = loaded.model.frame_shift_ms / loaded.model.encoder.subsampling / 1000
+    shift_s = loaded.model.feature_shift_ms / 1000
     factor = seconds / max(sum(map(int, num_frames.values())) * shift_s, 1e-9)
     told = f"{settings.decoder}, {factor:.4f} s a second of speech"
     log.info(f"{folder}: {data_dir}: {len(found):,} utterances, {told}")

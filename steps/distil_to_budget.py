@@ -118,7 +118,7 @@ def measure(args: object, point: Point) -> Shape:
     decode_set(loaded, {first: feats_scp[first]}, {first: num_frames[first]}, "cpu", config.decode)  # unmeasured
     start = process_time()
     decode_set(loaded, {u: feats_scp[u] for u in num_frames}, num_frames, "cpu", config.decode)
-    seconds = sum(num_frames.values()) * model.frame_shift_ms / model.encoder.subsampling / 1000
+    seconds = sum(num_frames.values()) * model.feature_shift_ms / 1000
     size = megabytes(model, system.train.weight_bits)
     return Shape(point, round(size, 4), round((process_time() - start) / max(seconds, 1e-9), 5))
 

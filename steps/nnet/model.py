@@ -33,6 +33,7 @@ class Recogniser(nn.Module):
     """An encoder under one or several heads, on features that it normalises itself.
 
     Attributes:
+        feature_shift_ms: Between two frames of the features.
         frame_shift_ms: Between two frames of the output.
         look_ahead_ms: What it hears behind a frame before it says what the frame holds.
         chunk_frames: Features that a stream takes at a time; 0: it cannot stream.
@@ -69,6 +70,7 @@ class Recogniser(nn.Module):
         self.corrupting = corrupting[0] if corrupting else ""  # the head that hides frames
         kinds = {table.get("type", name) for name, table in (heads or {}).items()}
         self.corrupts_in_use = kinds <= set(SELF_SUPERVISED) or kinds.isdisjoint(HIDING)  # else others hear everything
+        self.feature_shift_ms = frame_shift_ms
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
         self.chunk_frames = self.encoder.chunk_frames

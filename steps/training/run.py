@@ -315,7 +315,7 @@ def train(job: TrainJob) -> dict:
     weights = trainer.train()
     bar.close()
     if ranks.is_main:
-        hours = partial(hours_of, frame_shift_ms=model.frame_shift_ms / model.encoder.subsampling)
+        hours = partial(hours_of, frame_shift_ms=model.feature_shift_ms)
         heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
         size = {"params": model.num_params(), "megabytes": round(megabytes(model, settings.weight_bits), 4)}
         student = replace(student, labelled_hours=heard[0], unlabelled_hours=heard[1], **size)

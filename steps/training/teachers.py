@@ -64,7 +64,7 @@ def filtered(
     for store in stores:
         check_there(label, store, [e for e in examples if e.tokens is None])
     other = second_transcripts(stores, settings.filter)
-    frame_s = student.model.frame_shift_ms / student.model.encoder.subsampling / 1000
+    frame_s = student.model.feature_shift_ms / 1000
     seconds = {e.utt_id: e.num_frames * frame_s for e in examples if e.tokens is None}
     chosen = kept(judge(stores[0], seconds, other), settings.filter)
     hours = [sum(seconds[utt_id] for utt_id in found) / 3600 for found in (chosen, seconds)]
