@@ -82,7 +82,7 @@ def steps_of(corpus: Path) -> list[Step]:
         *(decoding(system, name) for system in SYSTEMS for name in EVAL_SETS),
         *(scoring(system, name) for system in SYSTEMS for name in EVAL_SETS),
         Step("comparison", ("steps.compare", "--seeds", "0", "exp"), "exp/compare.manifest.json"),
-        Step("report", ("steps.report", "--command", "run.sh", "exp"), "exp/report.manifest.json"),
+        Step("report", ("steps.report", "--command", "run.sh", "--seeds", "0", "exp"), "exp/report.manifest.json"),
     ]
 
 
