@@ -122,6 +122,7 @@ teacher = ["middle", "teacher"]
 """
 
 
+@pytest.mark.long
 def test_a_student_teaches_the_next_and_starts_from_a_layer_of_its_teacher(prepared, corpus):
     (prepared / "conf.toml").write_text(MODELS + CHAIN)
     assert_status(run_stages(prepared, corpus, first=1), 0)
@@ -162,6 +163,7 @@ loss = "frame_kl"
 """
 
 
+@pytest.mark.long
 def test_weights_are_rounded_while_learning_or_afterwards(prepared, corpus):
     (prepared / "conf.toml").write_text(MODELS + ROUNDED)
     assert_status(run_stages(prepared, corpus, first=1), 0)

@@ -30,13 +30,14 @@ def run_on(recipe, corpus, options=""):
     return f"{shlex.join(map(str, words))} {options}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("room_kib", "stage"),
     [
-        pytest.param(0, 1, id="data", marks=pytest.mark.long),
+        pytest.param(0, 1, id="data"),
         pytest.param(900, 5, id="teacher"),
-        pytest.param(2500, 5, id="teacher's end", marks=pytest.mark.long),
-        pytest.param(4000, 7, id="student", marks=pytest.mark.long),
+        pytest.param(2500, 5, id="teacher's end"),
+        pytest.param(4000, 7, id="student"),
     ],
 )
 def test_a_run_on_a_full_disk_ends_with_5_and_goes_on_when_there_is_room(
