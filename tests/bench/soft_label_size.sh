@@ -38,7 +38,7 @@ exp_dir=$source_dir/soft_label_size
 first_stage=6 stop_stage=9 why=false force=false side_by_side=$nj
 source "$root/utils/stages.sh"
 
-sizes=("1 8" "2 8" "4 8" "8 8" "8 16" "16 8" "64 8" "64 16") # tokens kept (at most all), bits
+sizes=("1 8" "4 8" "8 8" "8 16" "64 8" "64 16") # tokens kept (at most all), bits
 read -ra seed_list <<<"$seeds"
 
 if stage 6 "soft labels"; then
