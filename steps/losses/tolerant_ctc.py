@@ -65,23 +65,32 @@ def find_spikes(target: Posteriors) -> Spikes:
     p = target.dense()  # (B, U, V)
     sure, best = p.max(-1)
     best = best.masked_fill(~is_frame(target.lengths, best.size(1)), target.blank_id)
-    places = [surest_frames(row, sureness, target.blank_id) for row, sureness in zip(best, sure, strict=True)]
-    frames = nn.utils.rnn.pad_sequence(places, batch_first=True)  # (B, S)
+    sizes, places = surest_frames(best, sure, target.blank_id)
+    frames = nn.utils.rnn.pad_sequence(places.split(sizes.tolist()), batch_first=True)  # (B, S)
     log_probs = p.gather(1, frames[..., None].expand(-1, -1, p.size(-1)))
     probs = log_probs.exp()
-    sizes = torch.tensor([len(place) for place in places], device=p.device)
     return Spikes(probs, (probs * log_probs.clamp(min=IMPOSSIBLE)).sum(-1), frames, sizes)
 
 
-def surest_frames(best: Tensor, sure: Tensor, blank_id: int) -> Tensor:
-    """(U,) best token and its log-probability -> (S,) the surest frame of each run of a label."""
-    tokens, run, sizes = best.unique_consecutive(return_inverse=True, return_counts=True)
-    top = torch.full(tokens.shape, -torch.inf, device=best.device).scatter_reduce(0, run, sure, "amax")
-    frames = torch.arange(len(best), device=best.device)
-    first = torch.full_like(tokens, len(best)).scatter_reduce(
-        0, run, torch.where(sure == top[run], frames, len(best)), "amin"
-    )
-    return first[tokens != blank_id]
+def surest_frames(best: Tensor, sure: Tensor, blank_id: int) -> tuple[Tensor, Tensor]:
+    """The surest frame of each run of a label, the first of equals.
+
+    Args:
+        best: (B, U) the best token of each frame.
+        sure: (B, U) its log-probability.
+        blank_id: The token that is no label.
+
+    Returns: (B,) runs of each utterance, and the frames of all, one utterance after the other.
+    """
+    B, U = best.size()
+    frames, sure = torch.arange(B * U, device=best.device), sure.flatten()
+    apart = best * B + torch.arange(B, device=best.device)[:, None]  # no run goes on in the next utterance
+    runs, run = apart.flatten().unique_consecutive(return_inverse=True)
+    top = torch.full(runs.shape, -torch.inf, device=best.device).scatter_reduce(0, run, sure, "amax")
+    surest = torch.where(sure == top[run], frames, B * U)
+    first = torch.full_like(runs, B * U).scatter_reduce(0, run, surest, "amin")
+    is_label = runs // B != blank_id
+    return (runs % B)[is_label].bincount(minlength=B), first[is_label] % U
 
 
 def alignment_loss(scores: Tensor, lengths: Tensor, sizes: Tensor) -> Tensor:

@@ -168,8 +168,8 @@ class Trainer:
         # the twin's in their last bits
         for part in self.trained.values():
             self.ranks.sum_gradients(part)
-        clip = partial(nn.utils.clip_grad_norm_, max_norm=settings.clip_norm)
-        norm = clip(self.model.parameters()) + clip(self.trained["terms"].parameters())
+        weights_of = [list(part.parameters()) for part in (self.model, self.trained["terms"])]
+        norm = sum(nn.utils.clip_grad_norm_(own, settings.clip_norm) for own in weights_of if own)
         values = self.ranks.sum([sum(float(part[name][0].detach()) for part in parts) for name in weights])
         self.progress.update += 1
         if not math.isfinite(norm) or not all(map(math.isfinite, values)):

@@ -1,5 +1,6 @@
 """Making soft labels, from an archive to a file, against the teacher alone on features that lie ready in memory."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from bench import systems
 from bench.rows import Goal, Row, race, speed_row
 from bench.speech import random_examples
 from steps.config.schema import SoftLabelsConfig
-from steps.distillation.extract import layout_of, write_shard
+from steps.distillation.extract import Asked, encode_frames, posterior_layout, write_shard
 from steps.nnet.inference import batches_by_length, pad
 from utils.data_dir.archive import read_feats
 from utils.data_dir.data_dir import DataDir
@@ -34,12 +35,10 @@ def rows(folder: Path) -> list[Row]:
     table = []
     for num_tokens in TOKENS:
         teacher = systems.loaded(systems.TEACHER, num_tokens)
-        layout = layout_of(teacher, SoftLabelsConfig())
-        runners = {
-            "ours": lambda t=teacher, x=layout: write_shard((1, list(feats)), data, t, x, folder, "cpu"),
-            "bare": lambda t=teacher: bare_teacher(t.model, batches),
-        }
-        seconds = race(runners, 5)
+        layout = posterior_layout(teacher, Asked("frame_topk", "ctc", 0, SoftLabelsConfig()))
+        encode = partial(encode_frames, head="ctc", layout=layout)
+        ours = partial(write_shard, (1, list(feats)), data, teacher, encode, layout, folder, "cpu")
+        seconds = race({"ours": ours, "bare": partial(bare_teacher, teacher.model, batches)}, 5)
         duration_s = sum(num_frames.values()) / 100
         name = f"soft labels, bidirectional LSTM, {num_tokens} tokens"
         table.append(speed_row(name, duration_s, seconds["ours"], seconds["bare"], GOAL, "x real time"))

@@ -16,7 +16,7 @@ from steps.nnet.output import ModelOutput, is_frame
 
 B, U, V, D, L = 3, 9, 6, 5, 4
 LENGTHS, SIZES = torch.tensor([9, 6, 2]), torch.tensor([4, 2, 1])
-NUM_CODEBOOKS, CODEBOOK_SIZE = 2, 7
+NUM_CODEBOOKS, CODEBOOK_SIZE = 5, 7
 
 
 def randn(seed, *shape):
@@ -227,6 +227,26 @@ def test_a_batch_has_the_sum_of_its_utterances(name, settings):
     total, count = case(x)
     assert float(total) == pytest.approx(sum(float(part) for part, _ in parts), rel=1e-4)
     assert int(count) == sum(int(n) for _, n in parts)
+
+
+@pytest.mark.parametrize("per_frame", [0, 1, 2, 3, 5, 8])
+def test_each_frame_compares_the_codebooks_of_its_turn(per_frame):
+    case = Case("codebook", per_frame=per_frame)
+    x = case.student()
+    target = case.target(x)
+    states, turns = case.output(x).layer(0), case.loss.turns
+    expected = 0.0
+    for b in range(B):
+        for u in range(int(LENGTHS[b])):
+            turn = u % turns
+            logits = states[b, u] @ case.loss.maps[turn] + case.loss.bias[turn, 0]
+            compared = [(n, n // turns) for n in range(turn, NUM_CODEBOOKS, turns)]
+            for n, row in compared:
+                log_probs = logits[row * CODEBOOK_SIZE : (row + 1) * CODEBOOK_SIZE].log_softmax(0)
+                expected -= float(log_probs[target.codes[b, u, n]].detach()) / len(compared)
+    total, count = case(x, target)
+    assert float(total.detach()) == pytest.approx(expected, rel=1e-5)
+    assert int(count) == int(LENGTHS.sum())
 
 
 def test_the_value_of_codebooks_is_between_0_and_that_of_a_guess():
