@@ -20,12 +20,19 @@ def find_corpus(folder: Path, is_corpus: Callable[[Path], bool], expected: str, 
 
     Raises: DataError that says what was expected and found, and the nearest match one level up or down.
     """
+
+    def holds(root: Path) -> bool:
+        try:
+            return is_corpus(root)
+        except PermissionError:  # of a folder beside it, such as lost+found
+            return False
+
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; --corpus-dir must hold {expected}")
-    if found := next(filter(is_corpus, within(folder, inner)), None):
+    if found := next(filter(holds, within(folder, inner)), None):
         return found
     around = (folder.absolute().parent, *subfolders(folder))
-    near = next((root for place in around for root in within(place, inner) if is_corpus(root)), None)
+    near = next((root for place in around for root in within(place, inner) if holds(root)), None)
     names = sorted(path.name for path in folder.iterdir())
     shown = ", ".join(names[:MAX_SHOWN]) + (", …" if len(names) > MAX_SHOWN else "")
     hint = f"; did you mean {near}?" if near else ""

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from steps.training.reports import progress_bar
+from utils.jobs.cli import MACHINE_FAULTS
 from utils.jobs.errors import DataError, MachineError
 from utils.jobs.files import sha256
 
@@ -50,7 +51,9 @@ def fetch(url: str, path: Path) -> None:
         if e.headers.get("Content-Range") != f"bytes */{start}":  # else all of it is there
             part.unlink()
             raise MachineError(f"{url}: another file than the one that was begun; {remedy}") from None
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as e:
+    except (OSError, http.client.HTTPException) as e:
+        if isinstance(e, OSError) and e.errno in MACHINE_FAULTS:  # of the disk
+            raise
         raise MachineError(f"{url}: cannot be downloaded ({e}); {remedy}") from None
     else:
         if total and part.stat().st_size != total + (start if is_resumed else 0):

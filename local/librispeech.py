@@ -19,7 +19,7 @@ from pathlib import Path
 from local.corpus_folder import find_corpus, subfolders
 from steps.config.load import load
 from steps.config.schema import Config
-from steps.config.systems import all_sets
+from steps.config.systems import all_sets, variant_of
 from steps.config.types import check, near
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, prepare
 from utils.data_dir.perturb import speeds
@@ -70,7 +70,7 @@ def settings_of(config: Config) -> dict:
     if unknown := config.corpus.keys() - DEFAULTS.keys():
         raise UsageError(f"[corpus] has no setting '{min(unknown)}'{near(min(unknown), DEFAULTS)}")
     settings = DEFAULTS | config.corpus
-    used = list(all_sets(config))
+    used = [name for name in all_sets(config) if not variant_of(config, name)]  # those are copies
     if not isinstance(settings["sets"], dict):
         raise UsageError(f"corpus.sets = {settings['sets']!r}: [corpus.sets] is not a table")
     if set(settings["sets"]) != set(used):
@@ -129,6 +129,13 @@ def speakers_of(root: Path, sets: Sets) -> dict[str, list[Path]]:
     return found
 
 
+def chapters_of(speaker: Path) -> list[Path]:
+    """The folders of a speaker's chapters, sorted. Raises: DataError when there is none that may be read."""
+    if not (found := subfolders(speaker)):
+        raise DataError(f"{speaker}: expected folders of chapters, found none that may be read; unpack the part again")
+    return found
+
+
 def transcript_of(chapter: Path) -> Path:
     """The transcript of a chapter. Raises: DataError when there is none."""
     path = chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt"
@@ -165,7 +172,7 @@ def prepare_librispeech(doc: str, argv: list[str]) -> None:
     root = find_root(args.corpus_dir, parts_of(settings["sets"])).resolve()
     speakers = speakers_of(root, settings["sets"])
     transcripts = {
-        name: [transcript_of(chapter) for path in paths for chapter in subfolders(path)]
+        name: [transcript_of(chapter) for path in paths for chapter in chapters_of(path)]
         for name, paths in speakers.items()
     }
 

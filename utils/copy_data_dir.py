@@ -8,7 +8,7 @@ from pathlib import Path
 from utils.data_dir.data_dir import FEATS_TABLES, DataDir, table_names
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import UsageError
+from utils.jobs.errors import DataError, UsageError
 from utils.jobs.job import Job
 
 FORMAT = 1
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
         raise UsageError("source and target are the same folder")
     inputs = tuple(args.source / name for name in table_names(args.source) if name not in FEATS_TABLES)
     if not inputs:
-        raise UsageError(f"{args.source}: not a data directory")
+        raise DataError(f"{args.source}: not a data directory; run stage 1")
     job = Job("copy_data_dir", FORMAT, args.target / "copy.manifest.json", inputs, {}, editable=True)
     job.run(args, lambda stage: copy(args.source, stage))
 

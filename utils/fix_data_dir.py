@@ -16,7 +16,7 @@ import shutil
 import unicodedata
 from pathlib import Path
 
-from utils.data_dir.data_dir import DataDir, table_names
+from utils.data_dir.data_dir import DataDir, holds_text, table_names
 from utils.data_dir.tables import PATH_TABLES, is_seen, read_text_file, repaired
 from utils.data_dir.validate import find_faults
 from utils.jobs import log
@@ -41,7 +41,7 @@ def read_leniently(path: Path, keeps_first: bool, drops_empty: bool) -> dict[str
         key, value = repaired(line, path.name in PATH_TABLES)
         if not key:
             continue
-        if path.name == "text":
+        if holds_text(path.name):
             value = unicodedata.normalize("NFC", value) if is_seen(value) else ""
         elif drops_empty and not value:
             log.info(f"{path}:{number}: dropped '{key}', which has no value")

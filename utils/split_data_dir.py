@@ -6,6 +6,7 @@ python3 -m utils.split_data_dir --every 5 data/all data/train data/test
 from pathlib import Path
 
 from utils.data_dir.data_dir import DataDir, warn_of_files_left
+from utils.data_dir.perturb import persons
 from utils.jobs import log
 from utils.jobs.cli import Parser, positive, run
 from utils.jobs.errors import DataError, UsageError
@@ -13,7 +14,7 @@ from utils.jobs.errors import DataError, UsageError
 
 def split(source: DataDir, every: int) -> tuple[DataDir, DataDir]:
     """(the rest, every k-th speaker). Raises: DataError when one of them would be empty."""
-    utt2spk = source.utt2spk
+    utt2spk = persons(source.utt2spk, source.tables.get("utt2uniq", {}))
     speakers = sorted(set(utt2spk.values()), key=str.encode)
     chosen = set(speakers[every - 1 :: every])
     if not chosen or len(chosen) == len(speakers):

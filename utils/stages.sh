@@ -8,6 +8,8 @@
 #
 # Uses: first_stage, stop_stage, exp_dir, why, force, side_by_side. Locks $exp_dir until the shell ends.
 
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) ||
+  { echo "run.sh: needs bash 5.1 or newer, this is $BASH_VERSION" >&2 && exit 5; }
 { mkdir -p "$exp_dir/log" && exec 9>>"$exp_dir/.run.lock"; } || { echo "run.sh: --exp-dir '$exp_dir' cannot be written" >&2 && exit 5; }
 python3 -m utils.jobs.lock 9 || { echo "run.sh: $PWD/$exp_dir: in use by another run" >&2 && exit 6; }
 if [[ -t 2 ]]; then # progress bars go to the terminal, past the logs

@@ -6,7 +6,7 @@ EXPLANATION = """\
 Error rates are pooled over the set and averaged over seeds; the interval joins the variance of seeds with that of
 speakers (bootstrap). `<system>_plain` is the twin: the same system without its distillation terms, from the same
 start, on the same batches. Gap closed is (twin − distilled) / (twin − teacher). "Better" means that the paired
-t-interval over seeds and the bootstrap over speakers both exclude 0; p is the greater one of the two tests.
+t-intervals over seeds and over speakers (bootstrap) both exclude 0; p is the greater one of the two tests.
 "Better alone" does not hold after Holm's correction for all comparisons of the set. Dev only picks which checkpoints
 are averaged."""
 

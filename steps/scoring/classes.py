@@ -76,9 +76,9 @@ def class_scores(runs: list[Confusions]) -> dict:
     if len(speakers) >= MIN_SPEAKERS:
         drawn = [figures_of(np.tensordot(draws(len(speakers)), run, 1)) for run in counts]
         by_draw = {key: np.mean([figures[key] for figures in drawn], 0) for key in by_seed}
-    whole = {key: described(by_seed[key], by_draw and by_draw[key]) for key in OF_ALL}
+    whole = {key: described(by_seed[key], by_draw and by_draw[key], len(speakers)) for key in OF_ALL}
     of_each = {
-        name: {key: described(by_seed[key][:, i], by_draw and by_draw[key][:, i]) for key in OF_EACH}
+        name: {key: described(by_seed[key][:, i], by_draw and by_draw[key][:, i], len(speakers)) for key in OF_EACH}
         | {"times": int(counts[0, :, i].sum())}
         for i, name in enumerate(classes)
     }
@@ -110,9 +110,9 @@ def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return 100.0 * part / np.maximum(whole, 1)
 
 
-def described(by_seed: np.ndarray, by_draw: np.ndarray | None) -> dict:
+def described(by_seed: np.ndarray, by_draw: np.ndarray | None, num_speakers: int) -> dict:
     """The mean of (N,) figures, its interval, and each."""
-    found = estimate(float(by_seed.mean()), by_seed, by_draw)
+    found = estimate(float(by_seed.mean()), by_seed, by_draw, num_speakers)
     interval = found.interval or found.speaker_interval
     ends = None if interval is None else [round(min(max(float(x), 0.0), 100.0), 4) for x in interval]
     return {"value": round(found.value, 4), "ci95": ends, "seeds": [round(float(x), 4) for x in by_seed]}

@@ -59,7 +59,7 @@ def describe(scores: SystemScores) -> dict:
     """The figures of one system: mean over seeds, its interval, each seed, standard deviation."""
     rates = scores.by_seed
     drawn = scores.by_draw()
-    found = estimate(float(rates.mean()), rates, drawn)
+    found = estimate(float(rates.mean()), rates, drawn, len(scores.speakers))
     interval = found.interval or (list(found.speaker_interval) if found.speaker_interval else None)
     return {
         "error_rate": round(float(rates.mean()), 4),
@@ -84,13 +84,13 @@ def gap_closed(
 ) -> tuple[float | None, list[float] | None]:
     """The share of the gap between twin and teacher that a gain closes, and its interval; None without a gap."""
     gap_by_seed, gap_by_draw = paired(twin, teacher)
-    gap = estimate(float(twin.by_seed.mean() - teacher.by_seed.mean()), gap_by_seed, gap_by_draw)
+    gap = estimate(float(twin.by_seed.mean() - teacher.by_seed.mean()), gap_by_seed, gap_by_draw, len(twin.speakers))
     if not gap.is_above_zero():
         return None, None
     closed = gain / gap.value
     influence = closed + (gain_by_seed - closed * gap_by_seed) / gap.value  # delta method over seeds
     ratio = gain_by_draw / np.where(gap_by_draw == 0, np.nan, gap_by_draw)
-    found = estimate(closed, influence, ratio[np.isfinite(ratio)])
+    found = estimate(closed, influence, ratio[np.isfinite(ratio)], len(twin.speakers))
     return round(closed, 4), found.interval
 
 
@@ -111,7 +111,8 @@ def compare(teacher: SystemScores | None, twin: SystemScores, distilled: SystemS
         raise DataError(f"seeds {twin.seeds} and {distilled.seeds} have none in common; run the same ones of both")
     twin, distilled = on_seeds(twin, shared), on_seeds(distilled, shared)
     gain_by_seed, gain_by_draw = paired(twin, distilled)
-    gain = estimate(float(twin.by_seed.mean() - distilled.by_seed.mean()), gain_by_seed, gain_by_draw)
+    mean_gain = float(twin.by_seed.mean() - distilled.by_seed.mean())
+    gain = estimate(mean_gain, gain_by_seed, gain_by_draw, len(twin.speakers))
     closed, interval = gap_closed(teacher, twin, gain.value, gain_by_seed, gain_by_draw) if teacher else (None, None)
     return {
         "seeds": shared,

@@ -25,8 +25,8 @@ def pooled(errors: np.ndarray, ref_units: np.ndarray, weights: np.ndarray) -> np
     return 100.0 * (errors @ weights.T) / np.maximum(ref_units @ weights.T, 1)
 
 
-def speaker_bootstrap(errors: np.ndarray, ref_units: np.ndarray) -> list[float] | None:
-    """95 % interval of an error rate by a bootstrap over speakers; None with fewer than two of them.
+def speaker_interval(errors: np.ndarray, ref_units: np.ndarray) -> list[float] | None:
+    """95 % interval of an error rate over speakers; None with fewer than two of them.
 
     Args:
         errors: (S,) of each speaker.
@@ -34,8 +34,52 @@ def speaker_bootstrap(errors: np.ndarray, ref_units: np.ndarray) -> list[float] 
     """
     if len(errors) < MIN_SPEAKERS:
         return None
-    low, high = np.percentile(pooled(errors, ref_units, draws(len(errors))), [2.5, 97.5])
-    return [round(float(low), 4), round(float(high), 4)]
+    drawn = pooled(errors, ref_units, draws(len(errors)))
+    low, high = of_speakers(drawn, len(errors)).interval(100.0 * errors.sum() / max(ref_units.sum(), 1))
+    return [round(max(0.0, low), 4), round(high, 4)]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The variance of a mean, and the degrees of freedom that it was estimated with."""
+
+    variance: float
+    freedom: float
+
+    def interval(self, value: float) -> tuple[float, float]:
+        """95 % around a value, by Student's t."""
+        from scipy.special import stdtrit
+
+        reach = float(stdtrit(self.freedom, 0.975)) * math.sqrt(self.variance)
+        return value - reach, value + reach
+
+    def p_value(self, value: float) -> float:
+        """Of 0, two-sided, by the t-test."""
+        from scipy.special import stdtr
+
+        if not self.variance:
+            return float(value == 0)
+        return float(2 * stdtr(self.freedom, -abs(value) / math.sqrt(self.variance)))
+
+    def __add__(self, other: "Spread") -> "Spread":
+        """That of the sum of two independent deviations (Satterthwaite 1946)."""
+        total = self.variance + other.variance
+        parts = self.variance**2 / self.freedom + other.variance**2 / other.freedom
+        return Spread(total, total**2 / parts if parts else min(self.freedom, other.freedom))
+
+
+def of_seeds(by_seed: np.ndarray) -> Spread:
+    """Of the mean of (N,) figures, one for each seed."""
+    return Spread(float(by_seed.var(ddof=1)) / len(by_seed), len(by_seed) - 1)
+
+
+def of_speakers(by_draw: np.ndarray, num_speakers: int) -> Spread:
+    """Of a figure, from its values in bootstrap draws, (NUM_DRAWS,).
+
+    Draws from S speakers vary by (S - 1) / S of the variance that S drawn from all people have (Efron 1982), and their
+    percentiles take it for known; with few speakers intervals would be much too narrow.
+    """
+    return Spread(float(by_draw.var()) * num_speakers / (num_speakers - 1), num_speakers - 1)
 
 
 @dataclass(frozen=True)
@@ -45,11 +89,11 @@ class Estimate:
     Attributes:
         value: The figure.
         seed_interval: Over seeds, paired t; None with one seed.
-        speaker_interval: Over speakers, bootstrap percentiles; None with one speaker.
+        speaker_interval: Over speakers, bootstrap and t; None with one speaker.
         num_seeds: How many there are.
-        p_value: Of a figure of 0, two-sided: the greater one of the paired t-test over seeds and of the bootstrap over
-            speakers; 1 where either is missing.
-        interval: Both variances added, with Satterthwaite's degrees of freedom; None if either is missing.
+        p_value: Of a figure of 0, two-sided: the greater one of the tests over seeds and over speakers; 1 where either
+            is missing.
+        interval: Both variances added; None if either is missing.
     """
 
     value: float
@@ -65,35 +109,26 @@ class Estimate:
         return self.num_seeds >= MIN_SEEDS and all(part is not None and part[0] > 0 for part in both)
 
 
-def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None) -> Estimate:
+def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None, num_speakers: int) -> Estimate:
     """Joins what seeds and speakers say of a figure.
 
     Args:
         value: The figure.
         by_seed: (N,) of each seed.
         by_draw: (NUM_DRAWS,) of each bootstrap draw of speakers, averaged over seeds; None with one speaker.
+        num_speakers: Whom the draws are from.
     """
-    from scipy.stats import t
-
-    seeds, speakers, both = None, None, None
-    p_values = [1.0, 1.0]
-    if len(by_seed) > 1:
-        error = by_seed.std(ddof=1) / math.sqrt(len(by_seed))
-        p_values[0] = float(2 * t.sf(abs(value) / error, len(by_seed) - 1)) if error else float(value == 0)
-        reach = t.ppf(0.975, len(by_seed) - 1) * error
-        seeds = (value - reach, value + reach)
-    if by_draw is not None:
-        low, high = np.percentile(by_draw, [2.5, 97.5])
-        speakers = (float(low), float(high))
-        tail = min((by_draw <= 0).sum(), (by_draw >= 0).sum())
-        p_values[1] = min(1.0, float(2 * (1 + tail) / (1 + len(by_draw))))
-    if seeds and speakers:
-        parts = (error**2, float(by_draw.var()))
-        total = sum(parts)
-        freedom = total**2 / (parts[0] ** 2 / (len(by_seed) - 1)) if parts[0] else math.inf
-        reach = t.ppf(0.975, freedom) * math.sqrt(total)
-        both = [round(float(value - reach), 4), round(float(value + reach), 4)]
-    return Estimate(value, seeds, speakers, both, len(by_seed), max(p_values))
+    seeds = of_seeds(by_seed) if len(by_seed) > 1 else None
+    speakers = of_speakers(by_draw, num_speakers) if by_draw is not None else None
+    both = (seeds + speakers).interval(value) if seeds and speakers else None
+    return Estimate(
+        value,
+        seeds and seeds.interval(value),
+        speakers and speakers.interval(value),
+        both and [round(end, 4) for end in both],
+        len(by_seed),
+        max(part.p_value(value) if part else 1.0 for part in (seeds, speakers)),
+    )
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from steps.scoring.errors import Errors, align, count_errors
-from steps.scoring.intervals import speaker_bootstrap
+from steps.scoring.intervals import speaker_interval
 from steps.scoring.units import Units
 from utils.jobs.errors import DataError
 
@@ -47,7 +47,7 @@ def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str],
     if total.ref_units == 0:
         raise DataError(f"the references hold no {units.name}: the error rate is undefined")
     speakers = list(per_speaker.values())
-    interval = speaker_bootstrap(np.array([e.errors for e in speakers]), np.array([e.ref_units for e in speakers]))
+    interval = speaker_interval(np.array([e.errors for e in speakers]), np.array([e.ref_units for e in speakers]))
     figures = {
         "unit": units.name,
         "normalisation": units.normalisation,

@@ -14,7 +14,7 @@ def read_lexicon(path: Path) -> Lexicon:
         raise DataError(f"{path}: missing; the recipe's local/prepare_data.py writes it")
     found: Lexicon = {}
     for number, line in enumerate(read_lines(path), start=1):
-        word, *phones = line.split()
+        word, *phones = line.split() or [""]
         if not phones:
             raise DataError(f"{path}:{number}: word '{word}' has no phone; write '<word> <phone> <phone> ...'")
         if tuple(phones) in found.get(word, []):

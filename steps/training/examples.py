@@ -13,6 +13,7 @@ from steps.heads.classifier import ClassifierHead
 from steps.tokens.token_table import TokenTable
 from utils.data_dir.archive import read_feats
 from utils.data_dir.labels import label_file, read_labels
+from utils.data_dir.perturb import persons
 from utils.data_dir.tables import read_table, text_file
 from utils.jobs import log
 from utils.jobs.errors import DataError
@@ -239,7 +240,7 @@ def utterances_of_every(every: int, first: int, data_dir: Path) -> set[str]:
     """
     utt2spk = read_table(data_dir / "utt2spk")
     utt2uniq = read_table(data_dir / "utt2uniq") if (data_dir / "utt2uniq").is_file() else {}
-    speaker = {utt_id: utt2spk.get(utt2uniq.get(utt_id, utt_id), own) for utt_id, own in utt2spk.items()}
+    speaker = persons(utt2spk, utt2uniq)
     chosen = set(sorted(set(speaker.values()), key=str.encode)[first::every])
     return {utt_id for utt_id, name in speaker.items() if name in chosen}
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.rows import show
 from steps.scoring.collect import read_json
-from steps.scoring.intervals import draws
+from steps.scoring.intervals import draws, of_speakers
 from steps.scoring.table import number
 from tests.support import to_table
 from utils.data_dir.data_dir import FEATS_TABLES, DataDir
@@ -68,7 +68,7 @@ def rows(exp_dir: Path, speakers: list[str]) -> list[tuple[str, ...]]:
     rates = [100 * found[:, 0].sum() / found[:, 1].sum() for found in (base, adapted)]
     drawn = draws(len(speakers))  # (R, S)
     change = 100 * (drawn @ (adapted[:, 0] - base[:, 0])) / (drawn @ base[:, 1])
-    low, high = np.quantile(change, [0.025, 0.975])
+    low, high = of_speakers(change, len(speakers)).interval(rates[1] - rates[0])
     told = f"{rates[1] - rates[0]:+.2f} [{low:+.2f}, {high:+.2f}]"
     return [*table, ("all", *map(number, rates), told, "")]
 

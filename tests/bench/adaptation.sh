@@ -3,7 +3,7 @@
 # model on that speaker's other utterances.
 #
 #   tests/bench/adaptation.sh                    for egs/speechocean762, after its stage 5
-#   tests/bench/adaptation.sh --recipe egs/fsdd --utts 100
+#   tests/bench/adaptation.sh --recipe egs/demo
 #
 # Writes ADAPTATION.md. Nothing was tuned on these utterances: rank, updates and learning rate are those below.
 #

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.data_dir.audio import AudioInfo, check_mono
 from utils.data_dir.channel import DIRECT, Channel, to_channel
-from utils.data_dir.data_dir import COMPLETE, FEATS_TABLES, table_names
+from utils.data_dir.data_dir import COMPLETE, FEATS_TABLES, holds_text, table_names
 from utils.data_dir.looks import Looks
 from utils.data_dir.tables import BLANK_LINE, Fault, Table, fix_command, scan_table
 from utils.data_dir.values import to_segment, to_speed
@@ -108,7 +108,7 @@ def scan(path: Path, has_text: bool = True, has_feats: bool = True) -> tuple[dic
         if name in FEATS_TABLES and not has_feats:
             continue
         try:
-            tables[name], found = scan_table(file, has_value=name != "text")
+            tables[name], found = scan_table(file, has_value=not holds_text(name))
         except DataError as e:
             faults.append(Fault(*str(e).split(": ", 1)))
             continue

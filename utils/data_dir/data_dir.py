@@ -18,13 +18,18 @@ FEATS_TABLES = ("feats.scp", "utt2num_frames", "utt2dur")
 NEEDED = ("wav.scp", "utt2spk")
 AUDIO_TABLES = ("wav.scp", "segments", "utt2speed", "utt2channel")  # which say what is heard
 COMPLETE = ("wav.scp", "segments", "utt2spk", "text")  # may not lack utterances
-FURTHER = re.compile(r"(utt|spk)2\w+", re.ASCII)  # tables that are told by their prefix, such as utt2lang and spk2age
+FURTHER = re.compile(r"(utt2|spk2|text_)\w+", re.ASCII)  # told by their prefix, such as spk2age and text_letters
 OF_STAGES = re.compile(r"cmvn|(.*\.)?manifest\.json|\..*|spk2utt")
 
 
 def is_of_utterances(name: str) -> bool:
     """Whether a table is keyed by utterance."""
-    return name in UTT_TABLES or name.startswith("utt2")
+    return name in UTT_TABLES or name.startswith(("utt2", "text_"))
+
+
+def holds_text(name: str) -> bool:
+    """Whether the values of a table are transcripts, which may be empty."""
+    return name == "text" or name.startswith("text_")
 
 
 def is_of_speakers(name: str) -> bool:
@@ -78,7 +83,7 @@ class DataDir:
         if not path.is_dir():
             raise DataError(f"{path}: not a data directory; run stage 1")
         known = names or dict.fromkeys((*NEEDED, *table_names(path)))
-        found = cls(path, {name: read_table(path / name, has_value=name != "text") for name in known})
+        found = cls(path, {name: read_table(path / name, has_value=not holds_text(name)) for name in known})
         if not names:
             found._check()
         return found

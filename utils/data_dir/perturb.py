@@ -13,6 +13,8 @@ def speeds(factors: list[str]) -> list[str]:
     """Factors as ids hold them. Raises: UsageError for one that is none or stands twice, and where there are none."""
     if not factors:
         raise UsageError("no factor of speed; write at least 1")
+    if not all(isinstance(factor, str) for factor in factors):
+        raise UsageError(f'{factors}: write factors of speed as text, such as "0.9"')
     found = []
     for factor in factors:
         speed = to_speed(factor)
@@ -21,6 +23,15 @@ def speeds(factors: list[str]) -> list[str]:
         found.append(f"{speed:g}")
     if len(set(found)) < len(found):
         raise UsageError(f"{', '.join(factors)}: names a factor twice")
+    return found
+
+
+def persons(utt2spk: dict[str, str], utt2uniq: dict[str, str]) -> dict[str, str]:
+    """Who speaks each utterance: at another speed a speaker has another id, and is the same person."""
+    found = {}
+    for utt_id, speaker in utt2spk.items():
+        origin = utt2uniq.get(utt_id, utt_id)
+        found[utt_id] = utt2spk.get(origin, speaker.removeprefix(utt_id.removesuffix(origin)))
     return found
 
 

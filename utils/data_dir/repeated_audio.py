@@ -30,16 +30,19 @@ def repeated_audio(checked: Checked) -> Iterator[Fault]:
     apart, beside = ([Checked(path, scan(path)[0], looks=checked.looks) for path in group] for group in groups)
     keys = same_recordings([checked, *apart, *beside])
     needs_ends = any("segments" in one.tables for one in (checked, *apart, *beside))
-    seen: dict[tuple, str] = {}
+    elsewhere: dict[tuple, str] = {}
     for other in apart:
-        seen |= {key.source: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
+        elsewhere |= {key.source: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
     for other in beside:
-        seen |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
+        elsewhere |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
+    here: dict[tuple, str] = {}
     for place, utt_id, key in pieces(checked, keys, needs_ends):
-        if same := seen.get(key.source) or seen.get(key):
-            text = f"utterance '{utt_id}' is the same audio as {same}"
-            yield unusable(checked, place, utt_id, text, "remove one of them")
-        seen.setdefault(key, f"'{utt_id}'")
+        text = f"utterance '{utt_id}' is the same audio as"
+        if same := elsewhere.get(key.source) or elsewhere.get(key):
+            yield Fault(place, f"{text} {same}", "remove one of them", (utt_id,))
+        elif same := here.get(key):
+            yield unusable(checked, place, utt_id, f"{text} {same}", "remove one of them")
+        here.setdefault(key, f"'{utt_id}'")
 
 
 def same_recordings(directories: list[Checked]) -> dict[str, tuple]:

@@ -13,7 +13,7 @@ def channels(texts: list[str]) -> list[str]:
     """Channels as tables hold them. Raises: UsageError for one that is none, or stands twice."""
     found = []
     for text in texts:
-        channel = to_channel(text)
+        channel = to_channel(text) if isinstance(text, str) else None
         if channel is None:
             raise UsageError(f"'{text}' is not {CHANNELS}")
         found.append(str(channel))

@@ -229,10 +229,16 @@ CHECKS = (
 )
 
 
-def in_one_command(path: Path, faults: list[Fault]) -> list[Fault]:
-    """The faults, whose commands have all options that one of them needs: one run repairs the directory."""
+def in_one_command(path: Path, faults: list[Fault], allowed: list[str]) -> list[Fault]:
+    """The faults, whose commands have all options that one of them needs: one run repairs the directory.
+
+    Args:
+        path: The directory.
+        faults: Of it.
+        allowed: Options for what is no fault here, which the repair is not to drop either.
+    """
     needed = [o for o in ("--keep first", "--drop-unusable") if any(fix_command(path, o) in f.remedy for f in faults)]
-    whole = fix_command(path, *needed)
+    whole = fix_command(path, *needed, *(allowed if "--drop-unusable" in needed else []))
     for options in ([], ["--keep first"], ["--drop-unusable"]):
         faults = [replace(fault, remedy=fault.remedy.replace(fix_command(path, *options), whole)) for fault in faults]
     return faults
@@ -254,4 +260,5 @@ def find_faults(path: Path, has_text: bool = False, has_feats: bool = True, **mo
     if all(name in tables for name in (*REQUIRED, *home)):
         checked = Checked(path, tables, **more)
         faults += [fault for check in CHECKS for fault in check(checked)]
-    return in_one_command(path, faults)
+    options = {"allows_empty_text": "--allow-empty-text", "allows_any_rate": "--any-rate"}
+    return in_one_command(path, faults, [option for name, option in options.items() if more.get(name)])

@@ -49,7 +49,11 @@ class Settings:
         unknown = table.keys() - cls.__dataclass_fields__.keys()
         if unknown:
             raise UsageError(f"[corpus] has no setting '{unknown.pop()}'; valid: {', '.join(cls.__dataclass_fields__)}")
+        for name, value in table.items():
+            check(value, list[float] if name == "snr_db" else int, f"corpus.{name}")
         settings = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+        if len(settings.snr_db) != 2 or settings.snr_db[0] > settings.snr_db[1]:
+            raise UsageError(f"corpus.snr_db = {list(settings.snr_db)}: write the lowest and the highest")
         if not 3 <= settings.speakers <= len(VARIANTS):
             raise UsageError(f"corpus.speakers = {settings.speakers}: from 3 to {len(VARIANTS)}")
         return settings

@@ -8,6 +8,7 @@ from pathlib import Path
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, find_audio, prepare
 from utils.data_dir.tables import read_table
 from utils.jobs.cli import run
+from utils.jobs.errors import DataError
 
 
 def set_of_speakers(speakers: list[str]) -> dict[str, str]:
@@ -23,6 +24,8 @@ def make_sets(files: list[Path], texts: dict[str, str]) -> dict[str, list[Corpus
     sets: dict[str, list[CorpusUtterance]] = {"train": [], "dev": [], "test": []}
     for path in files:
         speaker = path.parent.name
+        if path.stem not in texts:
+            raise DataError(f"{path}: has no line in text; take it away, or write one")
         sets[set_of[speaker]].append(CorpusUtterance(path.stem, speaker, path.resolve(), texts[path.stem]))
     return sets
 

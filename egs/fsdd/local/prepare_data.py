@@ -15,7 +15,7 @@ from steps.config.load import load
 from utils.data_dir.audio import read_audio, write_audio
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, find_audio, prepare
 from utils.jobs.cli import run
-from utils.jobs.errors import UsageError
+from utils.jobs.errors import DataError, UsageError
 
 WORDS = "zero one two three four five six seven eight nine".split()
 STRINGS = {"train": 2, "dev": 1, "test": 1}  # how many strings each recording is part of
@@ -26,8 +26,11 @@ NOISE = 1e-4  # of the pauses: digital silence occurs in no telephone
 
 def name_parts(path: Path) -> tuple[int, str, int]:
     """(digit, speaker, index) of a recording."""
-    digit, speaker, index = path.stem.split("_")
-    return int(digit), speaker, int(index)
+    try:
+        digit, speaker, index = path.stem.split("_")
+        return int(digit), speaker, int(index)
+    except ValueError:
+        raise DataError(f"{path}: not named <digit>_<speaker>_<number>.wav; take it away") from None
 
 
 def set_of(path: Path, split: str, test_speaker: str) -> str:

@@ -62,14 +62,18 @@ def make_lexicon(lexicon_file: Path, chosen_file: Path, texts: dict[str, str]) -
     if chosen_file.is_file():
         for key, phones in read_tabs(chosen_file).items():
             utt_id, _, index = key.rpartition(".")
+            if not index.isdecimal():
+                raise DataError(f"{chosen_file}: '{key}' is not '<utterance>.<number of the word>'")
             words = texts.get(utt_id, "").split()
             if int(index) < len(words):
                 counts[words[int(index)]][without_stress(phones)] += 1
     variants: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-    for line in read_lines(lexicon_file):
-        word, phones = line.split(maxsplit=1)
-        if without_stress(phones) not in variants[word]:
-            variants[word].append(without_stress(phones))
+    for number, line in enumerate(read_lines(lexicon_file), start=1):
+        word, *phones = line.split(maxsplit=1) or [""]
+        if not phones:
+            raise DataError(f"{lexicon_file}:{number}: '{line}' is not '<word> <phones>'")
+        if without_stress(phones[0]) not in variants[word]:
+            variants[word].append(without_stress(phones[0]))
     return {word: sorted(found, key=lambda phones: -counts[word][phones]) for word, found in variants.items()}
 
 
@@ -82,6 +86,10 @@ def make_sets(corpus: Path, halves: list[str]) -> dict[str, list[CorpusUtterance
             raise DataError(f"{corpus}: {name} of {' and '.join(halves)} says nothing about '{key}'")
         return tables[name][key]
 
+    for name in ("text", "utt2spk"):
+        if missing := sorted(tables[name].keys() - tables["wav.scp"].keys()):
+            like = f" ({len(missing)} are like this)" if len(missing) > 1 else ""
+            raise DataError(f"{corpus}: wav.scp of {' and '.join(halves)} says nothing about '{missing[0]}'{like}")
     set_of = split_speakers(list(set(tables["utt2spk"].values())))
     sets: dict[str, list[CorpusUtterance]] = {"train": [], "dev": [], "test": []}
     for utt_id, path in tables["wav.scp"].items():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, find_audio, prepare
 from utils.jobs.cli import run
+from utils.jobs.errors import DataError
 
 WORDS = {"0": "NO", "1": "YES"}
 
@@ -20,7 +21,10 @@ def make_sets(files: list[Path]) -> dict[str, list[CorpusUtterance]]:
     """The utterances of each set."""
     sets: dict[str, list[CorpusUtterance]] = {"train": [], "dev": [], "test": []}
     for index, path in enumerate(files):
-        text = " ".join(WORDS[digit] for digit in path.stem.split("_"))
+        digits = path.stem.split("_")
+        if not set(digits) <= WORDS.keys():
+            raise DataError(f"{path}: not named after zeros and ones with _ between them; take it away")
+        text = " ".join(WORDS[digit] for digit in digits)
         sets[set_of(index)].append(CorpusUtterance(f"speaker-{path.stem}", "speaker", path.resolve(), text))
     return sets
 
