@@ -48,8 +48,9 @@ def test_a_wrong_option_is_one_line_and_status_2(args, said):
         (["--split="], "--split '': choose published or unseen"),
         (["--split", "other"], "--split 'other': choose published or unseen"),
         (["--exp-dir", "x"], "--exp-dir: each split has folders of its own"),
-        (["--config", "conf_gpu.toml"], "--config: this recipe has conf.toml only"),
+        (["--data-dir=x"], "--data-dir=x: each split has folders of its own"),
         (["--split", "unseen", "--publish"], "--publish writes both splits"),
+        (["--stop-stage", "9", "--publish"], "--publish needs all stages to the last one"),
     ],
 )
 def test_a_wrong_option_of_fsdd_is_one_line_and_status_2(args, said):

@@ -151,6 +151,21 @@ def test_a_faulty_chapter_is_told_in_one_line(tmp_path, corpus, fault):
     assert said in error_of(prepare(tmp_path, corpus), 3)
 
 
+def test_a_speaker_without_chapters_is_told(tmp_path, corpus):
+    (corpus / "train-clean-5" / "7").mkdir()
+    said = error_of(prepare(tmp_path, corpus), 3)
+    assert said.startswith(f"{corpus}/train-clean-5/7: expected folders of chapters, found none")
+
+
+def test_sets_that_the_driver_copies_are_none_of_the_corpus(tmp_path, corpus):
+    wave = "features.wave={type='waveform', sample_rate_hz=16000}"
+    sets = "teacher.data={train='train_wave', dev='dev_wave', test=['test_wave']}"
+    encoder = "teacher.model={encoder='huggingface', model='facebook/wav2vec2-base-960h'}"
+    options = [part for text in (wave, sets, encoder) for part in ("--set", text)]
+    assert_status(prepare(tmp_path, corpus, *options), 0)
+    assert sorted(speakers_of(tmp_path)) == ["dev", "test", "train"]
+
+
 def test_hidden_files_of_other_systems_are_passed_over(tmp_path, corpus):
     (corpus / "train-clean-5" / "19" / "198" / "._19-198-0000.flac").touch()
     (corpus / "train-clean-5" / ".DS_Store").touch()

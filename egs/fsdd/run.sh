@@ -5,20 +5,21 @@
 #   egs/fsdd/run.sh --corpus-dir DIR --split published    the authors' split: all speakers are known
 #   egs/fsdd/run.sh --corpus-dir DIR --split unseen       a speaker never heard, each of the six in turn
 #
-# All other options are those of ../../run.sh; --publish writes RESULTS.md from both splits.
+# All other options are those of ../../run.sh; --publish writes RESULTS.md from both splits, and that of another --config
+# from those that --split names.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$here/../..
 splits="published unseen"
 seeds="0 1 2"
-publish=false
-is_whole=true
+config=conf.toml
+publish=false why=false stop_stage=11
 overrides=()
 options=()
 while (($# > 0)); do
   case $1 in
-    --split | --seeds | --set | --stop-stage)
+    --split | --seeds | --set | --stop-stage | --config)
       (($# > 1)) || { echo "run.sh: $1 needs a value; see --help" >&2 && exit 2; }
       set -- "$1=$2" "${@:3}"
       continue
@@ -26,9 +27,9 @@ while (($# > 0)); do
     --split=*) splits=${1#*=} ;;
     --seeds=*) seeds=${1#*=} && options+=("$1") ;;
     --set=*) overrides+=("$1") && options+=("$1") ;;
-    --stop-stage=*) is_whole=false && options+=("$1") ;;
-    --why) is_whole=false && options+=("$1") ;;
-    --config*) echo "run.sh: --config: this recipe has conf.toml only; override it with --set" >&2 && exit 2 ;;
+    --stop-stage=*) stop_stage=${1#*=} && options+=("$1") ;;
+    --why) why=true && options+=("$1") ;;
+    --config=*) config=${1#*=} ;;
     --data-dir* | --exp-dir*) echo "run.sh: $1: each split has folders of its own; see --help" >&2 && exit 2 ;;
     --publish) publish=true ;;
     --help | -h) sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0" && exit 0 ;;
@@ -41,14 +42,19 @@ done
 run_split() {
   local name=$1
   shift
-  "$root/run.sh" --recipe "$here" --data-dir "data/$name" --exp-dir "exp/$name" "$@" "${options[@]}"
+  "$root/run.sh" --recipe "$here" --config "$config" --data-dir "data$variant/$name" --exp-dir "exp$variant/$name" \
+    "$@" "${options[@]}"
 }
 
 [[ $splits =~ ^(published|unseen|published unseen)$ ]] ||
   { echo "run.sh: --split '$splits': choose published or unseen" >&2 && exit 2; }
 
-[[ $publish == false || $splits == "published unseen" ]] ||
+variant=$(basename "$config" .toml)
+variant=${variant#conf} # of conf_models.toml: _models
+[[ $publish == false || $splits == "published unseen" || -n $variant ]] ||
   { echo "run.sh: --publish writes both splits; leave out --split" >&2 && exit 2; }
+[[ $publish == false || ($stop_stage == 11 && $why == false) ]] ||
+  { echo "run.sh: --publish needs all stages to the last one; leave out --stop-stage and --why" >&2 && exit 2; }
 
 speakers="george jackson lucas nicolas theo yweweler"
 for split in $splits; do
@@ -62,16 +68,20 @@ for split in $splits; do
   esac
 done
 
-$is_whole || exit 0
+if $why || ((stop_stage < 9)); then exit 0; fi
 source "$root/utils/path.sh"
 cd "$here"
 if [[ $splits == *unseen* ]]; then # the six test speakers as one test set
   folds=()
-  for speaker in $speakers; do folds+=("exp/unseen/$speaker"); done
-  python3 -m steps.compare --seeds "$seeds" "${overrides[@]}" --out exp/unseen "${folds[@]}"
+  for speaker in $speakers; do folds+=("exp$variant/unseen/$speaker"); done
+  python3 -m steps.compare --config "$config" --seeds "$seeds" "${overrides[@]}" --out "exp$variant/unseen" "${folds[@]}"
 fi
 if $publish; then
-  command="egs/fsdd/run.sh --corpus-dir DIR --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}} --publish"
-  python3 -m steps.report --publish RESULTS.md --out exp --command "$command" --seeds "$seeds" \
-    --data-dir data/published "${overrides[@]}" exp/published exp/unseen
+  command="egs/fsdd/run.sh${variant:+ --config $config}$([[ $splits == *" "* ]] || echo " --split $splits")"
+  command+=" --corpus-dir DIR --seeds \"$seeds\"${overrides[*]:+ ${overrides[*]}} --publish"
+  read -ra folders <<<"$splits"
+  data_dir=data$variant/${folders[0]}
+  [[ ${folders[0]} == published ]] || data_dir+=/${speakers%% *}
+  python3 -m steps.report --config "$config" --publish "RESULTS$variant.md" --out "exp$variant" --command "$command" \
+    --seeds "$seeds" --data-dir "$data_dir" "${overrides[@]}" "${folders[@]/#/exp$variant/}"
 fi

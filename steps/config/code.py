@@ -10,7 +10,8 @@ from steps.losses.registry import loss_file
 from steps.nnet.registry import encoder_file
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("nnet", "heads", "losses")
+FOLDERS = ("nnet", "heads", "losses", "distillation")
+ALL_PARTS = ("heads", "losses", "distillation")  # folders of which each file that is imported counts
 NOT_PARTS = ("model.py", "registry.py")  # which put the parts together
 
 
@@ -23,7 +24,7 @@ def code_of(system: SystemConfig) -> dict[str, str]:
 
 
 def parts_of(file: Path) -> set[Path]:
-    """A file, and those files of layers and losses that it imports, or that these import."""
+    """A file, and those files of layers, heads and losses that it imports, or that these import."""
     found, ahead = set(), [file]
     while ahead:
         path = ahead.pop()
@@ -38,7 +39,7 @@ def parts_of(file: Path) -> set[Path]:
 
 
 def is_part(path: Path) -> bool:
-    """Whether a file defines layers or a loss."""
+    """Whether a file defines layers, or what heads and losses compute."""
     if path.name in NOT_PARTS:
         return False
-    return path.parent.name == "losses" or "(nn.Module)" in path.read_text(encoding="utf-8")
+    return path.parent.name in ALL_PARTS or "(nn.Module)" in path.read_text(encoding="utf-8")

@@ -48,18 +48,23 @@ def write_cmvn(path: Path, stats: np.ndarray) -> None:
 
 
 def read_cmvn(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation) of each bin, float32, shape (F,). Raises: DataError when malformed.
+    """(mean, standard deviation) of each bin, float32, shape (F,). Raises: DataError when malformed."""
+    try:
+        text = path.read_text().replace("[", " ").replace("]", " ")
+        stats = np.array([line.split() for line in text.splitlines() if line.strip()], np.float64)
+        return moments(stats)
+    except (OSError, ValueError, IndexError) as e:
+        raise DataError(f"{path}: not a matrix of CMVN statistics ({e}); run steps.compute_cmvn --force") from None
+
+
+def moments(stats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, standard deviation) of each bin from statistics (2, F + 1), float32, shape (F,).
 
     A bin that hardly changes, as those above the band of a telephone line, is not blown up: its deviation counts as
     at least a tenth of a usual bin's.
     """
-    try:
-        text = path.read_text().replace("[", " ").replace("]", " ")
-        stats = np.array([line.split() for line in text.splitlines() if line.strip()], np.float64)
-        count = stats[0, -1]
-        mean = stats[0, :-1] / count
-        variance = stats[1, :-1] / count - mean**2
-    except (OSError, ValueError, IndexError) as e:
-        raise DataError(f"{path}: not a matrix of CMVN statistics ({e}); run steps.compute_cmvn --force") from None
+    count = stats[0, -1]
+    mean = stats[0, :-1] / count
+    variance = stats[1, :-1] / count - mean**2
     sd = np.sqrt(np.maximum(variance, MIN_VARIANCE))
     return mean.astype(np.float32), np.maximum(sd, LEAST_SD * np.median(sd)).astype(np.float32)

@@ -35,7 +35,7 @@ class AutoencoderHead(nn.Module):
         self.register_buffer("inverse_sd", torch.ones(shape.feat_dim))
 
     def set_cmvn(self, mean: Tensor, inverse_sd: Tensor) -> None:
-        """Takes the normalisation of the model, (F,) each, for clean features come as they are."""
+        """Takes the normalisation, (F,) each, of the features to draw: clean ones come as they are."""
         self.mean.copy_(mean)
         self.inverse_sd.copy_(inverse_sd)
 

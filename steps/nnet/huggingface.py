@@ -60,7 +60,7 @@ class HuggingFaceEncoder(WaveformEncoder):
         check_input(input_dim, frame_shift_ms, model, rate_hz)
         super().__init__(c.hidden_size, math.prod(c.conv_stride), dropout)
         if freeze_convolutions:
-            inner.feature_extractor.requires_grad_(False)
+            inner.feature_extractor._freeze_parameters()  # which also spares their backward pass
         c.layerdrop = 0.0
         self.model, self.is_normalised = inner, is_normalised
         self.config = json.dumps({"model": c.to_dict(), "is_normalised": is_normalised, "rate_hz": rate_hz})

@@ -85,6 +85,12 @@ class Recogniser(nn.Module):
             if hasattr(head, "set_cmvn"):
                 head.set_cmvn(self.mean, self.inverse_sd)
 
+    def set_drawn_cmvn(self, mean: np.ndarray, sd: np.ndarray) -> None:
+        """Sets the normalisation, (F,) each, of features that heads draw, where the model hears others."""
+        for head in self.heads.values():
+            if hasattr(head, "set_cmvn"):
+                head.set_cmvn(torch.from_numpy(mean), 1.0 / torch.from_numpy(sd))
+
     def output_lens(self, feat_lens: Tensor) -> Tensor:
         """(B,) frames of the output."""
         return subsampled_lens(feat_lens, self.encoder.subsampling)

@@ -50,7 +50,8 @@ def units_of(model: nn.Module) -> list[Units]:
     """The units of a model that may be pruned."""
     found = [units for name, part in model.named_modules() for units in of_feed_forward(name, part)]
     layers = getattr(model.encoder, "layers", [])
-    if layers and isinstance(layers[0], nn.ModuleList) and type(layers[0][0]) in GATES:
+    first = layers[0] if isinstance(layers, nn.ModuleList) and layers else None
+    if isinstance(first, nn.ModuleList) and type(first[0]) in GATES:
         found += of_cells(model)
     return found
 

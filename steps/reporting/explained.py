@@ -79,7 +79,7 @@ def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, text: str, la
         [(names[token], frame) for token, frame in aligned],
         [(names[token], frame) for token, frame in said],
         loaded.tokens.decode([token for token, _ in said]),
-        energy(output.encoder_out.float(), output.lengths)[0].numpy(),
+        energy(output.encoder_out.float(), output.lengths)[0, : len(log_probs)].numpy(),
         attention_of(loaded.model.heads, output, labels),
     )
 
@@ -113,7 +113,7 @@ def attention_of(heads: dict, output: ModelOutput, labels: list[int]) -> np.ndar
     state, weights = head.start(found.encoder_out, found.lengths), []
     for last in [head.end_id, *labels]:
         _, state = head.advance(torch.tensor([last]), state)
-        weights.append(state["weights"][0].numpy())
+        weights.append(state["weights"][0, : int(found.lengths[0])].numpy())
     return np.stack(weights)
 
 

@@ -133,7 +133,7 @@ def details_of(
         name, part = section.set_name, section.part
         is_shown = part.get("folds", 1) == 1 and (roles.get(name) == "test" or "test" not in roles.values())
         for row in [row for row in part.get("comparisons", []) if row["twin"] and is_shown]:
-            seeds = [runs.get(row[key], [0])[0] for key in THREE]
+            seeds = [runs.get(row["teacher"], [0])[0], row["seeds"][0], row["seeds"][0]]  # in the order of THREE
             files = score_files(homes[section.experiment], row, name, seeds)
             needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
             if len(found) < MAX_DETAILED and all(file.is_file() for file in needed):

@@ -50,7 +50,6 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
     num_frames = {e.utt_id: e.num_frames for e in examples}
     name, head = next(iter(model.heads.items()))
     decode = decoder_of(DecodeConfig(), model) if can_write(head) else None
-    set_priors(model, examples, device)
     errors, losses, blanks, frames = Errors(), {}, 0, 0
     model.eval()
     for utt_ids, output in run_model(model, feats, num_frames, device):
@@ -80,7 +79,7 @@ def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, unit
 def set_priors(model: Recogniser, examples: list[Example], device: str) -> None:
     """Gives hidden Markov models the mean of their posteriors as prior of their states, as Kaldi's hybrid systems have.
 
-    A look at dev counts on dev; the model that is kept gets its priors from the training set.
+    They are counted on the training set: training aligns with them, and dev is to change no weight.
     """
     heads = [head for head in model.heads.values() if isinstance(head, HmmHead)]
     if not heads:
@@ -111,13 +110,18 @@ def best_paths(model: Recogniser, examples: list[Example], device: str, head: st
 
 
 class DevLook:
-    """Looks at dev, and at how the student's spikes lie after those of its first teacher."""
+    """Looks at dev, and at how the student's spikes lie after those of its first teacher.
+
+    Attributes:
+        heard: Utterances of the training set that priors of states are counted on.
+    """
 
     def __init__(self, model: Recogniser, dev: list[Example], table: TokenTable, units: Units, device: str):
         self.evaluate = partial(evaluate, model, dev, table, units, device)
         self.model, self.device = model, device
         self.teacher_paths: dict = {}
         self.examples: list[Example] = []
+        self.heard: list[Example] = []
         self.head = ""
 
     def listen_to(self, term: DistillTerm, examples: list[Example]) -> None:
@@ -127,6 +131,7 @@ class DevLook:
 
     def __call__(self) -> tuple[DevResult, dict]:
         """(result on dev, further facts for the log)."""
+        set_priors(self.model, self.heard, self.device)
         result = self.evaluate()
         if not self.examples:
             return result, {}

@@ -11,8 +11,9 @@ import torch
 
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig, TrainConfig
-from steps.config.systems import can_transcribe, features_of, init_folder, system_named
+from steps.config.systems import can_transcribe, clean_set, features_of, init_folder, system_named
 from steps.decoding.decode_set import can_write
+from steps.features.cmvn import accumulate, moments
 from steps.features.settings import check_features
 from steps.heads.hmm import HmmHead
 from steps.nnet.lora import adapter_weights, add_adapters
@@ -43,11 +44,13 @@ from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
 from steps.training.teachers import Student
 from steps.training.terms import has_spikes, make_terms
+from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.errors import DataError, StaleError
 from utils.jobs.files import sha256, to_json
 
 PRIOR_UTTS = 1000  # that priors of states are counted on
+LOOK_PRIOR_UTTS = 200  # while training goes on
 
 
 @dataclass(frozen=True)
@@ -200,12 +203,17 @@ def learn_bigram(model: Recogniser, examples: list[Example]) -> None:
             head.learn_bigram([example.tokens for example in examples if example.tokens])
 
 
+def spread(examples: list[Example], count: int) -> list[Example]:
+    """About as many examples, from all over the set."""
+    return examples[:: max(1, len(examples) // count)]
+
+
 def with_priors(weights: dict, model: Recogniser, examples: list[Example], device: str) -> dict:
     """The weights with the priors of hidden Markov models, as these weights have them on the training set."""
     if not any(isinstance(head, HmmHead) for head in model.heads.values()):
         return weights
     model.load_state_dict(weights)
-    set_priors(model, examples[:: max(1, len(examples) // PRIOR_UTTS)], device)
+    set_priors(model, spread(examples, PRIOR_UTTS), device)
     return {name: value.cpu() for name, value in model.state_dict().items()}
 
 
@@ -224,6 +232,8 @@ def prepare_model(
     student = model_config(config, system, job.seed, table, others, Path(job.data_dir))
     start = init_folder(config, system, Path(job.exp_dir), job.seed)
     model = new_model(student, cmvn, job.seed)
+    if clean := clean_set(Path(job.data_dir) / system.data.train, student.heads):
+        model.set_drawn_cmvn(*moments(accumulate(read_table(clean / "feats.scp"))))
     if start:
         taken = take_weights(model, start, system.init)
         check_meaning(taken, start, student.heads, table, others)
@@ -289,6 +299,7 @@ def train(job: TrainJob) -> dict:
     terms = make_terms(config, system.distill, Path(job.exp_dir), heard, learner)
     dev_dir, units = data_dir / system.data.dev, Units.of(config.score)
     look = dev_look(dev_dir, units, model, table, ranks.device, student.heads, others)
+    look.heard = spread(examples, LOOK_PRIOR_UTTS)
     if first := next((term for term in terms if has_spikes(term)), None):
         look.listen_to(first, [e for e in examples if e.utt_id in first.utt_ids])
     log.info(

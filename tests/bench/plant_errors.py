@@ -1,4 +1,4 @@
-"""data/<set>/text with a word replaced in some utterances -> the list of these
+"""data/<set>/text with a word replaced in some utterances -> these, with their wrong transcripts
 
     python3 -m bench.plant_errors --share 0.05 data/train_wrong planted
 
@@ -11,7 +11,6 @@ import random
 from pathlib import Path
 
 from utils.data_dir.tables import read_table, write_table
-from utils.jobs.files import write_atomic
 
 
 def plant(texts: dict[str, str], original: dict[str, str], share: float) -> dict[str, str]:
@@ -43,14 +42,15 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    if args.out.is_file():
+    texts = read_table(args.data_dir / "text", has_value=False)
+    before = read_table(args.out) if args.out.is_file() else {}
+    if before and all(texts.get(utt_id) == text for utt_id, text in before.items()):
         print(f"{args.out}: is there already")
         return
-    texts = read_table(args.data_dir / "text", has_value=False)
     uniq = args.data_dir / "utt2uniq"
     wrong = plant(texts, read_table(uniq) if uniq.is_file() else {}, args.share)
     write_table(args.data_dir / "text", texts | wrong)
-    write_atomic(args.out, "".join(f"{utt_id}\n" for utt_id in sorted(wrong)))
+    write_table(args.out, wrong)
     print(f"{args.data_dir}/text: a word replaced in {len(wrong)} of {len(texts)} utterances")
 
 

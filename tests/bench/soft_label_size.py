@@ -1,6 +1,6 @@
 """exp/soft_label_size/top<k>.bits<b>/student/seed<n> -> a table: what soft labels of each size take, and give.
 
-    python3 -m bench.soft_label_size --seeds "0 1 2" exp exp/soft_label_size
+    python3 -m bench.soft_label_size --seeds "0 1 2" exp exp/soft_label_size/top*
 
 Run by tests/bench/soft_label_size.sh.
 """
@@ -59,13 +59,12 @@ def main() -> None:
     parser.add_argument("--seeds", default="0 1 2")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("exp_dir", type=Path)
-    parser.add_argument("sizes_dir", type=Path)
+    parser.add_argument("size_dirs", type=Path, nargs="+")
     args = parser.parse_args()
     seeds = parse_seeds(args.seeds)
-    homes = [path for path in args.sizes_dir.glob("top*") if path.is_dir()]
     twin = number(float(scores_of(args.exp_dir, "student_plain", seeds).by_seed.mean()))
     head = EXPLANATION.format(recipe=f"egs/{Path.cwd().name}", count=len(seeds), twin=twin)
-    text = f"{head}\n{to_table([HEAD, *rows(args.exp_dir, homes, seeds)])}\n"
+    text = f"{head}\n{to_table([HEAD, *rows(args.exp_dir, args.size_dirs, seeds)])}\n"
     show(text, args.out)
 
 

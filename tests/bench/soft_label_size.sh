@@ -39,6 +39,8 @@ first_stage=6 stop_stage=9 why=false force=false side_by_side=$nj
 source "$root/utils/stages.sh"
 
 sizes=("1 8" "4 8" "8 8" "8 16" "64 8" "64 16") # tokens kept (at most all), bits
+homes=()
+for size in "${sizes[@]}"; do homes+=("$exp_dir/top${size/ /.bits}"); done
 read -ra seed_list <<<"$seeds"
 
 if stage 6 "soft labels"; then
@@ -81,5 +83,5 @@ if stage 7 students; then each_run train; fi
 if stage 8 decode; then each_run decode; fi
 if stage 9 score; then
   each_run score
-  python3 -m bench.soft_label_size --seeds "$seeds" --out SOFT_LABEL_SIZE.md "$source_dir" "$exp_dir"
+  python3 -m bench.soft_label_size --seeds "$seeds" --out SOFT_LABEL_SIZE.md "$source_dir" "${homes[@]}"
 fi

@@ -45,6 +45,18 @@ def test_clean_features_are_the_target_where_they_are_given():
     assert head.loss(output, far)[0].item() > 1000 * head.loss(output, clean)[0].item()
 
 
+def test_what_is_drawn_has_the_scale_of_the_clean_features():
+    feats, feat_lens = batch()
+    model = make(clean="_noisy").eval()
+    before = model(feats, feat_lens).encoder_out
+    model.set_drawn_cmvn(np.full(F, 50.0, np.float32), np.full(F, 4.0, np.float32))
+    head, output = model.heads["autoencoder"], model(feats, feat_lens)
+    assert torch.equal(output.encoder_out, before)  # what is heard keeps its own
+    clean = [50.0 + 4.0 * x for x in head.drawn(output)]
+    assert head.loss(output, [x[:n] for x, n in zip(clean, feat_lens, strict=True)])[0].item() < 1e-6
+    assert torch.allclose(head.features(output, "drawn"), torch.stack(clean), atol=1e-4)
+
+
 def test_clean_features_are_taken_utterance_by_utterance():
     feats, feat_lens = batch()
     model = make(clean="_noisy").eval()

@@ -270,6 +270,14 @@ def test_a_speaker_at_another_speed_keeps_transcripts_too(tmp_path):
     assert [e.utt_id for e in hide_transcripts(found, tmp_path, 2) if e.tokens] == ["a-1", "sp0.9-a-1"]
 
 
+def test_a_speaker_is_one_person_at_all_speeds(tmp_path):
+    ids = [f"sp{speed}-{speaker}-1" for speed in ("0.9", "1.1") for speaker in "ab"]
+    (tmp_path / "utt2spk").write_text("".join(f"{u} {u[:-2]}\n" for u in ids))
+    (tmp_path / "utt2uniq").write_text("".join(f"{u} {u.partition('-')[2]}\n" for u in ids))
+    found = [Example(utt_id, "", 9, (1,), "a") for utt_id in ids]
+    assert [e.utt_id for e in hide_transcripts(found, tmp_path, 2) if e.tokens] == ["sp0.9-a-1", "sp1.1-a-1"]
+
+
 def test_an_empty_transcript_is_dropped_and_counted(data_dir):
     found = training_examples(
         data_dir("u-1\nu-2 a\n", {"u-1": 8, "u-2": 8}), TABLE, quarter, CtcHead.frames_needed, TrainConfig()

@@ -278,6 +278,9 @@ def more(plain):
     """A directory with tables that only their prefix tells, and others."""
     (plain / "utt2lang").write_text("".join(f"{u} {u[0]}x\n" for u in read_table(plain / "utt2spk")))
     (plain / "spk2age").write_text("a 30\nb 31\n")
+    (plain / "text_letters").write_text(
+        "".join(f"{u} {'x y' * (u[0] != 'a')}".rstrip() + "\n" for u in read_table(plain / "utt2spk"))
+    )
     for name in ("reco2dur", "vad.scp", "cmvn", "validate.manifest.json", "utt2spk.bak"):
         (plain / name).write_text("a-0 1\n")
     return plain
@@ -300,8 +303,27 @@ def test_tables_of_ones_own_are_kept_and_the_other_files_named(more, tmp_path, t
     prefix = "sp0.9-" if tool == "perturb" else ""
     assert read_table(tmp_path / "out" / "utt2lang")[f"{prefix}b-1"] == "bx"
     assert read_table(tmp_path / "out" / "spk2age")[f"{prefix}b"] == "31"
+    assert read_table(tmp_path / "out" / "text_letters", has_value=False)[f"{prefix}b-1"] == "x y"
     assert find_faults(tmp_path / "out", has_text=True) == []
     assert not (tmp_path / "out" / "utt2old").exists()
+
+
+def test_a_copy_has_the_transcripts_of_all_heads(more, tmp_path):
+    assert_status(command("utils.copy_data_dir", more, tmp_path / "out", cwd=tmp_path), 0)
+    assert (tmp_path / "out" / "text_letters").read_text() == (more / "text_letters").read_text()
+    (more / "text_letters").write_text("a-0 z\n")
+    assert_status(command("utils.copy_data_dir", more, tmp_path / "out", cwd=tmp_path), 0)
+    assert (tmp_path / "out" / "text_letters").read_text() == "a-0 z\n"
+
+
+def test_a_perturbed_directory_is_split_by_person(plain, tmp_path):
+    run_tool("perturb", "--speeds", "0.9,1.1", plain, tmp_path / "sp", cwd=tmp_path)
+    run_tool("split", "--every", 2, tmp_path / "sp", tmp_path / "rest", tmp_path / "part", cwd=tmp_path)
+    persons = [
+        {speaker.rpartition("-")[2] for speaker in read_table(tmp_path / name / "utt2spk").values()}
+        for name in ("rest", "part")
+    ]
+    assert persons[0] and persons[1] and not persons[0] & persons[1]
 
 
 def test_fix_keeps_tables_of_ones_own_consistent(more, tmp_path):

@@ -3,6 +3,7 @@ import sys
 import pytest
 
 from tests.support import assert_status, command, error_of, execute, write_data_dir, write_wav
+from utils.data_dir.tables import read_table
 from utils.data_dir.validate import find_faults
 
 
@@ -85,7 +86,18 @@ def test_the_same_audio_is_told_by_what_was_seen_of_another_set(tmp_path):
     assert_status(command("utils.validate_data_dir", "--incremental", one, cwd=tmp_path), 0)
     options = ("--incremental", "--apart-from", one, two)
     said = error_of(command("utils.validate_data_dir", *options, cwd=tmp_path), 3)
-    assert f"utterance 'b-2' is the same audio as 'a-1' in {one}" in said
+    assert f"utterance 'b-2' is the same audio as 'a-1' in {one}; remove one of them" in said
+    assert "fix_data_dir" not in said  # which knows nothing of the other set
+
+
+def test_a_repair_drops_nothing_that_was_allowed(tmp_path):
+    folder = write_data_dir(tmp_path / "a", {"a-1": "one", "a-2": "", "a-3": "two"})
+    (folder / "wav" / "a-3.wav").write_bytes(b"no audio")
+    said = error_of(command("utils.validate_data_dir", "--allow-empty-text", folder, cwd=tmp_path), 3)
+    line = said.partition("run: python3 -m ")[2].splitlines()[0].split()
+    assert line == ["utils.fix_data_dir", "--drop-unusable", "--allow-empty-text", str(folder)]
+    assert_status(command(*line, cwd=tmp_path), 0)
+    assert list(read_table(folder / "text", has_value=False)) == ["a-1", "a-2"]
 
 
 def test_what_was_seen_of_a_set_that_changed_since_is_not_used(tmp_path):

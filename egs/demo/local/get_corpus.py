@@ -13,6 +13,7 @@ from pathlib import Path
 from local.espeak import Espeak, Manner
 from local.room import record
 from steps.config.load import load
+from steps.config.types import NaturalInt, check
 from utils.data_dir.audio import write_audio
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -49,14 +50,20 @@ class Settings:
         unknown = table.keys() - cls.__dataclass_fields__.keys()
         if unknown:
             raise UsageError(f"[corpus] has no setting '{unknown.pop()}'; valid: {', '.join(cls.__dataclass_fields__)}")
-        for name, value in table.items():
-            check(value, list[float] if name == "snr_db" else int, f"corpus.{name}")
-        settings = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
-        if len(settings.snr_db) != 2 or settings.snr_db[0] > settings.snr_db[1]:
-            raise UsageError(f"corpus.snr_db = {list(settings.snr_db)}: write the lowest and the highest")
+        found = {name: check(table[name], NaturalInt, f"corpus.{name}") for name in table.keys() - {"snr_db"}}
+        found |= {"snr_db": ends(table["snr_db"])} if "snr_db" in table else {}
+        settings = cls(**found)
         if not 3 <= settings.speakers <= len(VARIANTS):
             raise UsageError(f"corpus.speakers = {settings.speakers}: from 3 to {len(VARIANTS)}")
         return settings
+
+
+def ends(snr_db: object) -> tuple[float, float]:
+    """corpus.snr_db. Raises: UsageError when it is not the lowest and the highest."""
+    is_list = isinstance(snr_db, list) and len(snr_db) == 2 and all(type(x) in (int, float) for x in snr_db)
+    if not is_list or not -50 <= snr_db[0] <= snr_db[1] <= 100:
+        raise UsageError(f"corpus.snr_db = {snr_db!r}: write the lowest and the highest, from -50 to 100")
+    return float(snr_db[0]), float(snr_db[1])
 
 
 @dataclass(frozen=True)
