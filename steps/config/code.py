@@ -11,7 +11,6 @@ from steps.nnet.registry import encoder_file
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("nnet", "heads", "losses", "distillation")
-ALL_PARTS = ("heads", "losses", "distillation")  # folders of which each file that is imported counts
 NOT_PARTS = ("model.py", "registry.py")  # which put the parts together
 
 
@@ -24,11 +23,11 @@ def code_of(system: SystemConfig) -> dict[str, str]:
 
 
 def parts_of(file: Path) -> set[Path]:
-    """A file, and those files of layers, heads and losses that it imports, or that these import."""
+    """A file, and those of the same folders that it imports, or that these import."""
     found, ahead = set(), [file]
     while ahead:
         path = ahead.pop()
-        if path in found or not (path == file or is_part(path)):
+        if path in found or path.name in NOT_PARTS:
             continue
         found.add(path)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -36,10 +35,3 @@ def parts_of(file: Path) -> set[Path]:
             if len(names) == 3 and names[0] == "steps" and names[1] in FOLDERS:
                 ahead.append(ROOT.joinpath(*names).with_suffix(".py"))
     return found
-
-
-def is_part(path: Path) -> bool:
-    """Whether a file defines layers, or what heads and losses compute."""
-    if path.name in NOT_PARTS:
-        return False
-    return path.parent.name in ALL_PARTS or "(nn.Module)" in path.read_text(encoding="utf-8")

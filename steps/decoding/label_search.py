@@ -92,7 +92,10 @@ def rank_of(hypothesis: Hypothesis) -> float:
 
 
 def is_full(found: list[Hypothesis], limit: int, length: int, beam_size: int, kept: Tensor) -> bool:
-    """Whether no hypothesis that still grows can come before the finished ones: those of one beam are enough."""
+    """Whether the best one that still grows comes behind the finished ones, even if it ended at no cost.
+
+    Those of one beam are enough. A heuristic: it could still gain rank by many sure tokens.
+    """
     if length >= limit:
         return True
     return len(found) >= beam_size and float(kept[0]) / (length + 2) < rank_of(max(found, key=rank_of))

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from steps.config.types import Fraction
 from steps.heads.shape import HeadShape
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import ModelOutput, is_frame
 
 
@@ -26,7 +27,7 @@ class ClassifierHead(nn.Module):
         self.energy = nn.Sequential(
             nn.Linear(shape.input_dim, shape.input_dim), nn.Tanh(), nn.Linear(shape.input_dim, 1)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(shape.input_dim, shape.num_tokens)
 
     @staticmethod

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from steps.config.types import Fraction, PositiveInt
 from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels, Transcribed, label_cross_entropy, transcribed
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import ModelOutput, is_frame
 
 LOCATION_CHANNELS, LOCATION_KERNEL = 8, 31  # of the convolution over earlier attention
@@ -57,7 +58,7 @@ class LasHead(nn.Module):
         self.embedding = nn.Embedding(shape.num_tokens, dim)
         self.lstm = nn.LSTMCell(dim + shape.input_dim, dim)
         self.attention = Attention(shape.input_dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(dim + shape.input_dim, shape.num_tokens)
 
     def start(self, encoder_out: Tensor, lengths: Tensor) -> dict[str, Tensor]:

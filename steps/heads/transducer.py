@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from steps.config.types import Fraction, PositiveInt
 from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels, Transcribed, transcribed
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import ModelOutput
 
 LEAST = -30.0  # nats, of what cannot be
@@ -72,7 +73,7 @@ class TransducerHead(nn.Module):
         else:
             self.predictor = StatelessPredictor(shape.num_tokens, dim, context, shape.blank_id)
         self.enter = nn.Linear(shape.input_dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(dim, shape.num_tokens)
 
     def join(self, encoded: Tensor, predicted: Tensor) -> Tensor:

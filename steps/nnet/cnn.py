@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import is_frame, zero_padding
 from steps.nnet.streaming import Past, with_past
 from steps.nnet.subsampling import STRIDES, subsampled_lens
@@ -21,7 +22,7 @@ class VggBlock(nn.Module):
             nn.Conv2d(size, out_channels, 3, padding=padding) for size in (channels, out_channels)
         )
         self.norm = nn.LayerNorm([out_channels, -(-num_bins // 2)])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, past: Past | None = None) -> tuple[Tensor, Tensor]:
         """(B, C, T, F), (B,) -> (B, C', U, F / 2), (B,)"""
@@ -74,7 +75,7 @@ class CnnEncoder(nn.Module):
             blocks.append(VggBlock(size, out_channels, num_bins, stride, is_causal, dropout))
             size, num_bins = out_channels, -(-num_bins // 2)
         self.layers = nn.ModuleList(blocks)
-        self.out = nn.Sequential(nn.Linear(size * num_bins, dim), nn.ReLU(), nn.LayerNorm(dim), nn.Dropout(dropout))
+        self.out = nn.Sequential(nn.Linear(size * num_bins, dim), nn.ReLU(), nn.LayerNorm(dim), Dropout(dropout))
         self.output_dim = dim
         self.look_ahead_frames = look_ahead(strides, 0 if is_causal else 2)
         self.chunk_frames = subsampling if is_causal else 0

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from steps.config.types import Fraction, NaturalInt, PositiveInt
 from steps.nnet.attention import SelfAttention
 from steps.nnet.convolution import DepthwiseConv
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import zero_padding
 from steps.nnet.stacked import StackedEncoder
 from steps.nnet.streaming import Chunks, Past
@@ -33,9 +34,7 @@ class ConvModule(nn.Module):
 def feed_forward(dim: int, expansion: int, dropout: float) -> nn.Sequential:
     """The Conformer's feed-forward module, (B, U, D) -> (B, U, D)."""
     inner = dim * expansion
-    return nn.Sequential(
-        nn.LayerNorm(dim), nn.Linear(dim, inner), nn.SiLU(), nn.Dropout(dropout), nn.Linear(inner, dim)
-    )
+    return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, inner), nn.SiLU(), Dropout(dropout), nn.Linear(inner, dim))
 
 
 class ConformerLayer(nn.Module):
@@ -48,7 +47,7 @@ class ConformerLayer(nn.Module):
         self.conv = ConvModule(dim, kernel_size, is_causal)
         self.after = feed_forward(dim, expansion, dropout)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
         """(B, U, D), (B,), (B, 1, 1 or U, K) bool -> (B, U, D)"""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from steps.config.types import Fraction, NaturalInt, PositiveInt
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import zero_padding
 from steps.nnet.streaming import Past, with_past
 from steps.nnet.subsampling import subsampled_lens
@@ -41,7 +42,7 @@ class DnnEncoder(nn.Module):
         self.left_frames, self.right_frames = left_frames, right_frames
         sizes = [input_dim * (left_frames + 1 + right_frames)] + [dim] * (num_layers - 1)
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, dim), nn.ReLU(), nn.LayerNorm(dim), nn.Dropout(dropout)) for size in sizes
+            nn.Sequential(nn.Linear(size, dim), nn.ReLU(), nn.LayerNorm(dim), Dropout(dropout)) for size in sizes
         )
         self.output_dim = dim
         self.look_ahead_frames = max(right_frames, subsampling - 1)

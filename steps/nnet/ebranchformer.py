@@ -9,6 +9,7 @@ from steps.config.types import Fraction, NaturalInt, PositiveInt
 from steps.nnet.attention import SelfAttention
 from steps.nnet.conformer import feed_forward
 from steps.nnet.convolution import DepthwiseConv
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import zero_padding
 from steps.nnet.stacked import StackedEncoder
 from steps.nnet.streaming import Chunks, Past
@@ -24,7 +25,7 @@ class GatedConvMlp(nn.Module):
         self.widen = nn.Linear(dim, 2 * inner)
         self.gate_norm = nn.LayerNorm(inner)
         self.depthwise = DepthwiseConv(inner, kernel_size, is_causal)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(inner, dim)
 
     def forward(self, x: Tensor, lengths: Tensor, past: Past | None = None) -> Tensor:
@@ -59,7 +60,7 @@ class EBranchformerLayer(nn.Module):
         self.merge = Merge(dim, kernel_size, is_causal)
         self.after = feed_forward(dim, expansion, dropout)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
         """(B, U, D), (B,), (B, 1, 1 or U, K) bool -> (B, U, D)"""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.types import Fraction, PositiveInt
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import zero_padding
 from steps.nnet.streaming import Past
 from steps.nnet.subsampling import FrameStacking
@@ -49,7 +50,7 @@ class LstmEncoder(nn.Module):
         sizes = [dim] + [directions * dim] * (num_layers - 1)
         self.norms = nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes)
         self.layers = nn.ModuleList(nn.ModuleList(self.cell(size, dim) for _ in range(directions)) for size in sizes)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output_dim = dim * (2 if bidirectional else 1)
         self.look_ahead_frames = math.inf if bidirectional else subsampling - 1
         self.chunk_frames = 0 if bidirectional else subsampling

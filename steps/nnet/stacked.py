@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import zero_padding
 from steps.nnet.streaming import Chunks, Past
 from steps.nnet.subsampling import ConvSubsampling
@@ -28,7 +29,7 @@ class StackedEncoder(nn.Module):
         self.is_causal = chunks.frames > 0
         self.subsampling = subsampling
         self.subsample = ConvSubsampling(input_dim, dim, subsampling, channels, self.is_causal)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output_dim = dim
         self.look_ahead_frames = chunks.look_ahead_frames(subsampling)
         self.chunk_frames = chunks.frames * subsampling

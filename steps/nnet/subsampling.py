@@ -64,7 +64,7 @@ class ConvSubsampling(nn.Module):
         for conv in self.convs:
             lengths = subsampled_lens(lengths, conv.stride[0])
             x = conv(up_to_stride(conv, x, past) if self.is_causal else x)  # (B, C, U, F')
-            x = (x * is_frame(lengths, x.size(2))[:, None, :, None]).relu_()
+            x = x.mul_(is_frame(lengths, x.size(2))[:, None, :, None]).relu_()
         x = self.linear(x.transpose(1, 2).flatten(2))  # (B, U, D)
         return zero_padding(x, lengths), lengths
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.types import Fraction, NaturalInt, PositiveInt
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import zero_padding
 from steps.nnet.streaming import Past, with_past
 from steps.nnet.subsampling import FrameStacking
@@ -61,7 +62,7 @@ class TdnnLayer(nn.Module):
         self.factor = Delays(dim, bottleneck, 1, 0, dilation, is_causal) if bottleneck else None
         before = 0 if bottleneck else 1
         self.affine = Delays(bottleneck or dim, dim, before, 1, dilation, is_causal)
-        self.rest = nn.Sequential(nn.ReLU(), nn.LayerNorm(dim), nn.Dropout(dropout))
+        self.rest = nn.Sequential(nn.ReLU(), nn.LayerNorm(dim), Dropout(dropout))
 
     def constrain(self) -> None:
         """Takes a step towards the constraint of the first factor, where it is trained."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from steps.config.types import Fraction, NaturalInt, PositiveInt
 from steps.nnet.attention import SelfAttention, sinusoids
+from steps.nnet.dropout import Dropout
 from steps.nnet.stacked import StackedEncoder
 from steps.nnet.streaming import Chunks, Past
 
@@ -20,10 +21,10 @@ class TransformerLayer(nn.Module):
             nn.LayerNorm(dim),
             nn.Linear(dim, dim * expansion),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(dim * expansion, dim),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
         """(B, U, D), (B,), (B, 1, 1 or U, K) bool -> (B, U, D)"""

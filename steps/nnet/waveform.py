@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from steps.nnet.dropout import Dropout
 from steps.nnet.output import zero_padding
 from steps.nnet.streaming import Past
 from steps.nnet.subsampling import subsampled_lens
@@ -29,7 +30,7 @@ class WaveformEncoder(nn.Module):
         super().__init__()
         self.output_dim, self.subsampling = output_dim, subsampling
         self.look_ahead_frames, self.chunk_frames = math.inf, 0
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, feats: Tensor, feat_lens: Tensor, past: Past | None = None

@@ -312,7 +312,7 @@ def train(job: TrainJob) -> dict:
     trainer = Trainer(
         model,
         system,
-        BatchSampler(examples, settings.max_frames, job.seed, settings.curriculum_epochs),
+        BatchSampler(examples, settings.max_frames, job.seed, settings.curriculum_epochs, settings.ranks),
         terms,
         look,
         Checkpoints(job.out / "checkpoints"),

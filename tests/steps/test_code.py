@@ -12,9 +12,10 @@ from tests.support import ROOT
         ("nnet/gru.py", {"gru.py", "lstm.py", "subsampling.py"}),
         ("nnet/ebranchformer.py", {"ebranchformer.py", "conformer.py", "attention.py", "convolution.py", "stacked.py"}),
         ("losses/decoupled_kl.py", {"decoupled_kl.py", "frame_kl.py"}),
-        ("heads/las.py", {"las.py"}),
+        ("heads/las.py", {"las.py", "transcripts.py"}),
+        ("losses/frame_kl.py", {"frame_kl.py", "targets.py"}),
     ],
 )
 def test_a_file_stands_for_all_layers_and_losses_that_it_uses(file, needed):
     found = {path.name for path in parts_of(ROOT / "steps" / file)}
-    assert needed <= found and not found & {"registry.py", "model.py", "output.py"}
+    assert needed <= found and not found & {"registry.py", "model.py"}

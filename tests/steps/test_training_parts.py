@@ -39,6 +39,15 @@ def test_batches_are_bound_by_frames_with_padding():
     assert len(batches) < 40
 
 
+def test_the_parts_of_a_batch_are_as_large_as_one_another():
+    for parts in (2, 3):
+        batches = make_batches(examples(100), 600, 0, 0, parts=parts)
+        assert all(max(e.num_frames for e in batch) * len(batch) <= 600 for batch in batches)
+        uneven = [len(batch) for batch in batches if len(batch) % parts]
+        assert sum(uneven) == 100 % parts
+        assert sorted(u for batch in ids(batches) for u in batch) == [e.utt_id for e in examples(100)]
+
+
 def test_an_utterance_longer_than_a_batch_stands_alone():
     batches = make_batches([Example("a", "", 1000, (1,)), Example("b", "", 10, (1,))], 100, 0, 0)
     assert sorted(ids(batches)) == [["a"], ["b"]]
