@@ -335,7 +335,7 @@ def test_fix_keeps_tables_of_ones_own_consistent(more, tmp_path):
 def test_resegment_says_which_tables_it_leaves_out(more, tmp_path):
     (tmp_path / "parts").write_text("a-0x a-0 0 0.2\n")
     said = run_tool("resegment", more, tmp_path / "parts", tmp_path / "out", cwd=tmp_path).stderr
-    assert "because they tell of whole utterances: text, utt2lang" in said
+    assert "because they tell of whole utterances: text, text_letters, utt2lang" in said
     assert (tmp_path / "out" / "spk2age").read_text() == "a 30\n"
 
 
