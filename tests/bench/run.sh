@@ -2,7 +2,7 @@
 # Prints how fast Retort is, against the least that the same work can take on this machine. It is no test: a busy
 # machine changes the figures, so each ratio is of two times that were taken in turns.
 #
-#   tests/bench/run.sh                                      all, in less than 5 minutes
+#   tests/bench/run.sh                                      all, in about 10 minutes
 #   tests/bench/run.sh --only features training --out FILE  some of these parts
 #
 # Parts: features training encoders soft_labels distilling decoding scoring text_preparation startup
