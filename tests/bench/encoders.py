@@ -4,7 +4,6 @@ Where torch or torchaudio has a module of the same shapes, the layers of ours ar
 backward on the same frames. Peak memory is that of a process of its own, above what the imports take.
 """
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,6 +129,12 @@ def decode(model: Recogniser) -> None:
     decoder_of(DecodeConfig(), model)(model.eval()(feats, feat_lens))
 
 
+def peak_kib() -> int:
+    """The most memory that this process ever held; `getrusage` would begin with that of its parent."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1])
+
+
 def peak_memory_mb(name: str) -> float:
     """Of three training steps, in a process of its own, above that of the imports."""
     command = [sys.executable, "-m", "bench.encoders", name]
@@ -163,8 +168,8 @@ def rows(folder: Path) -> list[Row]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     chosen = make(load(CONF).systems[sys.argv[1]])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     work = training_step(chosen)
     for _ in range(3):
         work()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((peak_kib() - before) / 1024)
