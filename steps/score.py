@@ -23,7 +23,7 @@ from utils.jobs.files import to_json
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
 
-FORMAT = 2
+FORMAT = 3
 
 
 def score(

@@ -31,7 +31,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
 from utils.jobs.manifest import describe_input, digest
 
-FORMAT = 5
+FORMAT = 6
 
 
 def inputs_of(config: Config, system: SystemConfig, seed: int, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:

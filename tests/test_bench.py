@@ -1,7 +1,6 @@
 """Each part of the benchmark, run once: that it still fits the code, not what it measures."""
 
 import importlib
-import time
 
 import pytest
 
@@ -14,13 +13,10 @@ PARTS = [
 
 
 def once(runners, repetitions):
-    """The seconds of each runner, in a single turn."""
-    seconds = {}
-    for name, runner in runners.items():
-        started = time.perf_counter()
+    """Runs each, and takes no time."""
+    for runner in runners.values():
         runner()
-        seconds[name] = time.perf_counter() - started
-    return seconds
+    return dict.fromkeys(runners, 1.0)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -81,12 +81,10 @@ class Recogniser(nn.Module):
         """Sets the normalisation from a mean and standard deviation of shape (F,)."""
         self.mean.copy_(torch.from_numpy(mean))
         self.inverse_sd.copy_(1.0 / torch.from_numpy(sd))
-        for head in self.heads.values():
-            if hasattr(head, "set_cmvn"):
-                head.set_cmvn(self.mean, self.inverse_sd)
+        self.set_drawn_cmvn(mean, sd)
 
     def set_drawn_cmvn(self, mean: np.ndarray, sd: np.ndarray) -> None:
-        """Sets the normalisation, (F,) each, of features that heads draw, where the model hears others."""
+        """Sets that of the features that heads draw, which may be others than the model hears."""
         for head in self.heads.values():
             if hasattr(head, "set_cmvn"):
                 head.set_cmvn(torch.from_numpy(mean), 1.0 / torch.from_numpy(sd))

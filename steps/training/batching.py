@@ -36,8 +36,12 @@ def in_rows(ordered: list[Example], parts: int, max_frames: int) -> Iterator[lis
     """Neighbours, one for each part of a batch; alone where they are too long together."""
     for i in range(0, len(ordered), parts):
         row = ordered[i : i + parts]
-        fits = len(row) * max(example.num_frames for example in row) <= max_frames
-        yield from [row] if fits else [[example] for example in row]
+        yield from [row] if size_of(row) <= max_frames else [[example] for example in row]
+
+
+def size_of(batch: list[Example], power: int = 1) -> int:
+    """Utterances times the frames of the longest, or their square."""
+    return len(batch) * max(example.num_frames for example in batch) ** power
 
 
 class BatchSampler:

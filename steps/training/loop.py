@@ -17,7 +17,7 @@ from steps.nnet.device import room_for
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
 from steps.nnet.rounding import rounded_weights
-from steps.training.batching import BatchSampler
+from steps.training.batching import BatchSampler, size_of
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
 from steps.training.evaluate import DevResult
 from steps.training.examples import Example, labels_for
@@ -335,11 +335,6 @@ def weight_groups(model: nn.Module, weight_decay: float, scales: dict[str, float
             group = groups.setdefault(key, {"params": [], "weight_decay": decay, "lr_scale": scales[name]})
             group["params"].append(weight)
     return [groups[key] for key in sorted(groups)]
-
-
-def size_of(batch: list[Example], power: int) -> int:
-    """Utterances times the frames of the longest, or their square."""
-    return len(batch) * max(example.num_frames for example in batch) ** power
 
 
 def room(batch: list[Example]) -> AbstractContextManager[None]:

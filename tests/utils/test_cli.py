@@ -52,6 +52,13 @@ def test_a_refusal_for_a_fault_of_the_machine_is_the_machines(tmp_path):
     assert error_of(run_body(tmp_path, body), 5) == "f: Input/output error"
 
 
+def test_a_question_is_answered_where_the_work_would_fail(tmp_path):
+    result = run_body(tmp_path, "raise errors.DataError('x')", "--why")
+    assert_status(result, 0)
+    assert result.stdout.endswith(": would fail as things are: x\n") and result.stderr == ""
+    assert error_of(run_body(tmp_path, "raise errors.UsageError('x')", "--why"), 2) == "x"
+
+
 def test_a_bug_shows_its_traceback_and_ends_with_1(tmp_path):
     result = run_body(tmp_path, "1 / 0")
     assert_status(result, 1)

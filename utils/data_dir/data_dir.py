@@ -24,7 +24,7 @@ OF_STAGES = re.compile(r"cmvn|(.*\.)?manifest\.json|\..*|spk2utt")
 
 def is_of_utterances(name: str) -> bool:
     """Whether a table is keyed by utterance."""
-    return name in UTT_TABLES or name.startswith(("utt2", "text_"))
+    return name in UTT_TABLES or name.startswith("utt2") or holds_text(name)
 
 
 def holds_text(name: str) -> bool:

@@ -93,6 +93,9 @@ def _status_of(error: BaseException) -> int:
     if fault and not isinstance(error, MachineError | Interrupted):
         log.info(f"error: {fault.filename or 'output'}: {fault.strerror}")
         return MachineError.status
+    if isinstance(error, DataError) and "--why" in sys.argv[1:]:  # earlier stages may still make what is missing
+        print(f"{_prog()}: would fail as things are: {error}", flush=True)
+        return 0
     if isinstance(error, RetortError):
         log.info(f"error: {error}")
         return error.status
@@ -119,10 +122,6 @@ def run(main: Callable[[list[str]], None]) -> None:
         sys.stdout.flush()
     except SystemExit as e:  # --help
         status = e.code or 0
-    except DataError as e:  # where only a question was asked: earlier stages may still make what is missing
-        status = 0 if "--why" in sys.argv[1:] else _status_of(e)
-        if not status:
-            print(f"{_prog()}: would fail as things are: {e}", flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except BaseException as e:  # the one place that turns errors into exit statuses
