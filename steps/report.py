@@ -22,6 +22,7 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import UsageError
 from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
+from utils.jobs.manifest import Manifest
 
 FORMAT = 4
 
@@ -36,6 +37,19 @@ def machine() -> str:
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
+
+
+def other_commits(homes: dict[Path, Path], runs: dict[str, list[int]], commit: str) -> str:
+    """The systems that other code than this trained: "e9e0f9f (teacher)"; "" where there are none."""
+    found: dict[str, list[str]] = {}
+    for models_dir in dict.fromkeys(homes.values()):
+        for name, seeds in runs.items():
+            for seed in seeds:
+                manifest = Manifest.read(models_dir / name / f"seed{seed}" / "manifest.json")
+                trained_by = manifest.made_by["commit"] if manifest else commit
+                if trained_by != commit:
+                    found.setdefault(trained_by, []).append(name)
+    return "; ".join(f"{other} ({', '.join(dict.fromkeys(names))})" for other, names in found.items())
 
 
 def report(config: Config, args: object, runs: dict[str, list[int]], homes: dict[Path, Path], stage: Path) -> dict:
@@ -53,6 +67,8 @@ def report(config: Config, args: object, runs: dict[str, list[int]], homes: dict
     from steps.scoring.collect import read_json
 
     note, made = config.report.note, {"commit": log.commit(), "machine": machine()}
+    if others := other_commits(homes, runs, made["commit"]):
+        made["trained by"] = others
     results = {exp.name: read_json(exp / "results.json") for exp in homes}
     tuned, swept = ([read_json(path) for path in found_files(homes, kind, config)] for kind in ("tune", "filter"))
     title = f"Results of egs/{Path.cwd().name}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from tests import warm
 from utils.jobs import lock, log
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,13 +44,13 @@ def execute(args: list, cwd: Path, timeout_s: float = 300, **more: str) -> subpr
 
 
 def command(module: str, *args: object, cwd: Path, **more: str) -> subprocess.CompletedProcess:
-    """Runs `python -m module args`."""
-    return execute([sys.executable, "-m", module, *args], cwd, **more)
+    """Runs `python -m module args`; with an environment of its own it starts cold."""
+    return execute([*([sys.executable] if more else warm.python()), "-m", module, *args], cwd, **more)
 
 
 def driver(recipe: Path, *args: object, **more: str) -> subprocess.CompletedProcess:
-    """Runs run.sh on a recipe."""
-    return execute([ROOT / "run.sh", "--recipe", recipe, *args], ROOT, **more)
+    """Runs run.sh on a recipe; with an environment of its own its commands start cold."""
+    return execute([ROOT / "run.sh", "--recipe", recipe, *args], ROOT, **(more or warm.environment()))
 
 
 def assert_status(result: subprocess.CompletedProcess, status: int) -> None:

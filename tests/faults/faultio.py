@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.broken import BROKEN
+from tests.warm import PRELOADED
 
 SOURCE = Path(__file__).with_name("faultio.c")
 READ, WRITE, CHANGE = 1, 2, 4
 KILL = 0
-PRELOADED = ["steps.training.run", "steps.distillation.extract", "steps.decoding.decode_set", "steps.scoring.collect"]
-PRELOADED += ["steps.features.extract", "torchaudio.compliance.kaldi", "torch._dynamo", "scipy.stats"]
 
 
 def compiler() -> list[str]:

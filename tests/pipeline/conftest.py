@@ -13,9 +13,9 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory, corpus):
-    """(recipe, result) of a full run; nobody changes it."""
+    """(recipe, result) of a full run, each command started as users start it; nobody changes it."""
     recipe = write_recipe(tmp_path_factory.mktemp("made") / "recipe")
-    result = run_stages(recipe, corpus)
+    result = run_stages(recipe, corpus, LC_ALL="C.UTF-8")
     assert result.returncode == 0, result.stderr
     return recipe, result
 

@@ -4,11 +4,13 @@ import math
 
 import pytest
 
+from steps.report import other_commits
 from steps.reporting.calibration import calibrate, unit_confidences
 from steps.reporting.outcomes import check_counts, compare_outcomes, heard, length_of, read_alignments
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
 from utils.jobs.errors import DataError, StaleError
+from utils.jobs.manifest import Manifest
 
 REF = {"a-1": "one two three", "a-2": "four five", "b-1": "one one six", "b-2": "seven"}
 TEACHER = {"a-1": "one two three", "a-2": "four five", "b-1": "one one six", "b-2": "ten"}
@@ -109,3 +111,18 @@ def test_the_calibration_error_is_the_mean_gap_of_its_bins():
     assert found.counts == [0, 0, 0, 2, 0, 0, 0, 0, 0, 2] and found.left_out == 1
     assert math.isnan(found.accuracy[0]) and found.accuracy[9] == 0.5
     assert calibrate({}, alignments, "word", "word") is None
+
+
+def test_systems_that_other_code_trained_are_named(tmp_path):
+    for name, seed, commit in (
+        ("teacher", 0, "old"),
+        ("student", 0, "new"),
+        ("student", 1, "old"),
+        ("plain", 0, "new"),
+    ):
+        manifest = Manifest("train", 1, {}, {}, {}, made_by={"commit": commit})
+        (tmp_path / name / f"seed{seed}").mkdir(parents=True)
+        manifest.write(tmp_path / name / f"seed{seed}" / "manifest.json")
+    runs = {"teacher": [0], "student": [0, 1], "plain": [0], "not_trained": [0]}
+    assert other_commits({tmp_path: tmp_path}, runs, "new") == "old (teacher, student)"
+    assert other_commits({tmp_path: tmp_path}, {"plain": [0]}, "new") == ""
