@@ -78,6 +78,11 @@ if $force; then job+=(--force); fi
 if $verify; then job+=(--verify); fi
 conf=(--config "$config" "${overrides[@]}")
 list() { python3 -m steps.list_runs --seeds "$seeds" --tune "$tune" "${conf[@]}" "$@"; }
+# Sets `lines` to what list_runs prints; where it fails, after an edit of the configuration perhaps, the run ends.
+lines_of() {
+  mapfile -t lines < <(list "$@")
+  wait "$!" || exit
+}
 sets=$(list sets)
 [[ -z $tune ]] || list students >/dev/null # fails where there is nothing to tune
 train_sets=$(awk '$2 == "train" { print $1 }' <<<"$sets")
@@ -91,12 +96,15 @@ fi
 if stage 1 data; then
   run prepare python3 local/prepare_data.py --nj "$nj" "${corpus[@]}" "${conf[@]}" "${job[@]}"
   copies=()
-  while read -r name copy; do
+  lines_of copies
+  for line in "${lines[@]}"; do
+    read -r name copy <<<"$line"
     copies+=("$copy") # as valid as what they are copies of
     run "copy.$copy" python3 -m utils.copy_data_dir "${job[@]}" "$data_dir/$name" "$data_dir/$copy"
-  done < <(list copies)
+  done
   checks=(--incremental --no-feats --allow-empty-text) # training drops and counts what has no transcript
-  if [[ $(list resample) == yes ]]; then checks+=(--any-rate); fi
+  lines_of resample
+  if [[ ${lines[0]} == yes ]]; then checks+=(--any-rate); fi
   earlier=() # `<role> <set>`: sets of one role may hold the same audio through other channels
   while read -r name role; do
     [[ " ${copies[*]} " != *" $name "* ]] || continue
@@ -117,25 +125,27 @@ cmvn() {
   ! grep -qx "$1" <<<"$train_sets" || run "cmvn.$1" python3 -m steps.compute_cmvn "${job[@]}" "$data_dir/$1"
 }
 if stage 2 features; then
-  while read -r name; do
+  lines_of features
+  for name in "${lines[@]}"; do
     run "feats.$name" python3 -m steps.make_feats --nj "$nj" "${conf[@]}" "${job[@]}" "$data_dir/$name"
     cmvn "$name"
-  done < <(list features)
+  done
 fi
 
 if stage 3 tokens; then
-  while read -r lang; do
+  lines_of langs
+  for lang in "${lines[@]}"; do
     run "tokens.$lang" python3 -m steps.make_tokens "${conf[@]}" "${job[@]}" \
       "$data_dir/${train_sets%%$'\n'*}" "$data_dir/$lang"
-  done < <(list langs)
+  done
 fi
 # Trains the runs that list_runs names with these arguments.
 train() {
-  mapfile -t runs < <(list "$@")
-  ((${#runs[@]} > 0)) || return 0
-  local nj_each=$((side_by_side > ${#runs[@]} ? side_by_side / ${#runs[@]} : 1)) # of a teacher, say, that trains alone
-  for run in "${runs[@]}"; do
-    read -r name seed folder settings <<<"$run"
+  lines_of "$@"
+  ((${#lines[@]} > 0)) || return 0
+  local nj_each=$((side_by_side > ${#lines[@]} ? side_by_side / ${#lines[@]} : 1)) # of a teacher, say, that trains alone
+  for line in "${lines[@]}"; do
+    read -r name seed folder settings <<<"$line"
     read -ra point <<<"$settings"
     home=$exp_dir/$folder
     queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
@@ -146,48 +156,57 @@ train() {
 if stage 4 pretrain; then
   run models python3 -m steps.check_models --data-dir "$data_dir" "${conf[@]}" "${job[@]}" # before any is trained
   train pretrained
-  while read -r model name copy; do
+  lines_of model_features
+  for line in "${lines[@]}"; do
+    read -r model name copy <<<"$line"
     run "feats.$copy" python3 -m steps.make_model_feats "${conf[@]}" "${job[@]}" \
       "$exp_dir/$model/seed0" "$data_dir/$name" "$data_dir/$copy"
     cmvn "$copy"
-  done < <(list model_features)
+  done
 fi
 if stage 5 teacher; then train teachers; fi
 
 # Makes the soft labels of teachers of generation $1: 0 learn from no other, 1 from such ones, and so on.
 soft_labels() {
-  while read -r name seed name_of_set kind; do
+  lines_of --generation "$1" soft_labels
+  for line in "${lines[@]}"; do
+    read -r name seed name_of_set kind <<<"$line"
     run "$name.seed$seed.$name_of_set.$kind" python3 -m steps.make_soft_labels --kind "$kind" --nj "$nj" --gpus "$gpus" \
       "${conf[@]}" "${job[@]}" "$exp_dir/$name/seed$seed" "$data_dir/$name_of_set"
-  done < <(list --generation "$1" soft_labels)
+  done
 }
 if stage 6 "soft labels"; then soft_labels 0; fi
 
 if stage 7 students; then
-  for generation in $(list generations); do
+  lines_of generations
+  for generation in "${lines[@]}"; do
     ((generation == 1)) || soft_labels $((generation - 1)) # of students that teach
     train students --generation "$generation"
   done
 fi
 
 if stage 8 decode; then
-  while read -r name seed folder eval_sets; do
+  lines_of decodings
+  for line in "${lines[@]}"; do
+    read -r name seed folder eval_sets <<<"$line"
     home=$exp_dir/$folder
     read -ra data_dirs <<<"$eval_sets"
     queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
       "${home%/.}/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
-  done < <(list decodings)
+  done
   drain
 fi
 
 if stage 9 score; then
-  while read -r name seed folder eval_sets; do
+  lines_of decodings
+  for line in "${lines[@]}"; do
+    read -r name seed folder eval_sets <<<"$line"
     home=$exp_dir/$folder
     for name_of_set in $eval_sets; do # split on purpose: names hold no space
       queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
         "$data_dir/$name_of_set" "${home%/.}/$name/seed$seed/decode_$name_of_set"
     done
-  done < <(list decodings)
+  done
   drain
   if [[ -n $tune ]]; then
     run "tune.$tune" python3 -m steps.tune --system "$tune" --seeds "$seeds" "${conf[@]}" "${job[@]}" "$exp_dir"

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from steps.config.signature import code_digest
-from tests.pipeline.tiny import run_stages
-from tests.support import assert_status
+from tests.pipeline.tiny import run_stages, write_recipe
+from tests.support import assert_status, error_of
 
 
 def change(path, old, new):
@@ -106,3 +106,12 @@ def test_a_dev_set_without_words_is_refused(recipe, corpus):
     result = run_stages(recipe, corpus, first=5, last=5)
     assert_status(result, 3)
     assert "no dev utterance can be scored" in result.stderr
+
+
+def test_a_configuration_that_breaks_meanwhile_ends_the_run_where_it_is(corpus, tmp_path):
+    fresh = write_recipe(tmp_path / "recipe")
+    script = fresh / "local" / "prepare_data.py"
+    breaks = 'import atexit\n\natexit.register(lambda: open("conf.toml", "a").write("[broken"))\n'
+    script.write_text(script.read_text().replace("\n\n\ndef make_sets", f"\n{breaks}\n\ndef make_sets"))
+    result = run_stages(fresh, corpus, last=2)
+    assert "conf.toml" in error_of(result, 2) and "stage 2" not in result.stderr
