@@ -34,7 +34,7 @@
 set -euo pipefail
 
 { # bash reads the whole block before it runs, so that the file may be edited meanwhile
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$root/egs/demo
 config=conf.toml
 stage=0 stop_stage=11
@@ -59,7 +59,7 @@ done
 ((stage <= stop_stage && stop_stage <= 11)) || options_fail "no stage from $stage to $stop_stage; they are 0 to 11"
 [[ -d $recipe ]] || options_fail "--recipe '$recipe' is not a folder"
 [[ -z $corpus_dir || -d $corpus_dir ]] || options_fail "--corpus-dir '$corpus_dir' is not a folder"
-[[ -z $corpus_dir ]] || corpus_dir=$(cd "$corpus_dir" && pwd)
+[[ -z $corpus_dir ]] || corpus_dir=$(CDPATH='' cd "$corpus_dir" && pwd)
 cd "$recipe"
 [[ -f $config ]] || options_fail "--recipe '$recipe' holds no $config"
 variant=$(basename "$config" .toml)

@@ -28,7 +28,8 @@ def find_corpus(folder: Path, is_corpus: Callable[[Path], bool], expected: str, 
             return False
 
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; --corpus-dir must hold {expected}")
+        what = "a file, not a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}; --corpus-dir must hold {expected}")
     if found := next(filter(holds, within(folder, inner)), None):
         return found
     around = (folder.absolute().parent, *subfolders(folder))

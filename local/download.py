@@ -17,10 +17,12 @@ from pathlib import Path
 
 from steps.training.reports import progress_bar
 from utils.jobs.cli import MACHINE_FAULTS
-from utils.jobs.errors import DataError, MachineError
+from utils.jobs.errors import DataError, MachineError, UsageError
 from utils.jobs.files import sha256
 
 TIMEOUT_S = 60
+UNPACKING_FAULTS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError)
+UNPACKING_FAULTS += (RuntimeError, NotImplementedError)  # a zip archive with a password, or of an unknown method
 BYTES = {"unit": "B", "unit_scale": True}
 MAX_BYTES = 100 * 2**30  # unpacked
 
@@ -36,7 +38,10 @@ def fetch(url: str, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     start = part.stat().st_size if part.exists() else 0
     remedy = "run the same command again to go on, or give --corpus-dir"
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    except ValueError:
+        raise UsageError(f"'{url}' is no address to download from") from None
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as source:
             is_resumed = source.status == 206
@@ -71,8 +76,10 @@ def unpack(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive) as t:
                 unpack_tar(archive, t, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError) as e:
-        raise DataError(f"{archive}: cannot be unpacked ({e}); delete it and run again") from None
+    except UNPACKING_FAULTS as e:
+        raise DataError(
+            f"{archive}: cannot be unpacked ({' '.join(str(e).split())}); delete it and run again"
+        ) from None
 
 
 def unpack_tar(archive: Path, t: tarfile.TarFile, folder: Path) -> None:

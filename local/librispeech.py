@@ -24,11 +24,13 @@ from steps.config.types import check, near
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, prepare
 from utils.data_dir.perturb import speeds
 from utils.data_dir.tables import read_lines
+from utils.jobs import log
 from utils.jobs.errors import DataError, UsageError
 
 PARTS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other")
 MINI_PARTS = ("train-clean-5", "dev-clean-2")
 KNOWN = (*PARTS, *MINI_PARTS)
+SPEAKERS = dict(zip(PARTS, (251, 921, 1166, 40, 33, 40, 33), strict=True))
 SHARE = re.compile(r"(\S+)(?: +(\d+(?:,\d+)*)/(\d+))?", re.ASCII)
 DEFAULTS = {"sets": {}, "speeds": ["1"], "url": "https://www.openslr.org/resources"}
 
@@ -111,14 +113,22 @@ def find_root(folder: Path, parts: list[str]) -> Path:
 
 
 def speakers_of(root: Path, sets: Sets) -> dict[str, list[Path]]:
-    """The folders of each set's speakers, sorted. Raises: UsageError for a set without any, or one in two sets."""
+    """The folders of each set's speakers, sorted.
+
+    Raises: UsageError for a set that chooses none, or a speaker in two sets; DataError for a part without any.
+    """
     there = {part: {path.name: path for path in subfolders(root / part)} for part in parts_of(sets)}
+    for part, folders in there.items():
+        if len(folders) < SPEAKERS.get(part, 0):
+            log.warn(f"{root / part}: {len(folders):,} speakers, the whole part has {SPEAKERS[part]:,}")
     home: dict[str, str] = {}
     found: dict[str, list[Path]] = {}
     for name, shares in sets.items():
         chosen = [there[share.part][speaker] for share in shares for speaker in share.of(list(there[share.part]))]
         if not chosen:
             count = sum(len(there[share.part]) for share in shares)
+            if not count:
+                raise DataError(f"{root / shares[0].part}: holds no speaker's folder that may be read; unpack it again")
             raise UsageError(f"corpus.sets.{name}: chooses none of {count} speakers in {root}")
         for path in chosen:
             if path.name in home:

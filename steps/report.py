@@ -45,10 +45,11 @@ def other_commits(homes: dict[Path, Path], runs: dict[str, list[int]], commit: s
     for models_dir in dict.fromkeys(homes.values()):
         for name, seeds in runs.items():
             for seed in seeds:
-                manifest = Manifest.read(models_dir / name / f"seed{seed}" / "manifest.json")
-                trained_by = manifest.made_by["commit"] if manifest else commit
-                if trained_by != commit:
-                    found.setdefault(trained_by, []).append(name)
+                run = f"{name}/seed{seed}/manifest.json"
+                for path in (models_dir / run, *models_dir.glob(f"*/{run}")):  # of an experiment, or of its folds
+                    manifest = Manifest.read(path)
+                    if manifest and manifest.made_by["commit"] != commit:
+                        found.setdefault(manifest.made_by["commit"], []).append(name)
     return "; ".join(f"{other} ({', '.join(dict.fromkeys(names))})" for other, names in found.items())
 
 

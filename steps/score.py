@@ -14,7 +14,7 @@ from steps.config.load import load
 from steps.config.schema import Config
 from steps.config.systems import writing_head
 from steps.scoring.units import Units
-from steps.tokens.lexicon import read_lexicon, spell
+from steps.tokens.lexicon import read_lexicon, spell, without_pronunciation
 from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.tables import read_table, text_file
 from utils.jobs import log
@@ -54,6 +54,11 @@ def score(
         return {"in": len(utt2spk), "out": len(utt2spk), "dropped": 0}
     if lexicon:
         words = read_lexicon(lexicon)
+        if unknown := without_pronunciation(ref.values(), words):
+            log.warn(
+                f"{transcripts}: {lexicon} lacks {len(unknown)} of its words ({', '.join(unknown[:5])}); "
+                "each counts as one phone that is never right"
+            )
         ref = {utt_id: spell(text, words) for utt_id, text in ref.items()}
     if missing:
         log.info(f"{len(missing)} missing hypotheses count as deletions: {', '.join(missing[:5])}")

@@ -18,7 +18,7 @@ case ${1:-} in
     ;;
 esac
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 retort_requirements=tests/requirements.txt
 source utils/path.sh

@@ -5,6 +5,7 @@ import io
 import sys
 import tarfile
 import threading
+import zipfile
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,7 +16,7 @@ from local import librispeech_download
 from local.download import download_archive, fetch
 from local.librispeech import KNOWN
 from tests.support import ROOT, error_of, execute
-from utils.jobs.errors import DataError, MachineError
+from utils.jobs.errors import DataError, MachineError, UsageError
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -149,6 +150,26 @@ def test_nothing_lands_outside_the_folder_or_fills_the_disk(served, tmp_path, me
         assert members[0][0].startswith("/")  # the leading slash is taken off
     files_made = {p.relative_to(tmp_path).parts[0] for p in tmp_path.rglob("*") if p.is_file()}
     assert files_made <= {"stage", "keep"} and not (tmp_path.parent / "out").exists()
+
+
+def test_what_cannot_be_unpacked_is_told_in_one_line(tmp_path):
+    page, locked = tmp_path / "page.tar.gz", tmp_path / "locked.zip"
+    page.write_text("<html>moved</html>")
+    with zipfile.ZipFile(locked, "w") as z:
+        z.writestr("a", "x")
+    data = bytearray(locked.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + place] |= 1  # encrypted
+    locked.write_bytes(data)
+    for archive in (page, locked):
+        with pytest.raises(DataError, match="cannot be unpacked .*; delete it and run again") as e:
+            module.unpack(archive, tmp_path / "inside")
+        assert "\n" not in str(e.value)
+
+
+def test_an_address_that_is_none_is_told(tmp_path):
+    with pytest.raises(UsageError, match="'nonsense/a.tar.gz' is no address"):
+        module.fetch("nonsense/a.tar.gz", tmp_path / "a.tar.gz")
 
 
 def test_an_archive_that_ends_early_is_told(served, tmp_path):

@@ -18,7 +18,7 @@ def test_help_is_the_header_of_the_driver(option):
     [
         (["--stage", "x"], "--stage 'x' is not a number"),
         (["--stage", "-1"], "--stage '-1' is not a number"),
-        (["--stage", ""], "--stage '' is not a number"),
+        (["--stage", ""], "--stage needs a value"),
         (["--nj", "two"], "--nj 'two' is not a number"),
         (["--nj", "0"], "--nj must be at least 1"),
         (["--stage", "9", "--stop-stage", "3"], "no stage from 9 to 3; they are 0 to 11"),

@@ -1,5 +1,6 @@
 """egs/librispeech and egs/mini_librispeech on five speakers of the corpus, and on trees in its layout."""
 
+import shutil
 import subprocess
 import sys
 
@@ -155,6 +156,12 @@ def test_a_speaker_without_chapters_is_told(tmp_path, corpus):
     (corpus / "train-clean-5" / "7").mkdir()
     said = error_of(prepare(tmp_path, corpus), 3)
     assert said.startswith(f"{corpus}/train-clean-5/7: expected folders of chapters, found none")
+
+
+def test_a_part_without_speakers_is_told(tmp_path, corpus):
+    shutil.rmtree(corpus / "dev-clean-2")
+    (corpus / "dev-clean-2").mkdir()
+    assert error_of(prepare(tmp_path, corpus), 3).startswith(f"{corpus}/dev-clean-2: holds no speaker's folder")
 
 
 def test_sets_that_the_driver_copies_are_none_of_the_corpus(tmp_path, corpus):

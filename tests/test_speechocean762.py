@@ -108,7 +108,36 @@ def test_a_table_that_lacks_a_line_is_told(tmp_path, name):
     assert f"{name} of train says nothing about '0000" in error_of(prepare(tmp_path, corpus), 3)
 
 
-@pytest.mark.parametrize(("setting", "said"), [("halves=[]", "choose some of"), ('speeds=["9x"]', "'9x' is not")])
+@pytest.mark.parametrize("name", ["text", "utt2spk", "wav.scp", "spk2age"])
+def test_an_id_that_stands_twice_is_told(tmp_path, name):
+    corpus = write_published(tmp_path / "corpus")
+    table = corpus / "train" / name
+    first = table.read_text().splitlines()[0]
+    table.write_text(f"{table.read_text()}{first}0\n")
+    said = error_of(prepare(tmp_path, corpus), 3)
+    assert f"{name}:13: '{first.split()[0]}' stands in line 1 already" in said
+
+
+def test_an_id_of_both_halves_is_told(tmp_path):
+    corpus = write_published(tmp_path / "corpus")
+    with open(corpus / "test" / "utt2spk", "a") as f:
+        f.write("000000011\t0003\n")
+    said = error_of(prepare(tmp_path, corpus, "--set", 'corpus.halves=["train", "test"]'), 3)
+    assert said == f"{corpus}/test/utt2spk: '000000011' stands in the other half too; keep one of them"
+
+
+WRONG = [
+    ("halves=[]", "choose some of"),
+    ("halves=5", "not of type list[str]"),
+    ('speeds=["9x"]', "'9x' is not"),
+    ('speeds="12"', "not of type list[str]"),
+    ("channels=3", "not a table"),
+    ("channels.far=3", "not of type str"),
+    ("channels={'../y'='direct'}", "'../y'"),
+]
+
+
+@pytest.mark.parametrize(("setting", "said"), WRONG)
 def test_a_wrong_setting_is_told(tmp_path, setting, said):
     corpus = write_published(tmp_path / "corpus")
     assert said in error_of(prepare(tmp_path, corpus, "--set", f"corpus.{setting}"), 2)

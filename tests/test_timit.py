@@ -217,6 +217,7 @@ FAULTS = {
         lambda c: rewrite(c / FIRST / "sx37.phn", "0 9 h#\n9 12 xx\n"),
         "sx37.phn:2: 'xx' is none of the 61 phones",
     ),
+    "no phone": (lambda c: rewrite(c / FIRST / "sx37.phn", "0 9 q\n"), "sx37.phn: holds no phone"),
     "seconds": (lambda c: rewrite(c / FIRST / "sx37.phn", "0.0 0.1 h#\n"), "sx37.phn:1: '0.0 0.1 h#' is not '<first"),
     "ends before it begins": (lambda c: rewrite(c / FIRST / "sx37.phn", "9 0 h#\n"), "sx37.phn:1: '9 0 h#' is not"),
     "a speaker less": (

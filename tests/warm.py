@@ -84,16 +84,19 @@ def _serve() -> None:
                 client.close()
             if listener in ready:
                 client, _ = listener.accept()
-                pid = _fork(client)
-                _tell(client, pid)
-                running[os.pidfd_open(pid)] = pid, client
+                if pid := _fork(client):
+                    _tell(client, pid)
+                    running[os.pidfd_open(pid)] = pid, client
 
 
 def _fork(client: socket.socket) -> int:
-    """Starts the command that a client asks for; returns its process."""
+    """Starts the command that a client asks for; returns its process, or 0 where the client was killed meanwhile."""
     message, streams, _, _ = socket.recv_fds(client, HEAD.size, 3)
-    (length,) = HEAD.unpack(message)
-    request = json.loads(client.recv(length, socket.MSG_WAITALL))
+    length = HEAD.unpack(message)[0] if message else 0
+    text = client.recv(length, socket.MSG_WAITALL) if length else b""
+    if not text or len(text) < length:
+        return 0
+    request = json.loads(text)
     pid = os.fork()
     if not pid:
         _work(request, streams)
@@ -130,9 +133,11 @@ def _work(request: dict, streams: list[int]) -> None:
         status = e.code or 0
     except BaseException:
         traceback.print_exc()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    os._exit(status)
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
 
 
 def _ask(arguments: list[str]) -> None:

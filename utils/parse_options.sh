@@ -40,6 +40,7 @@ while (($# > 0)); do
           option_value=$2
           shift
         fi
+        [[ -n $option_value ]] || options_fail "--$option_name needs a value"
         if [[ $option_name == set ]]; then # may be given several times
           overrides+=(--set "$option_value")
         else

@@ -6,7 +6,7 @@
 #
 # The set-up is made first where it is missing; $retort_requirements may name a further requirements file.
 
-retort_root=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd -P)
+retort_root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd -P)
 retort_python=$("$retort_root/utils/setup.sh" ${retort_requirements:+"$retort_requirements"})
 retort_python=${retort_python##*$'\n'}
 [[ -x $retort_python ]] || return 5

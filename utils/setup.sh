@@ -14,11 +14,11 @@ case ${1:-} in
     ;;
 esac
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 files=("$root/requirements.txt")
 for extra in "$@"; do
   [[ -f $extra ]] || { echo "setup: no such file: $extra" >&2 && exit 2; }
-  files+=("$(cd "$(dirname "$extra")" && pwd)/$(basename "$extra")")
+  files+=("$(CDPATH='' cd "$(dirname "$extra")" && pwd)/$(basename "$extra")")
 done
 venv=$root/.venv
 stamp=$venv/retort-requirements

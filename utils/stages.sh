@@ -10,6 +10,7 @@
 
 ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) ||
   { echo "run.sh: needs bash 5.1 or newer, this is $BASH_VERSION" >&2 && exit 5; }
+[[ $side_by_side =~ ^[1-9][0-9]*$ ]] || options_fail "--nj '$side_by_side' is not a number above 0"
 { mkdir -p "$exp_dir/log" && exec 9>>"$exp_dir/.run.lock"; } || { echo "run.sh: --exp-dir '$exp_dir' cannot be written" >&2 && exit 5; }
 python3 -m utils.jobs.lock 9 || { echo "run.sh: $PWD/$exp_dir: in use by another run" >&2 && exit 6; }
 if [[ -t 2 ]]; then # progress bars go to the terminal, past the logs

@@ -9,7 +9,7 @@
 # from those that --split names.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$here/../..
 splits="published unseen"
 seeds="0 1 2"

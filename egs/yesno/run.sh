@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Kaldi's yesno: one speaker, "yes" and "no". Options are those of ../../run.sh.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 exec "$here/../../run.sh" --recipe "$here" "$@"

@@ -71,7 +71,10 @@ def load(path: Path, overrides: list[str] = (), may_miss: bool = False) -> Confi
     top["other_tokens"] = {name: build(TokensConfig, table, f"tokens.{name}") for name, table in others.items()}
     merged = {name: inherit(name, systems) for name in systems}
     built = {name: build_system(name, table, raw.get("data", {})) for name, table in merged.items()}
-    config = Config(**top, corpus=raw.get("corpus", {}), systems=built)
+    corpus = raw.get("corpus", {})
+    if not isinstance(corpus, dict):
+        raise UsageError(f"{path}: corpus = {corpus!r}: [corpus] is not a table")
+    config = Config(**top, corpus=corpus, systems=built)
     masked = {
         name: without_masks(s, merged[name], kind_of(features_of(config, s.data.train))) for name, s in built.items()
     }

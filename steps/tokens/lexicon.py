@@ -1,5 +1,6 @@
 """Pronunciations: `<word> <phone> <phone> …` a line; a word with variants has several lines, the usual one first."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from utils.data_dir.tables import read_lines
@@ -32,6 +33,11 @@ def to_text(lexicon: Lexicon) -> str:
 def spell(text: str, lexicon: Lexicon) -> str:
     """A transcript in phones, for scoring. A word without pronunciation stands for itself, and is never right."""
     return " ".join(phone for word in text.split() for phone in lexicon.get(word, [(word,)])[0])
+
+
+def without_pronunciation(texts: Iterable[str], lexicon: Lexicon) -> list[str]:
+    """The words of transcripts that a lexicon lacks, sorted."""
+    return sorted({word for text in texts for word in text.split()} - lexicon.keys())
 
 
 def to_phones(text: str, lexicon: Lexicon) -> list[str | None]:

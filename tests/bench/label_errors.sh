@@ -7,12 +7,12 @@
 # hour and a half on 2 cores; run again, it goes on.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 corpus_dir='' nj=$(nproc) out=
 option_names="corpus-dir nj out"
 source "$root/utils/parse_options.sh"
 [[ -d $corpus_dir ]] || options_fail "--corpus-dir '$corpus_dir' is not a folder"
-corpus_dir=$(cd "$corpus_dir" && pwd)
+corpus_dir=$(CDPATH='' cd "$corpus_dir" && pwd)
 
 source "$root/utils/path.sh"
 export PYTHONPATH=$root:$root/tests

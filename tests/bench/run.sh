@@ -22,7 +22,7 @@ case ${1:-} in
     ;;
 esac
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 retort_requirements=$root/tests/requirements.txt
 source "$root/utils/path.sh"
 export PYTHONPATH=$root:$root/tests

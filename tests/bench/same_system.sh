@@ -12,7 +12,7 @@
 #   --help            this text
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 corpus_dir='' count=20 nj=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 option_names="corpus-dir count nj"
 source "$root/utils/parse_options.sh"

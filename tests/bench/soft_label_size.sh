@@ -16,7 +16,7 @@
 #   --help                 this text
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 recipe=$root/egs/speechocean762
 exp_dir=exp
 seeds="0 1 2"

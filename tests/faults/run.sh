@@ -24,7 +24,7 @@ case ${1:-} in
     ;;
 esac
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 retort_requirements=$root/tests/requirements.txt
 source "$root/utils/path.sh"
 # not as a module: each forked process would import it anew

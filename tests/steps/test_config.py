@@ -56,6 +56,11 @@ def conf(tmp_path):
     return load_text
 
 
+def test_a_corpus_that_is_no_table_is_refused(conf):
+    with pytest.raises(UsageError, match=r"corpus = 3: \[corpus\] is not a table"):
+        conf(base=f"corpus = 3\n{BASE}")
+
+
 RECIPES = sorted((ROOT / "egs").glob("*/conf*.toml"))
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from steps.make_tokens import collect_phones
-from steps.tokens.lexicon import read_lexicon, spell, to_phones, to_text
+from steps.tokens.lexicon import read_lexicon, spell, to_phones, to_text, without_pronunciation
 from steps.tokens.token_table import TokenTable, read_lang
 from utils.jobs.errors import DataError
 
@@ -65,3 +65,13 @@ def test_a_reserved_symbol_in_the_lexicon_is_refused(tmp_path):
     (tmp_path / "text").write_text("u-1 A\n")
     with pytest.raises(DataError, match="word 'B' holds the reserved symbol '<blk>'"):
         collect_phones(tmp_path / "text", {"A": [("AH",)], "B": [("<blk>",)]})
+
+
+def test_words_that_it_lacks_are_found():
+    assert without_pronunciation(["a b", "c a"], {"a": [("x",)]}) == ["b", "c"]
+    assert without_pronunciation(["a"], {"a": [("x",)]}) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
+    (tmp_path / "lexicon.txt").write_text("\ufeffthe DH AH\n")
+    assert read_lexicon(tmp_path / "lexicon.txt") == {"the": [("DH", "AH")]}

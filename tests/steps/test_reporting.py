@@ -126,3 +126,5 @@ def test_systems_that_other_code_trained_are_named(tmp_path):
     runs = {"teacher": [0], "student": [0, 1], "plain": [0], "not_trained": [0]}
     assert other_commits({tmp_path: tmp_path}, runs, "new") == "old (teacher, student)"
     assert other_commits({tmp_path: tmp_path}, {"plain": [0]}, "new") == ""
+    folds = tmp_path.parent  # as exp/unseen, whose models lie in exp/unseen/<speaker>/<system>
+    assert other_commits({folds: folds}, {"teacher": [0], "plain": [0]}, "new") == "old (teacher)"

@@ -32,7 +32,6 @@ def run_script(tmp_path, *args):
         ([], ["0", "11", "", "false", "0"]),
         (["--stage", "3", "--stop-stage=5"], ["3", "5", "", "false", "0"]),
         (["--why", "--name", "a b"], ["0", "11", "a b", "true", "0"]),
-        (["--name="], ["0", "11", "", "false", "0"]),
         (["--name=a=b"], ["0", "11", "a=b", "false", "0"]),
         (["--set", "a.b=1", "--set", "c.d=x y"], ["0", "11", "", "false", "4", "--set", "a.b=1", "--set", "c.d=x y"]),
         (["--name", "$(touch marker)`touch marker`"], ["0", "11", "$(touch marker)`touch marker`", "false", "0"]),
@@ -48,6 +47,8 @@ def test_options_set_variables(tmp_path, args, values):
     ("args", "said"),
     [
         (["--no"], "unknown option --no"),
+        (["--name="], "--name needs a value"),
+        (["--name", "", "--why"], "--name needs a value"),  # a variable that was not set
         (["--no=1"], "unknown option --no"),
         (["--"], "unknown option --"),
         (["--overrides", "x"], "unknown option --overrides"),

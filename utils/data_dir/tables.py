@@ -74,8 +74,11 @@ def fix_command(folder: Path, *options: str) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file, without line ends. Raises: DataError when missing, or not UTF-8."""
-    lines = read_text_file(path).split("\n")
+    """The lines of a UTF-8 text file, without line ends and byte-order mark.
+
+    Raises: DataError when it is missing, or not UTF-8.
+    """
+    lines = read_text_file(path).removeprefix("\ufeff").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 

@@ -49,12 +49,10 @@ def warn(text: str) -> None:
 
 
 def commit() -> str:
-    """The commit of the code that runs, with `+` when files differ from it or are not in it."""
+    """The commit of the code that runs, with `+` when files but texts differ from it or are not in it."""
     try:
         found = _git("describe", "--always", "--exclude=*")
-        return (
-            f"{found}+" if found and _git("status", "--porcelain", "--", ":!egs/*/RESULTS*.md") else found or "unknown"
-        )
+        return f"{found}+" if found and _git("status", "--porcelain", "--", ":!*.md") else found or "unknown"
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
 

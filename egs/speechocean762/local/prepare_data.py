@@ -12,6 +12,8 @@ from pathlib import Path
 
 from local.corpus_folder import find_corpus
 from steps.config.load import load
+from steps.config.types import check as check_type
+from steps.config.types import check_name
 from steps.tokens.lexicon import Lexicon, to_text
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, prepare
 from utils.data_dir.perturb import speeds
@@ -27,12 +29,29 @@ EXPECTED = "train/wav.scp, resource/lexicon.txt and WAVE/"
 
 
 def read_tabs(path: Path) -> dict[str, str]:
-    """A table of the corpus: key and value, with a tab between them."""
-    rows = [line.split(maxsplit=1) for line in read_lines(path)]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2:
-            raise DataError(f"{path}:{number}: '{' '.join(row)}' is not '<key> <value>'")
-    return {key: value.strip() for key, value in rows}
+    """A table of the corpus: key and value, with a tab between them. Raises: DataError for a key that comes twice."""
+    found: dict[str, str] = {}
+    line_of: dict[str, int] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        key, *value = line.split(maxsplit=1) or [""]
+        if not value:
+            raise DataError(f"{path}:{number}: '{line[:60]}' is not '<key> <value>'")
+        if key in found:
+            raise DataError(f"{path}:{number}: '{key}' stands in line {line_of[key]} already; keep one of them")
+        found[key], line_of[key] = value[0].strip(), number
+    return found
+
+
+def read_halves(corpus: Path, halves: list[str], name: str) -> dict[str, str]:
+    """A table of one half or of both. Raises: DataError for a key that both have, but as the same speaker's."""
+    found: dict[str, str] = {}
+    for half in halves:
+        rows = read_tabs(corpus / half / name)
+        for key in found.keys() & rows.keys():
+            if found[key] != rows[key] or not name.startswith("spk2"):
+                raise DataError(f"{corpus / half / name}: '{key}' stands in the other half too; keep one of them")
+        found |= rows
+    return found
 
 
 def split_speakers(speakers: list[str]) -> dict[str, str]:
@@ -79,7 +98,7 @@ def make_lexicon(lexicon_file: Path, chosen_file: Path, texts: dict[str, str]) -
 
 def make_sets(corpus: Path, halves: list[str]) -> dict[str, list[CorpusUtterance]]:
     """The utterances of each set."""
-    tables = {name: {k: v for half in halves for k, v in read_tabs(corpus / half / name).items()} for name in TABLES}
+    tables = {name: read_halves(corpus, halves, name) for name in TABLES}
 
     def look_up(name: str, key: str) -> str:
         if key not in tables[name]:
@@ -104,11 +123,15 @@ def check(settings: dict) -> dict:
     """The [corpus] table. Raises: UsageError for an unknown setting or a wrong value."""
     if settings.keys() != DEFAULTS.keys():
         raise UsageError(f"[corpus] has the settings {', '.join(DEFAULTS)}, not {', '.join(sorted(settings))}")
-    if not settings["halves"] or not set(settings["halves"]) <= set(HALVES):
-        raise UsageError(f"corpus.halves = {settings['halves']}: choose some of {', '.join(HALVES)}")
+    halves = check_type(settings["halves"], list[str], "corpus.halves")
+    if not halves or not set(halves) <= set(HALVES):
+        raise UsageError(f"corpus.halves = {halves}: choose some of {', '.join(HALVES)}")
     if not isinstance(settings["channels"], dict):
         raise UsageError("[corpus.channels] is not a table of names and channels")
-    return {**settings, "speeds": speeds(settings["speeds"])}
+    for name, channel in settings["channels"].items():
+        check_name(name, "[corpus.channels]")
+        check_type(channel, str, f"corpus.channels.{name}")
+    return {**settings, "speeds": speeds(check_type(settings["speeds"], list[str], "corpus.speeds"))}
 
 
 def main(argv: list[str]) -> None:
@@ -122,7 +145,7 @@ def main(argv: list[str]) -> None:
     files = [*tables, lexicon, *([chosen] if chosen.is_file() else [])]
 
     def build(stage: Path, final: Path) -> dict[str, list[CorpusUtterance]]:
-        texts = {u: text for half in settings["halves"] for u, text in read_tabs(corpus / half / "text").items()}
+        texts = read_halves(corpus, settings["halves"], "text")
         (stage / "local" / "dict").mkdir(parents=True)
         (stage / "local" / "dict" / "lexicon.txt").write_text(to_text(make_lexicon(lexicon, chosen, texts)))
         return make_sets(corpus, settings["halves"])

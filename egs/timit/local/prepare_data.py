@@ -91,7 +91,7 @@ def sentences_of(folder: Path) -> dict[str, dict[str, Path]]:
 
 
 def read_phones(path: Path, table: dict[str, str]) -> str:
-    """The phones of a sentence, mapped. Raises: DataError for a line of another form or an unknown phone."""
+    """The phones of a sentence, mapped. Raises: DataError for a line of another form, an unknown phone, or none."""
     found = []
     for number, line in enumerate(read_lines(path), start=1):
         fields = PHONE.fullmatch(line.strip().lower())
@@ -100,7 +100,9 @@ def read_phones(path: Path, table: dict[str, str]) -> str:
         if fields[3] not in table:
             raise DataError(f"{path}:{number}: '{fields[3]}' is none of the {len(table)} phones of TIMIT; correct it")
         found.append(table[fields[3]])
-    return " ".join(filter(None, found))
+    if not (phones := list(filter(None, found))):
+        raise DataError(f"{path}: holds no phone; copy it again")
+    return " ".join(phones)
 
 
 def utterances(sentences: dict[str, dict[str, dict[str, Path]]], table: dict[str, str]) -> Iterator[CorpusUtterance]:
