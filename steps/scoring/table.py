@@ -93,7 +93,7 @@ def comparison_rows(part: dict) -> list[list[str]]:
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
         teacher = c["teacher"] + (f" on {c['teacher_set']}" if "teacher_set" in c else "")
-        p_value = number(c.get("p_value"), 3)
+        p_value = number(c["p_value"], 3) if c["p_value"] >= 0.001 else "< 0.001"
         rows.append([c["distilled"], c["student"], teacher, gain, closed, p_value, verdict(part, c)])
     return rows
 

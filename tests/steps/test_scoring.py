@@ -317,6 +317,14 @@ def test_no_gap_is_said():
     assert comparison_rows(part | {"systems": {}})[1][4] == "–"  # the teacher writes nothing
 
 
+def test_a_small_p_value_is_not_written_as_none():
+    found = {**compare(scores(1, [[40, 42, 38, 40]]), TWIN, BETTER), "teacher": "t", "student": "p", "distilled": "s"}
+    rows = [
+        comparison_rows({"speakers": 4, "systems": {}, "comparisons": [found | {"p_value": p}]}) for p in (4e-5, 0.02)
+    ]
+    assert [row[1][5] for row in rows] == ["< 0.001", "0.020"]
+
+
 def test_seeds_that_no_system_shares_are_refused():
     with pytest.raises(DataError, match="none in common"):
         compare(TEACHER, TWIN, replace(BETTER, seeds=[3, 4, 5]))
