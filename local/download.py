@@ -22,7 +22,7 @@ from utils.jobs.files import sha256
 
 TIMEOUT_S = 60
 UNPACKING_FAULTS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError)
-UNPACKING_FAULTS += (RuntimeError, NotImplementedError)  # a zip archive with a password, or of an unknown method
+UNPACKING_FAULTS += (RuntimeError,)  # a zip archive with a password, or of an unknown method
 BYTES = {"unit": "B", "unit_scale": True}
 MAX_BYTES = 100 * 2**30  # unpacked
 
@@ -77,9 +77,8 @@ def unpack(archive: Path, folder: Path) -> None:
             with tarfile.open(archive) as t:
                 unpack_tar(archive, t, folder)
     except UNPACKING_FAULTS as e:
-        raise DataError(
-            f"{archive}: cannot be unpacked ({' '.join(str(e).split())}); delete it and run again"
-        ) from None
+        why = " ".join(str(e).split())
+        raise DataError(f"{archive}: cannot be unpacked ({why}); delete it and run again") from None
 
 
 def unpack_tar(archive: Path, t: tarfile.TarFile, folder: Path) -> None:

@@ -38,14 +38,14 @@ def _start() -> None:
     import subprocess
     import tempfile
 
+    from tests import support  # which imports this
+
     folder = tempfile.mkdtemp(prefix="warm")
     os.environ[ADDRESS] = f"{folder}/socket"
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    own = {"PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"}
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.warm", "--serve"],
-        env=os.environ | own,
-        cwd=root,
+        env=support.environment(PYTHONUTF8="1"),
+        cwd=support.ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -15,7 +15,7 @@ def corpus(tmp_path_factory):
 def made(tmp_path_factory, corpus):
     """(recipe, result) of a full run, each command started as users start it; nobody changes it."""
     recipe = write_recipe(tmp_path_factory.mktemp("made") / "recipe")
-    result = run_stages(recipe, corpus, LC_ALL="C.UTF-8")
+    result = run_stages(recipe, corpus, LC_ALL="C.UTF-8")  # an environment of its own: nothing is warm
     assert result.returncode == 0, result.stderr
     return recipe, result
 
