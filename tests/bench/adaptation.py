@@ -1,7 +1,7 @@
 """What adapters of single speakers give: the sets of tests/bench/adaptation.sh, and its table.
 
 python3 -m bench.adaptation split --utts 10 data/test exp/adaptation/data
-python3 -m bench.adaptation table --utts 10 --out ADAPTATION.md exp/adaptation
+python3 -m bench.adaptation table --config conf.toml --base teacher --utts 10 --out ADAPTATION.md exp/adaptation
 """
 
 import argparse
@@ -19,9 +19,9 @@ from utils.data_dir.data_dir import FEATS_TABLES, DataDir
 HEAD = ("speaker", "base %", "adapted %", "change", "kilobytes")
 EXPLANATION = """# Adapters for single speakers
 
-`{recipe}`: adapters (LoRA) for each test speaker, trained on {utts} of its utterances and their transcripts, against
-the base model of {base_kb:,.0f} KB, on the speaker's other utterances. The last line holds all speakers, its change
-with a 95 % interval over them.
+Adapters (LoRA) for each test speaker, trained on {utts} of its utterances and their transcripts, against the base model
+they stand beside, on the speaker's other utterances. The base is `{base}` of `{config}`, {base_kb:,.0f} KB. The last
+line holds all speakers, its change with a 95 % interval over them.
 """
 
 
@@ -77,6 +77,8 @@ def main() -> None:
     """Splits, or prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("split", "table"))
+    parser.add_argument("--config", default="conf.toml")
+    parser.add_argument("--base", default="teacher")
     parser.add_argument("--utts", type=int, default=10)
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("folders", type=Path, nargs="+")
@@ -87,7 +89,8 @@ def main() -> None:
     (exp_dir,) = args.folders
     speakers = (exp_dir / "data/speakers").read_text().split()
     base_kb = kilobytes(exp_dir / "base/seed0")
-    head = EXPLANATION.format(recipe=f"egs/{Path.cwd().name}", utts=args.utts, base_kb=base_kb)
+    config = f"egs/{Path.cwd().name}/{args.config}"
+    head = EXPLANATION.format(config=config, base=args.base, utts=args.utts, base_kb=base_kb)
     show(f"{head}\n{to_table([HEAD, *rows(exp_dir, speakers)])}\n", args.out)
 
 

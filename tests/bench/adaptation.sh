@@ -4,11 +4,13 @@
 #
 #   tests/bench/adaptation.sh                    for egs/speechocean762, after its stage 5
 #   tests/bench/adaptation.sh --recipe egs/demo
+#   tests/bench/adaptation.sh --config conf_models.toml --base conformer
 #
 # Writes ADAPTATION.md. Nothing was tuned on these utterances: rank, updates and learning rate are those below.
 #
 # Options:
 #   --recipe DIR           the recipe (egs/speechocean762)
+#   --config FILE          its configuration (conf.toml)
 #   --exp-dir DIR          where the base model is (exp)
 #   --base SYSTEM          the base model (teacher)
 #   --utts N               utterances of each speaker that its adapters are trained on (10)
@@ -19,12 +21,13 @@ set -euo pipefail
 
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 recipe=$root/egs/speechocean762
+config=conf.toml
 exp_dir=exp
 base=teacher
 utts=10
 nj=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 overrides=()
-option_names="recipe exp-dir base utts nj set"
+option_names="recipe config exp-dir base utts nj set"
 # shellcheck disable=SC2034  # read by parse_options.sh through its name
 set=
 source "$root/utils/parse_options.sh"
@@ -47,17 +50,13 @@ for name in model.safetensors config.json tokens.txt cmvn; do
   cmp -s "$source_dir/$base/seed0/$name" "$exp_dir/base/seed0/$name" ||
     cp "$source_dir/$base/seed0/$name" "$exp_dir/base/seed0/$name"
 done
-cp conf.toml "$exp_dir/conf.toml"
-cat >>"$exp_dir/conf.toml" <<EOF
-
-[customer]
-base = "$base"
-init.model = "$exp_dir/base/seed0"
-lora.rank = 4
-train = { updates = 60, warmup_updates = 10, lr = 0.001, max_frames = 6000, average = 1, valid_updates = 60, ranks = 1 }
-spec_augment = { num_freq_masks = 0, num_time_masks = 0, max_freq_warp = 0.0 }
-EOF
-conf=(--config "$exp_dir/conf.toml" "${overrides[@]}")
+conf=(--config "$config" "${overrides[@]}")
+adapted=("${conf[@]}")
+for setting in init.model="\"$exp_dir/base/seed0\"" lora.rank=4 train.updates=60 train.warmup_updates=10 train.lr=0.001 \
+  train.final_lr=0.0 train.max_frames=6000 train.average=1 train.valid_updates=60 train.ranks=1 \
+  spec_augment.num_freq_masks=0 spec_augment.num_time_masks=0 spec_augment.max_freq_warp=0.0; do
+  adapted+=(--set "$base.$setting")
+done
 
 if stage 1 data; then
   python3 -m bench.adaptation split --utts "$utts" data/test "$exp_dir/data"
@@ -73,9 +72,9 @@ if stage 2 features; then
 fi
 if stage 7 adapters; then
   for speaker in "${speakers[@]}"; do
-    queue "$speaker" python3 -m steps.train --system customer --seed 0 "${conf[@]}" --data-dir "$exp_dir/data" \
+    queue "$speaker" python3 -m steps.train --system "$base" --seed 0 "${adapted[@]}" --data-dir "$exp_dir/data" \
       --lang-dir data/lang --exp-dir "$source_dir" --out-dir "$exp_dir/$speaker/seed0" \
-      --set "customer.data.train=adapt_$speaker" --set "customer.data.test=[\"eval_$speaker\"]"
+      --set "$base.data.train=adapt_$speaker" --set "$base.data.test=[\"eval_$speaker\"]"
   done
   drain
 fi
@@ -98,5 +97,5 @@ score() {
 if stage 8 decode; then each_model decode; fi
 if stage 9 score; then
   each_model score
-  python3 -m bench.adaptation table --utts "$utts" --out ADAPTATION.md "$exp_dir"
+  python3 -m bench.adaptation table --config "$config" --base "$base" --utts "$utts" --out ADAPTATION.md "$exp_dir"
 fi
