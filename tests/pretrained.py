@@ -18,8 +18,13 @@ SMALL = {
 CLASSES = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}
 
 
-def save_ctc_model(folder: Path, kind: str, letters: list[str] = LETTERS, rate_hz: int = 16000) -> Path:
-    """Saves a CTC model with its tokenizer and feature extractor."""
+LARGE = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True}  # as in the large ones
+
+
+def save_ctc_model(
+    folder: Path, kind: str, letters: list[str] = LETTERS, rate_hz: int = 16000, *, is_large: bool = False
+) -> Path:
+    """Saves a CTC model with its tokenizer and feature extractor; the large ones are published in half precision."""
     import transformers
 
     folder.mkdir(parents=True)
@@ -28,9 +33,11 @@ def save_ctc_model(folder: Path, kind: str, letters: list[str] = LETTERS, rate_h
     extractor = transformers.Wav2Vec2FeatureExtractor(sampling_rate=rate_hz, do_normalize=True)
     transformers.Wav2Vec2Processor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(folder)
     name = CLASSES[kind]
-    config = getattr(transformers, f"{name}Config")(**SMALL, vocab_size=len(letters), pad_token_id=0)
+    settings = SMALL | (LARGE if is_large else {})
+    config = getattr(transformers, f"{name}Config")(**settings, vocab_size=len(letters), pad_token_id=0)
     torch.manual_seed(0)
-    getattr(transformers, f"{name}ForCTC")(config).save_pretrained(folder)
+    model = getattr(transformers, f"{name}ForCTC")(config)
+    (model.half() if is_large else model).save_pretrained(folder)
     return folder
 
 

@@ -78,7 +78,7 @@ class HuggingFaceEncoder(WaveformEncoder):
             if num_frames < self.model.config.mask_time_length:
                 hidden = torch.zeros(1, num_frames, dtype=torch.bool, device=samples.device)
         found = self.model(padded[None], mask_time_indices=hidden, output_hidden_states=True)
-        return [x[0] for x in found.hidden_states[1:]]
+        return [*(x[0] for x in found.hidden_states[1:-1]), found.last_hidden_state[0]]  # some models normalise it
 
 
 def read(load: Callable, model: str) -> object:
@@ -91,7 +91,7 @@ def read_whole(cls: type, model: str) -> nn.Module:
 
     transformers itself only warns, and makes the missing weights up.
     """
-    found, facts = read(lambda: cls.from_pretrained(model, output_loading_info=True), model)
+    found, facts = read(lambda: cls.from_pretrained(model, dtype=torch.float32, output_loading_info=True), model)
     missing = sorted(name for name in facts["missing_keys"] if not name.endswith(UNUSED))
     if missing:
         shown = ", ".join(missing[:3])

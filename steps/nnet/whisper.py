@@ -114,10 +114,12 @@ def writing_of(settings: object, language: str, model: str, num_tokens: int) -> 
 
     Raises: ValueError for an unknown language; DataError when the file does not say.
     """
-    if getattr(settings, "no_timestamps_token_id", None) is None:
+    needed = ["no_timestamps_token_id", "is_multilingual"]
+    needed += ["lang_to_id", "task_to_id"] if getattr(settings, "is_multilingual", False) else []
+    if any(getattr(settings, name, None) is None for name in needed):
         raise DataError(f"{model}: its generation_config.json is missing or does not say how a transcript begins")
     prompt = [settings.decoder_start_token_id]
-    if getattr(settings, "is_multilingual", False):
+    if settings.is_multilingual:
         known = {mark.strip("<|>"): token_id for mark, token_id in settings.lang_to_id.items()}
         if language not in known:
             raise ValueError(f"{model} does not know language '{language}'; it knows {', '.join(sorted(known))}")

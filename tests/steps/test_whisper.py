@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -133,6 +135,27 @@ def test_a_file_that_is_missing_is_told(tmp_path, name, said):
     (save_whisper(tmp_path / "whisper") / name).unlink()
     with pytest.raises(DataError, match=said):
         recogniser(tmp_path / "whisper")
+
+
+def test_generation_settings_without_languages_are_told(tmp_path):
+    folder = save_whisper(tmp_path / "whisper")
+    path = folder / "generation_config.json"
+    settings = json.loads(path.read_text())
+    for gone in ("lang_to_id", "is_multilingual"):
+        path.write_text(json.dumps({key: value for key, value in settings.items() if key != gone}))
+        with pytest.raises(DataError, match="does not say how a transcript begins"):
+            recogniser(folder)
+
+
+@torch.inference_mode()
+def test_weights_of_half_precision_are_read_in_full(tmp_path):
+    import transformers
+
+    folder = save_whisper(tmp_path / "whisper")
+    transformers.WhisperForConditionalGeneration.from_pretrained(folder).half().save_pretrained(folder)
+    model = recogniser(folder)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert label_search(model(*waves()), model.heads["whisper_decoder"], 1, 1)
 
 
 def test_a_model_that_cannot_be_built_is_told_without_its_config(folder):
