@@ -15,7 +15,7 @@ from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
 
-FORMAT = 5
+FORMAT = 6
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -23,7 +23,7 @@ from utils.jobs.files import to_json
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
 
-FORMAT = 3
+FORMAT = 4
 
 
 def score(

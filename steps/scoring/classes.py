@@ -64,7 +64,8 @@ def class_scores(runs: list[Confusions]) -> dict:
     """The figures of one or several runs on a set, in percent: their mean, with a 95 % interval where there can be one.
 
     Macro means are over the classes that references have; precision and F1 of what is never said and never there
-    are 0. The class `` is none: what was said of it counts against precision alone.
+    are 0. The class `` is none: what was said of it counts against precision alone. Intervals of a class are over the
+    speakers who have it.
     """
     speakers = sorted(runs[0], key=str.encode)
     classes = sorted({label for by_class in runs[0].values() for label in by_class} - {""})
@@ -72,14 +73,14 @@ def class_scores(runs: list[Confusions]) -> dict:
         [[to_matrix(run[speaker], classes) for speaker in speakers] for run in runs]
     )  # (N, S, C + 1, C + 1)
     by_seed = figures_of(counts.sum(1))
-    by_draw = None
-    if len(speakers) >= MIN_SPEAKERS:
-        drawn = [figures_of(np.tensordot(draws(len(speakers)), run, 1)) for run in counts]
-        by_draw = {key: np.mean([figures[key] for figures in drawn], 0) for key in by_seed}
-    whole = {key: described(by_seed[key], by_draw and by_draw[key], len(speakers)) for key in OF_ALL}
+    drawn = [figures_of(np.tensordot(draws(len(speakers)), run, 1)) for run in counts]
+    by_draw = {key: np.mean([figures[key] for figures in drawn], 0) for key in by_seed}
+    of_class = counts[0].sum(2)[:, :-1]  # (S, C)
+    with_any = int((of_class.sum(1) > 0).sum())
+    whole = {key: described(by_seed[key], by_draw[key], with_any) for key in OF_ALL}
     of_each = {
-        name: {key: described(by_seed[key][:, i], by_draw and by_draw[key][:, i], len(speakers)) for key in OF_EACH}
-        | {"times": int(counts[0, :, i].sum())}
+        name: {key: described(by_seed[key][:, i], by_draw[key][:, i], int((of_class[:, i] > 0).sum())) for key in OF_EACH}
+        | {"times": int(of_class[:, i].sum())}
         for i, name in enumerate(classes)
     }
     return {"times": int(counts[0, :, :-1].sum()), "speakers": len(speakers), **whole, "classes": of_each}
@@ -96,13 +97,17 @@ def to_matrix(by_class: dict[str, dict[str, int]], classes: list[str]) -> np.nda
 
 
 def figures_of(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures in percent of (N, C + 1, C + 1) counts: (N,) for all classes, (N, C) for each."""
+    """Figures in percent of (N, C + 1, C + 1) counts: (N,) for all classes, (N, C) for each; nan where none is there."""
     right = np.diagonal(counts, axis1=1, axis2=2)[:, :-1]
     said, there = counts.sum(1)[:, :-1], counts.sum(2)[:, :-1]
     each = {"precision": share(right, said), "recall": share(right, there), "f1": share(2 * right, said + there)}
-    present = there > 0
-    macro = {f"macro_{key}": (x * present).sum(1) / np.maximum(present.sum(1), 1) for key, x in each.items()}
-    return {"accuracy": share(right.sum(1), there.sum(1)), **macro, **each}
+    each = {key: np.where(there > 0, x, np.nan) for key, x in each.items()}
+    some = there.any(1)
+    macro = {key: np.full(len(counts), np.nan) for key in each}
+    for key, x in each.items():
+        macro[key][some] = np.nanmean(x[some], 1)
+    accuracy = np.where(some, share(right.sum(1), there.sum(1)), np.nan)
+    return {"accuracy": accuracy, **{f"macro_{key}": x for key, x in macro.items()}, **each}
 
 
 def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -110,9 +115,16 @@ def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return 100.0 * part / np.maximum(whole, 1)
 
 
-def described(by_seed: np.ndarray, by_draw: np.ndarray | None, num_speakers: int) -> dict:
-    """The mean of (N,) figures, its interval, and each."""
-    found = estimate(float(by_seed.mean()), by_seed, by_draw, num_speakers)
+def described(by_seed: np.ndarray, by_draw: np.ndarray, num_speakers: int) -> dict:
+    """The mean of (N,) figures, its interval, and each.
+
+    Args:
+        by_seed: (N,) of each seed.
+        by_draw: (NUM_DRAWS,) of draws of speakers; nan where nobody drawn says anything of it.
+        num_speakers: Who do; of fewer than two there is no interval.
+    """
+    said = by_draw[~np.isnan(by_draw)] if num_speakers >= MIN_SPEAKERS else None
+    found = estimate(float(by_seed.mean()), by_seed, said, num_speakers)
     interval = found.interval or found.speaker_interval
     ends = None if interval is None else [round(min(max(float(x), 0.0), 100.0), 4) for x in interval]
     return {"value": round(found.value, 4), "ci95": ends, "seeds": [round(float(x), 4) for x in by_seed]}

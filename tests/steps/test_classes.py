@@ -61,6 +61,20 @@ def test_runs_are_averaged_and_one_speaker_gives_no_interval():
     assert found["accuracy"] == {"value": 50.0, "ci95": None, "seeds": [100.0, 0.0]}
 
 
+def test_speakers_without_a_class_say_nothing_of_it():
+    """Else a draw without the only two speakers of a class would call what is always right 0 %."""
+    ref = {f"{s:02}-{i}": "rare" if s < 2 else "common" for s in range(20) for i in range(5)}
+    found = class_scores([confusions(ref, ref, {u: u[:2] for u in ref})])
+    assert found["classes"]["rare"]["f1"]["ci95"] == found["macro_f1"]["ci95"] == [100.0, 100.0]
+    hyp = ref | {"00-0": "common", "02-0": "rare"}
+    found = class_scores([confusions(ref, hyp, {u: u[:2] for u in ref})])
+    widths = [np.diff(found["classes"][name]["recall"]["ci95"])[0] for name in ("rare", "common")]
+    assert widths[0] > 10 * widths[1]  # two speakers, and eighteen
+    alone = {u: "rare" if u.startswith("00") else "common" for u in ref}
+    found = class_scores([confusions(alone, alone, {u: u[:2] for u in ref})])
+    assert found["classes"]["rare"]["f1"]["ci95"] is None
+
+
 def test_folds_are_added_up():
     ref, hyp, utt2spk = answers(1)
     half = list(ref)[:90]
