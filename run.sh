@@ -85,7 +85,7 @@ lines_of() {
 }
 sets=$(list sets)
 [[ -z $tune ]] || list students >/dev/null # fails where there is nothing to tune
-train_sets=$(awk '$2 == "train" { print $1 }' <<<"$sets")
+train_sets=$(list trained)
 corpus=(--data-dir "$data_dir" ${corpus_dir:+--corpus-dir "$corpus_dir"})
 folders=(--data-dir "$data_dir" --exp-dir "$exp_dir")
 

@@ -7,6 +7,7 @@
     python3 -m steps.list_runs generations          (`1`, and more numbers where students teach others)
     python3 -m steps.list_runs decodings            (`<system> <seed> <folder> <set> ...`, its dev set and test sets)
     python3 -m steps.list_runs sets                 (`<set> <role>`, role is train, dev, test or unlabelled)
+    python3 -m steps.list_runs trained              (`<set>`, those that systems are trained on, that of [data] first)
     python3 -m steps.list_runs copies               (`<set> <set>_<name>`, those with [features.<name>])
     python3 -m steps.list_runs langs                (`lang`, and `lang_<name>` for each [tokens.<name>])
     python3 -m steps.list_runs features             (`<set>`, those whose features come from audio)
@@ -32,6 +33,7 @@ from steps.config.systems import (
     soft_labels_for,
     system_named,
     teachers_of,
+    trained_sets,
     transcripts_for,
     variant_of,
 )
@@ -40,7 +42,7 @@ from steps.scoring.collect import Runs, runs_of
 from steps.scoring.units import Units
 from utils.jobs.cli import Parser, run
 
-KINDS = ("sets", "copies", "langs", "features", "model_features", "resample")
+KINDS = ("sets", "trained", "copies", "langs", "features", "model_features", "resample")
 KINDS += ("pretrained", "teachers", "soft_labels", "generations", "students", "decodings")
 
 
@@ -58,6 +60,8 @@ def lines_of(config: Config, seeds: list[int], what: str, number: int | None = N
         return [str(i) for i in range(1, max(last, 1) + 1)]
     if what == "sets":
         return [f"{name} {role}" for name, role in all_sets(config).items()]
+    if what == "trained":
+        return trained_sets(config)
     if what == "langs":
         return ["lang", *(f"lang_{name}" for name in config.other_tokens)]
     if what == "resample":

@@ -14,6 +14,7 @@ from steps.config.code import code_of
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.systems import (
+    can_transcribe,
     clean_set,
     has_teacher,
     init_folder,
@@ -37,7 +38,8 @@ FORMAT = 6
 def inputs_of(config: Config, system: SystemConfig, seed: int, data: Path, lang: Path, exp: Path) -> tuple[Path, ...]:
     """Everything that a training reads."""
     train, dev = data / system.data.train, data / system.data.dev
-    inputs = [train / "text", dev / "text", lang / "tokens.txt", train / "cmvn"]
+    inputs = [train / "text", dev / "text"] if can_transcribe(system) else []
+    inputs += [lang / "tokens.txt", train / "cmvn"]
     if system.train.labelled_every > 1 or system.train.folds:
         inputs += [path for path in (train / "utt2spk", train / "utt2uniq") if path.is_file()]
     spelling = {"phone": "lexicon.txt", "bpe": "bpe.model"}

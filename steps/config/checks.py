@@ -13,6 +13,7 @@ from steps.config.systems import (
     kinds_of_heads,
     pairs_of,
     pretrained,
+    roles_in,
     roles_of,
     set_of_teacher,
     start_of,
@@ -285,13 +286,16 @@ def check_comparisons(config: Config) -> None:
 def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:
     """Raises UsageError when a set has two roles, or a term names one that is not there to train on."""
     role_of: dict[str, str] = {}
-    for owner, found in [("data", data), *((f"{name}.data", system.data) for name, system in systems.items())]:
-        roles = roles_of(found)
+    owners = {"data": roles_of(data)} | {f"{name}.data": roles_in(system) for name, system in systems.items()}
+    for owner, roles in owners.items():
         for name, role in roles:
             check_name(name, f"[{owner}] {role}")
             if [other for other, _ in roles].count(name) > 1 or role_of.setdefault(name, role) != role:
                 raise UsageError(f"[{owner}] '{name}' has two roles; train, dev, test and unlabelled sets must differ")
     for system in systems.values():
+        check_name(system.data.train, f"[{system.name}.data] train")
+        if role_of.get(system.data.train) in ("dev", "test"):
+            raise UsageError(f"[{system.name}.data] train: '{system.data.train}' is a {role_of[system.data.train]} set")
         known = {system.data.train, *system.data.unlabelled}
         for name in set(system.sets) - known:
             raise UsageError(f"[{system.name}.distill] sets: '{name}' is not used for training{near(name, known)}")

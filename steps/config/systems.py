@@ -19,10 +19,30 @@ def roles_of(data: DataConfig) -> list[tuple[str, str]]:
     return [(name, role) for role, names in zip(ROLES, sets, strict=True) for name in names]
 
 
+def roles_in(system: SystemConfig) -> list[tuple[str, str]]:
+    """(set, role) of each set of a system; without that it is trained on where it needs no transcripts."""
+    return [pair for pair in roles_of(system.data) if pair[1] != "train" or not is_self_supervised(system)]
+
+
 def all_sets(config: Config) -> dict[str, str]:
-    """The role of each set that a recipe uses; the training set of [data] first."""
-    pairs = [pair for data in (config.data, *(s.data for s in config.systems.values())) for pair in roles_of(data)]
-    return {name: role for wanted in ROLES for name, role in pairs if role == wanted}
+    """The role of each set that a recipe uses; the training set of [data] first.
+
+    One that only systems without transcripts are trained on is unlabelled.
+    """
+    pairs = roles_of(config.data)
+    for system in config.systems.values():
+        pairs += [*roles_in(system), (system.data.train, "unlabelled")]
+    found: dict[str, str] = {}
+    for wanted in ROLES:
+        for name, role in pairs:
+            if role == wanted:
+                found.setdefault(name, role)
+    return found
+
+
+def trained_sets(config: Config) -> list[str]:
+    """The sets that systems are trained on, that of [data] first."""
+    return list(dict.fromkeys([config.data.train, *(system.data.train for system in config.systems.values())]))
 
 
 def variant_of(config: Config, set_name: str) -> str:

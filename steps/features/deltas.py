@@ -20,6 +20,11 @@ def add_deltas(feats: np.ndarray, order: int) -> np.ndarray:
     return np.concatenate(parts, 1) if order else feats
 
 
+def delta_reach(order: int) -> int:
+    """Frames to either side that the deltas up to an order see."""
+    return order * (len(SLOPE) // 2)
+
+
 def _correlate(feats: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Each frame's weighted sum of its neighbours."""
     if not len(feats):

@@ -16,8 +16,9 @@ def add_adapters(model: nn.Module, settings: LoraConfig) -> None:
     Raises: UsageError when no linear map has a name that ends as `targets` say; MachineError without peft.
     """
     peft = import_for("lora.rank", "peft", "peft")
-    # a subclass, as in nn.MultiheadAttention, is read by its owner, past what peft puts in its place
-    linear = [name for name, part in model.named_modules() if type(part) is nn.Linear]
+    # subclasses, in nn.MultiheadAttention, and those of WavLM's attention are read past what peft puts in their place
+    passed = tuple(f"{name}." for name, part in model.named_modules() if type(part).__name__ == "WavLMAttention")
+    linear = [name for name, part in model.named_modules() if type(part) is nn.Linear and not name.startswith(passed)]
     chosen = [name for name in linear if not settings.targets or ends_as(name, settings.targets)]
     if not chosen:
         raise UsageError(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from steps.config.schema import CTC, FeaturesConfig, LoraConfig
 from steps.features.cmvn import read_cmvn
+from steps.features.deltas import delta_reach
 from steps.features.settings import band_hz, feature_dim, frame_shift_ms, static_dim
 from steps.heads.registry import FOUND, HIDING, SELF_SUPERVISED, head_class
 from steps.heads.shape import HeadShape
@@ -35,7 +36,7 @@ class Recogniser(nn.Module):
     Attributes:
         feature_shift_ms: Between two frames of the features.
         frame_shift_ms: Between two frames of the output.
-        look_ahead_ms: What it hears behind a frame before it says what the frame holds.
+        look_ahead_ms: What its encoder hears behind a frame; heads that attend to whole utterances wait for their end.
         chunk_frames: Features that a stream takes at a time; 0: it cannot stream.
     """
 
@@ -205,7 +206,8 @@ class ModelConfig:
         except UsageError as e:
             raise UsageError(f"[{self.system}] {e}") from None
         model.static_dim, model.band_hz = static_dim(features), band_hz(features)
-        if features.cmvn != "global":
+        model.look_ahead_ms += delta_reach(features.deltas) * model.feature_shift_ms
+        if features.cmvn != "global" or features.type == "model":  # whose maker hears whole utterances
             model.look_ahead_ms, model.chunk_frames = math.inf, 0
         return model
 
@@ -241,12 +243,18 @@ def read_model_config(folder: Path) -> ModelConfig:
         raise StaleError(f"{folder}/config.json: cannot be read ({e}); run steps.train --force") from None
 
 
-def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
+def load_model(folder: Path, device: str = "cpu", heads: dict[str, dict] | None = None) -> LoadedModel:
     """Loads a model folder for inference.
+
+    Args:
+        folder: Of the model.
+        device: Where it goes.
+        heads: Settings that stand for those of its own heads, such as those of adapters beside it.
 
     Raises: DataError when the folder is no model; StaleError when its files do not belong together.
     """
     config = read_model_config(folder)
+    config = replace(config, heads=heads or config.heads)
     tokens = TokenTable.read(folder / "tokens.txt", config.unit)
     if tokens.sha256 != config.tokens_sha256:
         raise StaleError(f"{folder}/tokens.txt: not the tokens that the model was trained with; restore the file")
@@ -278,7 +286,7 @@ def with_base(config: ModelConfig, folder: Path) -> Recogniser:
     if not file.is_file() or sha256(file) != config.base["sha256"]:
         why = "is another" if file.is_file() else "is missing"
         raise StaleError(f"{folder}: its base model {file} {why}; restore it, or train the adapters again")
-    model = load_model(base).model.train()
+    model = load_model(base, heads=config.heads).model.train()
     add_adapters(model, LoraConfig(**config.lora))
     return model
 

@@ -76,10 +76,10 @@ def class_scores(runs: list[Confusions]) -> dict:
     drawn = [figures_of(np.tensordot(draws(len(speakers)), run, 1)) for run in counts]
     by_draw = {key: np.mean([figures[key] for figures in drawn], 0) for key in by_seed}
     of_class = counts[0].sum(2)[:, :-1]  # (S, C)
-    with_any = int((of_class.sum(1) > 0).sum())
-    whole = {key: described(by_seed[key], by_draw[key], with_any) for key in OF_ALL}
+    having = (of_class > 0).sum(0)  # (C,) speakers
+    whole = {key: described(by_seed[key], by_draw[key], int(of_class.any(1).sum())) for key in OF_ALL}
     of_each = {
-        name: {key: described(by_seed[key][:, i], by_draw[key][:, i], int((of_class[:, i] > 0).sum())) for key in OF_EACH}
+        name: {key: described(by_seed[key][:, i], by_draw[key][:, i], int(having[i])) for key in OF_EACH}
         | {"times": int(of_class[:, i].sum())}
         for i, name in enumerate(classes)
     }
@@ -97,7 +97,7 @@ def to_matrix(by_class: dict[str, dict[str, int]], classes: list[str]) -> np.nda
 
 
 def figures_of(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures in percent of (N, C + 1, C + 1) counts: (N,) for all classes, (N, C) for each; nan where none is there."""
+    """Figures in percent of (N, C + 1, C + 1) counts: (N,) for all classes, (N, C) for each; nan where none is."""
     right = np.diagonal(counts, axis1=1, axis2=2)[:, :-1]
     said, there = counts.sum(1)[:, :-1], counts.sum(2)[:, :-1]
     each = {"precision": share(right, said), "recall": share(right, there), "f1": share(2 * right, said + there)}

@@ -102,8 +102,8 @@ def training_examples(
         else:
             kept.append(example)
     _refuse(list(unknown.values()), total, settings.max_unk, "train.max_unk")
-    short = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items() if why != "empty transcript"]
-    _refuse(short, total, settings.max_too_short, "train.max_too_short")
+    short = {utt_id: why for utt_id, why in dropped.items() if why != "empty transcript"}
+    _refuse(_places(data_dir, short), total, settings.max_too_short, "train.max_too_short")
     _tell(data_dir, dropped, total, "cannot be trained on")
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
@@ -146,8 +146,11 @@ def with_other_tokens(
     heads: dict[str, dict],
     tables: dict[str, TokenTable],
     fits: Callable[[str, tuple[int, ...], int], bool],
+    settings: TrainConfig | None = None,
 ) -> list[Example]:
     """The same examples with the tokens of heads that have some of their own; None where a head cannot write them.
+
+    Those without a transcript of their own are heard, and listed.
 
     Args:
         examples: Of one set.
@@ -155,22 +158,35 @@ def with_other_tokens(
         heads: Settings by name.
         tables: Of tokens, by their name.
         fits: Whether a head of this name can write tokens in a number of frames.
+        settings: Of the training, with the shares of utterances that may have a fault; None: any.
+
+    Raises: DataError when more have one, or a head learns from none.
     """
-    for head, settings in heads.items():
-        name = settings["tokens"]
+    for head, table in heads.items():
+        name = table["tokens"]
         if not name:
             continue
         path = text_file(data_dir, name)
-        texts, found = read_table(path, has_value=False), {}
+        texts, found = read_table(path, has_value=False), dict.fromkeys((e.utt_id for e in examples), None)
+        empty, unknown, short = {}, {}, {}
         for e in examples:
-            tokens = tuple(tables[name].encode(texts[e.utt_id])) if texts.get(e.utt_id) else None
-            is_usable = tokens and None not in tokens and fits(head, tokens, e.num_frames)
-            found[e.utt_id] = tokens if is_usable else None
-        unused = sum(tokens is None for tokens in found.values())
-        if unused == len(found):
+            if settings and e.tokens is None:  # hidden
+                continue
+            tokens = tuple(tables[name].encode(texts.get(e.utt_id, "")))
+            if not tokens:
+                empty[e.utt_id] = "no transcript"
+            elif None in tokens:
+                unknown[e.utt_id] = f"holds a token that is not in lang_{name}/tokens.txt"
+            elif not fits(head, tokens, e.num_frames):
+                short[e.utt_id] = f"too short for {len(tokens)} tokens"
+            else:
+                found[e.utt_id] = tokens
+        if settings:
+            _refuse(_places(path, unknown), len(found), settings.max_unk, "train.max_unk")
+            _refuse(_places(path, short), len(found), settings.max_too_short, "train.max_too_short")
+        if not any(found.values()):
             raise DataError(f"{path}: the head {head} can learn none of it in the tokens of lang_{name}")
-        if unused:
-            log.info(f"{path}: the head {head} does not learn from {unused:,} of {len(found):,} utterances")
+        _tell(path, empty | unknown | short, len(found), f"teach nothing to the head {head}", "not learnt")
         examples = [replace(e, others=e.others | {head: found[e.utt_id]}) for e in examples]
     return examples
 
@@ -233,6 +249,14 @@ def hide_transcripts(examples: list[Example], data_dir: Path, every: int) -> lis
     ]
 
 
+def labelled_part(examples: list[Example], data_dir: Path, settings: TrainConfig) -> list[Example]:
+    """The examples as train.labelled_every has them: the other speakers' without transcripts, or left out."""
+    if settings.labelled_only:
+        hidden = hidden_utterances(examples, data_dir, settings.labelled_every)
+        return [e for e in examples if e.utt_id not in hidden]
+    return hide_transcripts(examples, data_dir, settings.labelled_every)
+
+
 def utterances_of_every(every: int, first: int, data_dir: Path) -> set[str]:
     """The utterances of every n-th speaker of a set, in C order and from a given one on, whatever is made of the set.
 
@@ -284,18 +308,22 @@ def drop_too_long(
         for example in examples
         if example.num_frames > limit
     }
-    told = [f"{data_dir}: utterance '{utt_id}': {why}" for utt_id, why in dropped.items()]
-    _refuse(told, len(examples), settings.max_too_long, "train.max_too_long")
+    _refuse(_places(data_dir, dropped), len(examples), settings.max_too_long, "train.max_too_long")
     _tell(data_dir, dropped, len(examples), "are too long")
     return [example for example in examples if example.utt_id not in dropped], dropped
 
 
-def _tell(data_dir: Path, dropped: dict[str, str], total: int, fault: str) -> None:
-    """Lists dropped utterances with the reason, and warns of their number."""
-    for utt_id, why in dropped.items():
-        log.info(f"dropped '{utt_id}': {why}")
-    if dropped:
-        log.warn(f"{data_dir}: {len(dropped)} of {total} utterances {fault}; the log lists them")
+def _places(place: Path, faults: dict[str, str]) -> list[str]:
+    """Faults with the place and the utterance of each."""
+    return [f"{place}: utterance '{utt_id}': {why}" for utt_id, why in faults.items()]
+
+
+def _tell(place: Path, faults: dict[str, str], total: int, fault: str, what: str = "dropped") -> None:
+    """Lists utterances with their faults, and warns of their number."""
+    for utt_id, why in faults.items():
+        log.info(f"{what} '{utt_id}': {why}")
+    if faults:
+        log.warn(f"{place}: {len(faults)} of {total} utterances {fault}; the log lists them")
 
 
 def _refuse(faults: list[str], total: int, allowed: float, setting: str) -> None:

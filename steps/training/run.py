@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,7 +29,7 @@ from steps.training.examples import (
     Examples,
     drop_too_long,
     find_classes,
-    hide_transcripts,
+    labelled_part,
     outside_fold,
     read_examples,
     training_examples,
@@ -141,9 +140,10 @@ def dev_look(
     others: dict[str, TokenTable],
 ) -> DevLook:
     """The look at dev of a training."""
-    dev, faults = read_examples(dev_dir, table)
+    is_written = any(map(can_write, model.heads.values()))
+    dev, faults = read_examples(dev_dir, table, has_text=is_written)
     dev = completed(dev, dev_dir, heads, others, model)
-    if not any(map(can_write, model.heads.values())):
+    if not is_written:
         return DevLook(model, dev, table, units, device)
     first = next(iter(faults.values()), f"{dev_dir}/text: holds no words")
     if not any(units.split(example.text) for example in dev):
@@ -173,15 +173,23 @@ def sized(heads: dict[str, dict], tables: dict[str, TokenTable]) -> dict[str, di
 
 
 def completed(
-    examples: list[Example], data_dir: Path, heads: dict[str, dict], tables: dict[str, TokenTable], model: Recogniser
+    examples: list[Example],
+    data_dir: Path,
+    heads: dict[str, dict],
+    tables: dict[str, TokenTable],
+    model: Recogniser,
+    settings: TrainConfig | None = None,
 ) -> list[Example]:
-    """The examples of a set with all that heads learn besides transcripts in the tokens of [tokens]."""
+    """The examples of a set with all that heads learn besides transcripts in the tokens of [tokens].
+
+    Raises: DataError where more of them have a fault than `settings` of a training allow.
+    """
 
     def fits(head: str, tokens: tuple[int, ...], num_frames: int) -> bool:
         return model.heads[head].frames_needed(tokens) <= output_len_of(model)(num_frames)
 
     examples = with_classes(examples, data_dir, heads)
-    examples = with_other_tokens(examples, data_dir, heads, tables, fits)
+    examples = with_other_tokens(examples, data_dir, heads, tables, fits, settings)
     return with_clean(examples, data_dir, heads)
 
 
@@ -265,11 +273,9 @@ def find_examples(
         labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
     for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
-    labelled = replace(labelled, kept=completed(labelled.kept, train_dir, student.heads, others, model))
+    labelled = replace(labelled, kept=completed(labelled.kept, train_dir, student.heads, others, model, settings))
     if settings.labelled_every > 1:  # the tokens of all heads
-        kept = hide_transcripts(labelled.kept, train_dir, settings.labelled_every)
-        kept = [e for e in kept if e.tokens is not None or not settings.labelled_only]
-        labelled = replace(labelled, kept=kept)
+        labelled = replace(labelled, kept=labelled_part(labelled.kept, train_dir, settings))
     if settings.folds:
         kept = outside_fold(labelled.kept, train_dir, settings.folds, settings.fold)
         labelled = replace(labelled, kept=kept)
@@ -326,10 +332,8 @@ def train(job: TrainJob) -> dict:
     weights = trainer.train()
     bar.close()
     if ranks.is_main:
-        hours = partial(hours_of, frame_shift_ms=model.feature_shift_ms)
-        heard = [hours([e for e in examples if (e.tokens is None) == is_hidden]) for is_hidden in (False, True)]
         size = {"params": model.num_params(), "megabytes": round(megabytes(model, settings.weight_bits), 4)}
-        student = replace(student, labelled_hours=heard[0], unlabelled_hours=heard[1], **size)
+        student = replace(student, **size, **hours_of(examples, system, model.feature_shift_ms))
         weights = round_all(weights, {name for name, _ in model.named_parameters()}, settings.weight_bits)
         weights = with_priors(weights, model, examples, ranks.device)
         weights = adapter_weights(weights) if student.base else weights
@@ -343,9 +347,13 @@ def base_of(folder: Path, out: Path) -> dict:
     return {"path": os.path.relpath(folder, out), "sha256": sha256(folder / "model.safetensors")}
 
 
-def hours_of(examples: list[Example], frame_shift_ms: float) -> float:
-    """Hours of speech in examples."""
-    return round(sum(example.num_frames for example in examples) * frame_shift_ms / 3_600_000, 4)
+def hours_of(examples: list[Example], system: SystemConfig, frame_shift_ms: float) -> dict[str, float]:
+    """Hours of speech with transcripts and without, or with classes where a system learns nothing else."""
+    frames = {"labelled_hours": 0, "unlabelled_hours": 0}
+    for example in examples:
+        is_labelled = example.tokens is not None if can_transcribe(system) else bool(example.classes)
+        frames["labelled_hours" if is_labelled else "unlabelled_hours"] += example.num_frames
+    return {name: round(count * frame_shift_ms / 3_600_000, 4) for name, count in frames.items()}
 
 
 def write_model(

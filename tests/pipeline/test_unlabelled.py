@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from steps.nnet.model import read_model_config
 from steps.nnet.tensor_file import load_tensors
 from tests.pipeline.tiny import RATE, SPEAKERS, run_stages, say
 from tests.support import assert_status, command
@@ -84,6 +85,19 @@ def test_the_speakers_without_transcripts_can_be_left_out(recipe, corpus):
         systems = json.loads((recipe / "exp" / "results.json").read_text())["sets"]["test"]["systems"]
         hours.append([systems["student_plain"][key] for key in ("labelled_hours", "unlabelled_hours")])
     assert hours[0][0] == hours[1][0] > 0 and hours[0][1] > 0 == hours[1][1]
+
+
+def test_pretraining_reads_no_transcripts(extra, corpus):
+    conf = extra / "conf.toml"
+    first = '\n[first]\nmodel.encoder = "lstm"\ntrain.updates = 4\nheads.best_rq = {}\ndata.train = "extra"\n'
+    conf.write_text(conf.read_text() + first + '\n[second]\nbase = "student"\ndistill = []\ninit.model = "first"\n')
+    assert_status(run_stages(extra, corpus, first=1, last=4), 0)
+    assert read_model_config(extra / "exp/first/seed0").labelled_hours == 0
+    log = (extra / "exp/first/seed0/train.log").read_text()
+    assert "8 utterances, 0 dropped" in log and "warning" not in log
+    assert not [
+        i for i in json.loads((extra / "exp/first/seed0/manifest.json").read_text())["inputs"] if "text" in str(i)
+    ]
 
 
 def test_an_id_in_two_sets_is_refused(extra, corpus):

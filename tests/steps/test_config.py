@@ -19,6 +19,7 @@ from steps.config.systems import (
     soft_label_sets,
     system_named,
     teacher_of,
+    trained_sets,
 )
 from steps.config.tuning import points_of
 from steps.config.types import NaturalInt, PositiveFloat
@@ -622,6 +623,17 @@ def test_a_live_teacher_of_another_set_is_refused(conf):
 def test_a_set_has_one_role_in_all_systems(conf):
     with pytest.raises(UsageError, match=r"\[phone.data\] 'test' has two roles"):
         conf(PHONE, 'phone.data.dev="test"')
+
+
+def test_a_system_without_transcripts_may_be_trained_on_what_has_none(conf):
+    text = "[first]\nmodel.encoder = 'lstm'\ndata.train = 'more'\nheads.best_rq = {}\n"
+    for overrides in ((), ("data.unlabelled=['more']",)):
+        config = conf(text, *overrides)
+        assert all_sets(config)["more"] == "unlabelled" and all_sets(config)["train"] == "train"
+        assert trained_sets(config) == ["train", "more"]
+        assert lines_of(config, [0], "trained") == ["train", "more"]
+    with pytest.raises(UsageError, match=r"\[first.data\] train: 'test' is a test set"):
+        conf(text, "first.data.train='test'")
 
 
 def test_only_so_many_seeds_of_a_system_are_trained(conf):

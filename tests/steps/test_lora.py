@@ -11,6 +11,7 @@ from steps.nnet.model import ModelConfig, Recogniser, load_model, new_model
 from steps.nnet.tensor_file import save_tensors
 from steps.tokens.token_table import TokenTable
 from steps.training.run import base_of
+from tests.pretrained import CLASSES, save_ctc_model
 from utils.jobs.errors import MachineError, StaleError, UsageError
 
 TABLE = TokenTable(("<blk>", "a", "b"), "char")
@@ -97,6 +98,27 @@ def test_each_adapter_is_used():
     model.heads["transformer_decoder"].loss(output, [(1, 2)])[0].backward()
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert trained and all(weight.grad is not None for weight in trained.values())
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_each_adapter_of_a_pretrained_encoder_is_used(tmp_path, kind):
+    settings = {"encoder": "huggingface", "model": str(save_ctc_model(tmp_path / kind, kind))}
+    model = Recogniser(settings, 1, 3, 1000 / 16000).train()
+    add_adapters(model, LoraConfig(rank=2))
+    output = model(torch.randn(1, 8000, 1), torch.tensor([8000]))
+    output.logits["ctc"].sum().backward()
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    assert trained and all(weight.grad is not None for weight in trained.values())
+
+
+def test_a_head_is_used_as_the_adapters_say_not_as_their_base_does(tmp_path):
+    features, heads = {"num_mel_bins": 20}, {"hmm": {"type": "hmm", "tokens": "", "lm_scale": 1.0}}
+    config = ModelConfig("teacher", 0, MODEL, features, "char", 3, TABLE.sha256, 0, {}, heads=heads)
+    write(tmp_path / "base", config, config.build().state_dict())
+    own = {"hmm": heads["hmm"] | {"lm_scale": 0.0}}
+    base, adapters = base_of(tmp_path / "base", tmp_path / "ada"), dataclasses.asdict(LoraConfig(rank=2))
+    write(tmp_path / "ada", dataclasses.replace(config, heads=own, lora=adapters, base=base), {})
+    assert [load_model(tmp_path / name).model.heads["hmm"].lm_scale for name in ("base", "ada")] == [1.0, 0.0]
 
 
 def test_a_machine_without_peft_is_told_what_to_install(base, monkeypatch):

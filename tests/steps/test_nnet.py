@@ -316,9 +316,19 @@ def test_a_model_hears_as_many_features_as_the_settings_give(folder, features, i
     assert model(torch.zeros(1, 20, input_dim), torch.tensor([20])).logits["ctc"].shape == (1, 5, 3)
 
 
-@pytest.mark.parametrize(("kind", "look_ahead_ms"), [("global", 30.0), ("speaker", math.inf), ("utterance", math.inf)])
-def test_a_model_whose_features_wait_for_the_end_looks_ahead_to_it(folder, kind, look_ahead_ms):
-    config = dataclasses.replace(load_model(folder[0]).config, features={"num_mel_bins": 40, "cmvn": kind})
+@pytest.mark.parametrize(
+    ("features", "look_ahead_ms"),
+    [
+        ({}, 30.0),
+        ({"deltas": 1}, 50.0),
+        ({"deltas": 2}, 70.0),
+        ({"cmvn": "speaker"}, math.inf),
+        ({"cmvn": "utterance"}, math.inf),
+        ({"type": "model", "model": "maker", "dim": 40}, math.inf),
+    ],
+)
+def test_a_model_looks_ahead_as_far_as_its_features_do(folder, features, look_ahead_ms):
+    config = dataclasses.replace(load_model(folder[0]).config, features={"num_mel_bins": 40} | features)
     assert config.build().look_ahead_ms == look_ahead_ms
 
 

@@ -10,7 +10,15 @@ from steps.heads.ctc import CtcHead
 from steps.tokens.token_table import TokenTable
 from steps.training.batching import BatchSampler, make_batches
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
-from steps.training.examples import Example, hide_transcripts, labels_for, read_examples, training_examples
+from steps.training.examples import (
+    Example,
+    hide_transcripts,
+    labelled_part,
+    labels_for,
+    read_examples,
+    training_examples,
+    with_other_tokens,
+)
 from steps.training.ranks import Ranks
 from steps.training.reports import to_events
 from steps.training.schedule import learning_rate
@@ -270,6 +278,41 @@ def test_hidden_transcripts_are_hidden_from_heads_with_tokens_of_their_own(tmp_p
     (tmp_path / "utt2spk").write_text("a-1 a\nb-1 b\n")
     hidden = hide_transcripts(found, tmp_path, 2)
     assert [labels_for("letters", None, [e])[0] for e in hidden] == [(2,), None]
+
+
+@pytest.mark.parametrize("tokens", [(1,), None])  # None: of a system that reads no transcripts
+def test_only_every_nth_speaker_is_left(tmp_path, tokens):
+    found = [Example(f"{speaker}-1", "", 9, tokens) for speaker in "cabd"]
+    (tmp_path / "utt2spk").write_text("".join(f"{s}-1 {s}\n" for s in "abcd"))
+    left = labelled_part(found, tmp_path, TrainConfig(labelled_every=3, labelled_only=True))
+    assert [e.utt_id for e in left] == ["a-1", "d-1"]
+
+
+def spelt(tmp_path, texts, settings, hidden=()):
+    """What a head with letters of its own learns of utterances of three frames."""
+    (tmp_path / "text_letters").write_text("".join(f"{u} {text}\n" for u, text in texts.items()))
+    found = [Example(u, "", 3, None if u in hidden else (1,)) for u in ("u-1", "u-2", "u-3")]
+    heads, tables = {"letters": {"tokens": "letters"}}, {"letters": TokenTable(("<blk>", "a", "b"), "char")}
+    examples = with_other_tokens(found, tmp_path, heads, tables, lambda _, tokens, n: len(tokens) <= n, settings)
+    return [e.others["letters"] for e in examples]
+
+
+def test_what_a_head_with_its_own_tokens_cannot_learn_is_refused_or_listed(tmp_path, capsys):
+    texts = {"u-1": "ab", "u-2": "a", "u-3": "b"}
+    assert spelt(tmp_path, texts, TrainConfig()) == [(1, 2), (1,), (2,)]
+    for fault, said, allowed in (
+        ("abab", "utterance 'u-2': too short for 4 tokens", "max_too_short"),
+        ("x", "utterance 'u-2': holds a token that is not in lang_letters", "max_unk"),
+    ):
+        with pytest.raises(DataError, match=f"text_letters: {said}.*1 of 3 .*train.{allowed}"):
+            spelt(tmp_path, texts | {"u-2": fault}, TrainConfig())
+        for settings in (TrainConfig(**{allowed: 0.4}), None):  # None: dev
+            assert spelt(tmp_path, texts | {"u-2": fault}, settings) == [(1, 2), None, (2,)]
+        assert spelt(tmp_path, texts | {"u-2": fault}, TrainConfig(), hidden=["u-2"]) == [(1, 2), None, (2,)]
+    capsys.readouterr()
+    assert spelt(tmp_path, {"u-1": "a"}, TrainConfig()) == [(1,), None, None]
+    told = capsys.readouterr().err
+    assert "2 of 3 utterances teach nothing to the head letters" in told and "not learnt 'u-3': no transcript" in told
 
 
 def test_a_speaker_at_another_speed_keeps_transcripts_too(tmp_path):
