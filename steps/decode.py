@@ -19,7 +19,7 @@ from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.job import Job
 
-FORMAT = 1
+FORMAT = 2
 
 
 def decode(folder: Path, data_dir: Path, gpus: int, settings: DecodeConfig, stage: Path) -> dict:

@@ -89,11 +89,13 @@ class DecodeConfig:
     beam_threshold: PositiveFloat = 20.0  # of beam: nats below the best where hypotheses are dropped
     nbest: PositiveInt = 1  # of beam: hypotheses written of each utterance, where so many are left
     head: str = ""  # of the model; empty: its first
+    ctc_weight: Share = 0.0  # of the CTC head beside an attention decoder, which it writes with (steps.decoding.joint)
 
     def in_use(self) -> dict:
         """The settings that matter for the decoder."""
-        found = asdict(self) if self.decoder == "beam" else {"decoder": self.decoder, "head": self.head}
-        return {key: value for key, value in found.items() if (key, value) != ("head", "")}
+        always = ("decoder", "head", "ctc_weight")
+        found = {key: value for key, value in asdict(self).items() if self.decoder == "beam" or key in always}
+        return {key: value for key, value in found.items() if (key, value) not in (("head", ""), ("ctc_weight", 0.0))}
 
 
 @dataclass(frozen=True)

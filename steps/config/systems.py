@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steps.config.schema import Config, DataConfig, DistillConfig, FeaturesConfig, FilterConfig, SystemConfig
 from steps.config.types import near
-from steps.heads.registry import SELF_SUPERVISED, WRITING
+from steps.heads.registry import SELF_SUPERVISED, WITH_CTC_BESIDE, WRITING
 from steps.losses.registry import KINDS
 from utils.jobs.errors import UsageError
 
@@ -235,7 +235,7 @@ def check_decoding(config: Config) -> None:
 
     Only whole runs need it of all systems; steps.decode takes one model.
     """
-    asked = config.decode
+    asked, attending = config.decode, []
     for system in all_systems(config).values():
         writing = {name: table["type"] for name, table in system.heads.items() if table["type"] in WRITING}
         name = writing_head(system.heads, asked.head)
@@ -244,6 +244,15 @@ def check_decoding(config: Config) -> None:
         if asked.decoder == "beam" and writing.get(name) == "hmm":
             told = f"the head {name} of [{system.name}] is an hmm, with one search, 'greedy', which finds the best path"
             raise UsageError(f"decode.decoder = 'beam': {told}")
+        if writing.get(name) in WITH_CTC_BESIDE:
+            attending.append((system, name))
+    if asked.ctc_weight and not attending:
+        raise UsageError(f"decode.ctc_weight = {asked.ctc_weight:g}: no system writes with an attention decoder")
+    for system, name in attending if asked.ctc_weight else []:
+        of_ctc = [table["tokens"] for table in system.heads.values() if table["type"] == "ctc"]
+        if system.heads[name]["tokens"] not in of_ctc:
+            told = f"beside [{system.name}.heads.{name}] there is no CTC of the same tokens"
+            raise UsageError(f"decode.ctc_weight: {told}")
 
 
 def start_of(system: SystemConfig) -> str:

@@ -4,6 +4,7 @@ The beam finds labellings; their scores are then computed exactly, over all path
 that it pruned, which puts labellings that are close to one another in the wrong order.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from types import ModuleType
 
@@ -14,7 +15,7 @@ from torch.nn.functional import ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
 from steps.config.schema import DecodeConfig
-from steps.decoding.greedy import Hypothesis, spikes
+from steps.decoding.greedy import Hypothesis, collapse
 from steps.nnet.output import ModelOutput
 from utils.jobs.packages import import_for
 
@@ -41,13 +42,11 @@ def search(log_probs: Tensor, blank_id: int, settings: DecodeConfig) -> list[Hyp
     """The best hypotheses of one utterance, from log-probabilities (U, V)."""
     if len(log_probs) == 0:
         return [Hypothesis([], [], 0.0)]
-    found = [spikes(path, blank_id) for path in surviving_paths(log_probs, blank_id, settings)]
-    labellings = [[token for token, _ in path] for path in found]
-    scores = exact_scores(log_probs, labellings, blank_id)
-    hypotheses = [
-        Hypothesis(ids, [frame for _, frame in path], score)
-        for ids, path, score in zip(labellings, found, scores, strict=True)
-    ]
+    paths = surviving_paths(log_probs, blank_id, settings)
+    frames = torch.arange(len(log_probs))
+    found = [collapse(path, log_probs[frames, torch.from_numpy(path)].numpy(), blank_id) for path in paths]
+    scores = exact_scores(log_probs, [h.ids for h in found], blank_id)
+    hypotheses = [replace(h, score=score) for h, score in zip(found, scores, strict=True)]
     return sorted(hypotheses, key=lambda h: (-h.score, h.ids))[: settings.nbest]
 
 

@@ -10,6 +10,7 @@ import torch
 from steps.config.schema import DecodeConfig
 from steps.decoding.beam import beam_search, load_flashlight
 from steps.decoding.greedy import Hypothesis, greedy
+from steps.decoding.joint import JointHead
 from steps.decoding.label_search import label_search
 from steps.decoding.transducer_search import transducer_search
 from steps.decoding.viterbi import viterbi_search
@@ -112,8 +113,19 @@ def decoder_of(settings: DecodeConfig, model: Recogniser) -> Callable[[ModelOutp
         if is_beam:
             raise UsageError("decode.decoder = 'beam': an hmm has one search, 'greedy', which finds the best path")
         return partial(viterbi_search, head=head)
-    search = transducer_search if isinstance(head, TransducerHead) else label_search
-    return partial(search, head=head, beam_size=sizes[0], nbest=sizes[1])
+    if isinstance(head, TransducerHead):
+        return partial(transducer_search, head=head, beam_size=sizes[0], nbest=sizes[1])
+    if settings.ctc_weight and isinstance(head, LasHead | TransformerDecoderHead):
+        head = JointHead(head, ctc_beside(name, model), settings.ctc_weight)
+    return partial(label_search, head=head, beam_size=sizes[0], nbest=sizes[1])
+
+
+def ctc_beside(name: str, model: Recogniser) -> CtcHead:
+    """The CTC head with the tokens of another head. Raises: UsageError when there is none."""
+    for other, head in model.heads.items():
+        if isinstance(head, CtcHead) and model.tokens_of[other] == model.tokens_of[name]:
+            return head
+    raise UsageError(f"decode.ctc_weight: beside the head {name} there is no CTC of the same tokens")
 
 
 def check_finite(utt_ids: list[str], output: ModelOutput, feats_scp: dict[str, str]) -> None:
@@ -139,5 +151,5 @@ def to_entry(hypothesis: Hypothesis, loaded: LoadedModel, table: TokenTable) -> 
         "tokens": [] if hypothesis.text is not None else [table.tokens[i] for i in hypothesis.ids],
         "start_s": [round(frame * shift_s, 3) for frame in hypothesis.frames],
     }
-    sure = hypothesis.confidence
+    sure = hypothesis.confidence if found["tokens"] else None
     return found if sure is None else found | {"confidence": [round(value, 4) for value in sure]}

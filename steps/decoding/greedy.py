@@ -1,6 +1,6 @@
 """CTC greedy decoding: the best token of each frame, repeats merged, blanks removed (Graves et al. 2006, eq. 4)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,8 @@ class Hypothesis:
         frames: The frame each token begins in.
         score: Log-probability in nats: of the path from greedy decoding, of the labelling from a beam search.
         text: Of a head whose tokens are not the recipe's.
-        confidence: Of each token, its posterior in its surest frame; None where the search does not tell.
+        confidence: Of each token: its posterior in its surest frame, or, of heads that write token after token, when it
+            was written.
     """
 
     ids: list[int]
@@ -31,9 +32,7 @@ def greedy(output: ModelOutput, blank_id: int, head: str = "ctc") -> tuple[list[
     scores, best = output.logits[head].float().log_softmax(-1).max(-1)  # (B, U)
     paths = [path[:n].cpu().numpy() for path, n in zip(best, output.lengths.tolist(), strict=True)]
     scores = [s[:n].cpu().numpy() for s, n in zip(scores, output.lengths.tolist(), strict=True)]
-    found = [collapse(path, float(s.sum()), blank_id) for path, s in zip(paths, scores, strict=True)]
-    sure = [sureness(path, s, blank_id) for path, s in zip(paths, scores, strict=True)]
-    return [replace(h, confidence=values) for h, values in zip(found, sure, strict=True)], paths
+    return [collapse(path, s, blank_id) for path, s in zip(paths, scores, strict=True)], paths
 
 
 def sureness(path: np.ndarray, scores: np.ndarray, blank_id: int) -> list[float]:
@@ -52,7 +51,8 @@ def spikes(path: np.ndarray, blank_id: int) -> list[tuple[int, int]]:
     return [(int(path[u]), int(u)) for u in frames]
 
 
-def collapse(path: np.ndarray, score: float, blank_id: int) -> Hypothesis:
-    """The hypothesis of a best path (U,)."""
+def collapse(path: np.ndarray, scores: np.ndarray, blank_id: int) -> Hypothesis:
+    """The hypothesis of a path, (U,), with log-posteriors (U,)."""
     found = spikes(path, blank_id)
-    return Hypothesis([token for token, _ in found], [frame for _, frame in found], score)
+    ids, frames = [token for token, _ in found], [frame for _, frame in found]
+    return Hypothesis(ids, frames, float(scores.sum()), confidence=sureness(path, scores, blank_id))

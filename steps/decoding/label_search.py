@@ -27,7 +27,7 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
     state = head.start(output.encoder_out.repeat_interleave(K, 0), lengths)
     device = lengths.device
     tokens = torch.zeros(B * K, 0, dtype=torch.long, device=device)
-    frames = tokens
+    frames, sure = tokens, tokens.float()
     scores = torch.full((B, K), -torch.inf, device=device)
     scores[:, 0] = 0.0
     done: list[list[Hypothesis]] = [[] for _ in range(B)]
@@ -40,15 +40,18 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
         ends = total[..., head.end_id].clone()
         total[..., head.end_id] = -torch.inf
         kept, places = total.flatten(1).topk(min(K, K * (V - 1)), -1)  # (B, K)
-        collect(done, ends, kept, tokens.view(B, K, -1), frames.view(B, K, -1), limits, length, full)
+        grown = [part.view(B, K, -1) for part in (tokens, frames, sure)]
+        collect(done, ends, kept, grown, limits, length, full)
         full |= {b for b, found in enumerate(done) if is_full(found, limits[b], length, K, kept[b])}
         if len(full) == B:
             break
         rows = (torch.arange(B, device=device)[:, None] * K + places // V).flatten()
         state = {key: value.index_select(0, rows) for key, value in state.items()}
         place = state["weights"].argmax(-1) if "weights" in state else torch.full_like(rows, -1)
-        tokens = torch.cat((tokens[rows], (places % V).flatten()[:, None]), 1)
+        last = (places % V).flatten()[:, None]
+        tokens = torch.cat((tokens[rows], last), 1)
         frames = torch.cat((frames[rows], place[:, None]), 1)
+        sure = torch.cat((sure[rows], log_probs[rows].gather(1, last).exp()), 1)
         scores = kept
     ordered = [sorted(found, key=lambda h: (-rank_of(h), h.ids))[:nbest] for found in done]
     if not hasattr(head, "spell"):
@@ -60,30 +63,29 @@ def collect(
     done: list[list[Hypothesis]],
     ends: Tensor,
     kept: Tensor,
-    tokens: Tensor,
-    frames: Tensor,
+    grown: list[Tensor],
     limits: list[int],
     length: int,
     full: set[int],
 ) -> None:
     """Adds the hypotheses of `length` tokens whose end is among the best next steps, or that may grow no longer.
 
-    Nothing is added to the utterances in `full`.
+    Nothing is added to the utterances in `full`. `grown` holds their tokens, frames and confidences, (B, K, L) each.
     """
     K = ends.size(1)
     worst = kept[:, -1:]
     for b, k in ((ends > worst) & torch.isfinite(ends)).nonzero().tolist():
         if b not in full and length <= limits[b] and len(done[b]) < K * K:
-            add(done[b], ends[b, k], tokens[b, k], frames[b, k])
+            add(done[b], ends[b, k], *(part[b, k] for part in grown))
     for b, limit in enumerate(limits):
         if length == limit and not done[b]:
-            add(done[b], ends[b, 0], tokens[b, 0], frames[b, 0])
+            add(done[b], ends[b, 0], *(part[b, 0] for part in grown))
 
 
-def add(found: list[Hypothesis], score: Tensor, tokens: Tensor, frames: Tensor) -> None:
+def add(found: list[Hypothesis], score: Tensor, tokens: Tensor, frames: Tensor, sure: Tensor) -> None:
     """Adds a finished hypothesis."""
-    places = frames.tolist()
-    found.append(Hypothesis(tokens.tolist(), [] if -1 in places else places, float(score)))
+    places = [] if (frames < 0).any() else frames.tolist()
+    found.append(Hypothesis(tokens.tolist(), places, float(score), confidence=sure.tolist()))
 
 
 def rank_of(hypothesis: Hypothesis) -> float:

@@ -1,12 +1,15 @@
 """Search for transducers, frame after frame, with at most one token each (Graves 2012; Tripathi et al. 2019)."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from steps.decoding.greedy import Hypothesis
 from steps.nnet.output import ModelOutput
 
-Beam = dict[tuple[int, ...], tuple[float, list[int]]]  # tokens -> (log-probability, frame of each)
+Path = list[tuple[int, float]]  # frame and probability of each token
+Beam = dict[tuple[int, ...], tuple[float, Path]]  # tokens -> (log-probability, likeliest path)
 
 
 def transducer_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbest: int) -> list[list[Hypothesis]]:
@@ -26,7 +29,10 @@ def search(encoded: Tensor, head: torch.nn.Module, beam_size: int) -> list[Hypot
         log_probs = logits.float().log_softmax(-1)  # (K, V)
         beam = advance(beam, log_probs, u, head.blank_id, beam_size)
     ranked = sorted(beam.items(), key=lambda item: (-item[1][0], item[0]))
-    return [Hypothesis(list(ids), frames, score) for ids, (score, frames) in ranked]
+    return [
+        Hypothesis(list(ids), [frame for frame, _ in path], score, confidence=[sure for _, sure in path])
+        for ids, (score, path) in ranked
+    ]
 
 
 def predict(head: torch.nn.Module, hypotheses: list[tuple[int, ...]]) -> dict[tuple[int, ...], Tensor]:
@@ -39,12 +45,12 @@ def advance(beam: Beam, log_probs: Tensor, u: int, blank_id: int, beam_size: int
     """The beam after a frame: each hypothesis as it was, or with one more token; equal ones become one."""
     best, tokens = log_probs.topk(min(beam_size + 1, log_probs.size(-1)), -1)
     grown: Beam = {}
-    for k, (ids, (score, frames)) in enumerate(beam.items()):
+    for k, (ids, (score, before)) in enumerate(beam.items()):
         choices = dict(zip(tokens[k].tolist(), best[k].tolist(), strict=True))
         choices[blank_id] = float(log_probs[k, blank_id])
         for token, gain in choices.items():
             longer = ids if token == blank_id else (*ids, token)
-            path = frames if token == blank_id else [*frames, u]
+            path = before if token == blank_id else [*before, (u, math.exp(gain))]
             other = grown.get(longer)
             total = score + gain
             if other is not None:

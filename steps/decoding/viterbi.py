@@ -1,5 +1,7 @@
 """Viterbi decoding of hidden Markov models: the best way through a loop of all tokens, with silence between them."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,13 +11,22 @@ from steps.nnet.output import ModelOutput
 
 def viterbi_search(output: ModelOutput, head: torch.nn.Module) -> list[list[Hypothesis]]:
     """The best hypothesis of each utterance; its score is that of the path, bigram counted."""
-    likelihoods = head.acoustic_scale * (output.log_probs(head.name) - head.log_prior)
-    bigram = head.lm_scale * head.log_bigram
+    log_probs, bigram = output.log_probs(head.name), head.lm_scale * head.log_bigram
+    likelihoods = head.acoustic_scale * (log_probs - head.log_prior)
     tokens = torch.tensor([t for t in range(len(bigram)) if t != head.blank_id], device=likelihoods.device)
-    return [
-        [search(x[:n], bigram, tokens, head.first_state(tokens), head.num_states, head.blank_id)]
-        for x, n in zip(likelihoods, output.lengths.tolist(), strict=True)
-    ]
+    rest = (bigram, tokens, head.first_state(tokens), head.num_states, head.blank_id)
+    lengths = output.lengths.tolist()
+    found = [search(x[:n], *rest) for x, n in zip(likelihoods, lengths, strict=True)]
+    sure = [sureness(h, x[:n].exp(), head) for h, x, n in zip(found, log_probs, lengths, strict=True)]
+    return [[replace(h, confidence=values)] for h, values in zip(found, sure, strict=True)]
+
+
+def sureness(hypothesis: Hypothesis, posteriors: Tensor, head: torch.nn.Module) -> list[float]:
+    """The greatest posterior of one of each token's states before the next token begins, from (U, S)."""
+    ends = [*hypothesis.frames[1:], len(posteriors)]
+    firsts = head.first_state(torch.tensor(hypothesis.ids, dtype=torch.long)).tolist()
+    spans = zip(firsts, hypothesis.frames, ends, strict=True)
+    return [float(posteriors[begin:end, first : first + head.num_states].max()) for first, begin, end in spans]
 
 
 def search(

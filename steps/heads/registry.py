@@ -21,6 +21,7 @@ HIDING = ("best_rq", "reconstruction")  # of these, those that need frames hidde
 WRITING = ("ctc", "hmm", "las", "transducer", "transformer_decoder", "whisper_decoder")
 
 WITH_OTHER_TOKENS = ("ctc", "las", "transducer", "transformer_decoder")  # than those of [tokens]
+WITH_CTC_BESIDE = ("las", "transformer_decoder")  # attention decoders, which can write together with CTC
 FOUND = ("classes", "num_tokens", "unit")  # what training adds to the settings of a head
 
 

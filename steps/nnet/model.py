@@ -64,7 +64,7 @@ class Recogniser(nn.Module):
         width = self.encoder.output_dim
         shape = HeadShape("", width, num_tokens, blank_id, input_dim, subsampling, frame_shift_ms, decoder)
         self.heads = build_heads(heads or {"ctc": {}}, shape)
-        self.own_tokens = [name for name, table in (heads or {}).items() if table.get("tokens")]
+        self.tokens_of = {name: table.get("tokens", "") for name, table in (heads or {"ctc": {}}).items()}
         corrupting = [name for name, head in self.heads.items() if hasattr(head, "corrupt")]
         if len(corrupting) > 1:
             raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
@@ -96,7 +96,7 @@ class Recogniser(nn.Module):
 
     def frames_needed(self, tokens: tuple[int, ...]) -> int:
         """The least frames of the output that all heads can spell tokens in, but for those with tokens of their own."""
-        return max(head.frames_needed(tokens) for name, head in self.heads.items() if name not in self.own_tokens)
+        return max(head.frames_needed(tokens) for name, head in self.heads.items() if not self.tokens_of[name])
 
     def constrain(self) -> None:
         """Moves weights that have a constraint towards it; called after each step of the optimiser."""

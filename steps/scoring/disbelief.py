@@ -6,7 +6,7 @@ import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
-from steps.decoding.greedy import collapse
+from steps.decoding.greedy import spikes
 
 WINDOW = 4  # tokens of a stretch
 
@@ -44,7 +44,7 @@ def disbelief(log_probs: Tensor, tokens: list[int], blank_id: int) -> Disbelief:
         blank_id: Of the blank.
     """
     best = log_probs.argmax(-1)
-    said = collapse(best.numpy(), 0.0, blank_id).ids
+    said = [token for token, _ in spikes(best.numpy(), blank_id)]
     loss = ctc_cost(log_probs, tokens, blank_id)
     if loss == float("inf"):
         return NO_BELIEF

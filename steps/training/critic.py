@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from steps.decoding.greedy import collapse
+from steps.decoding.greedy import spikes
 from steps.features.settings import check_features
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, load_model
@@ -50,7 +50,7 @@ def judge_set(
 
 def judge(log_probs: torch.Tensor, text: str, table: TokenTable) -> tuple[Disbelief, str]:
     """(what a model thinks of a transcript, nothing if it cannot be spelt in its tokens or frames; what it writes)."""
-    said = collapse(log_probs.argmax(-1).numpy(), 0.0, blank_id=0).ids
+    said = [token for token, _ in spikes(log_probs.argmax(-1).numpy(), blank_id=0)]
     tokens = table.encode(text)
     if not tokens or None in tokens or not len(log_probs):
         return NO_BELIEF, table.decode(said)

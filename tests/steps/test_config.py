@@ -439,6 +439,8 @@ def test_what_systems_hear_together_loads(conf):
         ("[decode]\nhead = 'cct'", "decode.head = 'cct': [teacher] writes with ctc"),
         ("[decode]\nhead = 'las'\n[teacher.heads]\nctc = {}\nlas = {}", "'las': [student] writes with ctc"),
         ("[a]\nbase = 'teacher'\nheads.hmm = {}\n[decode]\ndecoder = 'beam'", "of [a] is an hmm, with one search"),
+        ("[decode]\nctc_weight = 0.3", "no system writes with an attention decoder"),
+        ("[a]\nbase = 'teacher'\nheads.las = {}\n[decode]\nctc_weight = 0.3", "beside [a.heads.las] there is no CTC"),
     ],
 )
 def test_a_decoding_that_systems_cannot_have_is_refused_before_they_are_trained(conf, more, said):

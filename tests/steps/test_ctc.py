@@ -79,8 +79,11 @@ def test_frames_needed_are_the_fewest_that_have_a_path(tokens, frames):
     ],
 )
 def test_a_path_is_collapsed_to_tokens_and_their_frames(path, ids, frames):
-    found = collapse(np.array(path, int), -1.5, 0)
-    assert (found.ids, found.frames, found.score) == (ids, frames, -1.5)
+    scores = np.log(np.linspace(0.2, 0.9, len(path)))
+    found = collapse(np.array(path, int), scores, 0)
+    assert (found.ids, found.frames, found.score) == (ids, frames, pytest.approx(scores.sum()))
+    ends = [next((u for u in range(first, len(path)) if path[u] != path[first]), len(path)) for first in frames]
+    assert found.confidence == pytest.approx([np.exp(scores[end - 1]) for end in ends])  # they rise
 
 
 def test_greedy_reads_no_padding():

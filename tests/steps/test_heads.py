@@ -124,6 +124,9 @@ def test_an_utterance_is_decoded_alike_alone_and_in_a_batch(head):
                 (alone,) = decode(model(feats[i : i + 1, :n], feat_lens[i : i + 1]))
                 assert [h.ids for h in alone] == [h.ids for h in whole[i]]
                 assert [h.score for h in alone] == pytest.approx([h.score for h in whole[i]], abs=1e-3)
+                for a, b in zip(alone, whole[i], strict=True):
+                    assert len(a.confidence) == len(a.ids) and all(0 < sure <= 1 for sure in a.confidence)
+                    assert a.confidence == pytest.approx(b.confidence, abs=1e-3)
 
 
 @pytest.mark.parametrize("predictor", ["stateless", "lstm"])
