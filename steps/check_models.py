@@ -1,48 +1,78 @@
-"""conf.toml, data/lang -> data/models.manifest.json: whether each model can be built, and teach or learn as asked
+"""conf.toml, data, data/lang -> data/models.manifest.json: whether each model can be built, and learn as asked
 
     python3 -m steps.check_models --data-dir data
 
-Builds every system of the configuration and lets it hear a second of silence, so that a model that cannot be built, or
-a layer that is not there, is noticed before the first training and not hours later. Pre-trained models are left to
-their own training, which loads them.
+Builds every system of the configuration, lets it hear a second of silence, and looks for the utterances it is trained
+on, so that a model that cannot be built, a layer that is not there, or more tokens than frames are noticed before the
+first training and not hours later. A pre-trained model is built where its folder is here; one that must be downloaded
+is left to its own training.
 """
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from steps.config.code import code_of
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
-from steps.config.systems import all_systems, features_of, has_teacher, teachers_of
+from steps.config.systems import all_systems, can_transcribe, features_of, has_teacher, teachers_of
 from steps.nnet.registry import PRETRAINED
+from steps.train import check_data_dirs
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import UsageError
+from utils.jobs.errors import DataError, UsageError
 from utils.jobs.job import Job
 
-FORMAT = 1
+FORMAT = 2
 
 
 def layers_of(config: Config, data_dir: Path) -> dict[str, int]:
-    """The number of layers of each system that was built. Raises: UsageError for one that cannot be."""
+    """The number of layers of each system that was built.
+
+    Raises: UsageError for one that cannot be; DataError where what it learns from is missing or does not fit.
+    """
     import torch
 
     from steps.features.settings import feature_dim
+    from steps.nnet.lora import add_adapters
     from steps.tokens.token_table import read_lang
-    from steps.training.run import model_config, other_tables
+    from steps.training.initialise import check_prefixes, freeze
+    from steps.training.run import find_examples, model_config, other_tables
 
     table, found = read_lang(data_dir / "lang", config.tokens.unit), {}
     for name, system in all_systems(config).items():
-        if system.model["encoder"] in PRETRAINED:
+        if system.model["encoder"] in PRETRAINED and not Path(system.model["model"]).is_dir():
             continue
         others = other_tables(config, system, data_dir / "lang")
-        model = model_config(config, system, 0, table, others, data_dir).build().eval()
+        student = model_config(config, system, 0, table, others, data_dir)
+        model = student.build().eval()
         features = features_of(config, system.data.train)
         num_frames = round(1000 / features.frame_shift_ms) if features.type != "waveform" else features.sample_rate_hz
-        with torch.inference_mode():
-            output = model(torch.zeros(1, num_frames, feature_dim(features)), torch.tensor([num_frames]))
+        try:
+            with torch.inference_mode():
+                output = model(torch.zeros(1, num_frames, feature_dim(features)), torch.tensor([num_frames]))
+                if system.train.inner_ctc_weight:
+                    model.inner_output(output)
+            check_prefixes(system.init.take, model.state_dict(), "take")
+            freeze(model, system.init.freeze)
+            if system.lora.rank:
+                add_adapters(model, system.lora)
+        except UsageError as e:
+            raise UsageError(f"[{name}] {e}") from None
+        if name in config.systems and is_heard_from_audio(config, system):  # a twin hears the same
+            try:
+                check_data_dirs(system, data_dir)
+                with log.muted():
+                    find_examples(data_dir, system, student, model, table, others)
+            except DataError as e:
+                raise DataError(f"[{name}] {e}") from None
         found[name] = len(output.hidden) + 1
     return found
+
+
+def is_heard_from_audio(config: Config, system: SystemConfig) -> bool:
+    """Whether a system hears features that are there before any model is trained."""
+    return features_of(config, system.data.train).type != "model"
 
 
 def check_layers(config: Config, layers: dict[str, int]) -> None:
@@ -66,6 +96,8 @@ def settings_of(config: Config, system: SystemConfig) -> dict:
         for i, term in enumerate(system.distill)
     }
     found = {"model": system.model, "heads": system.heads, "terms": terms, "code": code_of(system)}
+    found |= {"data": asdict(system.data), "train": asdict(system.train), "lora": asdict(system.lora)}
+    found |= {"take": system.init.take, "freeze": system.init.freeze}
     return found | {"features": asdict(features_of(config, system.data.train))}
 
 
@@ -87,9 +119,12 @@ def main(argv: list[str]) -> None:
     config = load(args.config, args.set)
     langs = ["lang", *(f"lang_{name}" for name in config.other_tokens)]
     inputs = [args.data_dir / lang / "tokens.txt" for lang in langs]
+    for system in filter(partial(is_heard_from_audio, config), config.systems.values()):
+        folder = args.data_dir / system.data.train
+        inputs += [folder / "feats" / "manifest.json", *([folder / "text"] if can_transcribe(system) else [])]
     settings = {name: settings_of(config, system) for name, system in all_systems(config).items()}
     name = f"models{args.config.stem.removeprefix('conf')}.manifest.json"
-    job = Job("check_models", FORMAT, args.data_dir / name, tuple(inputs), settings)
+    job = Job("check_models", FORMAT, args.data_dir / name, tuple(dict.fromkeys(inputs)), settings)
     job.run(args, lambda stage: check(config, args.data_dir, stage))
 
 

@@ -1,7 +1,9 @@
 """Faults in what systems hear: features that their encoders cannot take, sets that differ, features made otherwise."""
 
+from pathlib import Path
+
 from steps.config.schema import Config, FeaturesConfig, SystemConfig
-from steps.config.systems import all_sets, features_of, kinds_of_heads, variant_of
+from steps.config.systems import all_sets, clean_set, features_of, kinds_of_heads, variant_of
 from steps.config.types import near
 from steps.features.settings import feature_dim, frame_shift_ms
 from steps.nnet.registry import PRETRAINED
@@ -19,6 +21,10 @@ def check_hearing(config: Config) -> None:
                 raise UsageError(
                     f"[{system.name}] {told}; give it sets of the same [features.*] in [{system.name}.data]"
                 )
+        clean = clean_set(Path(data.train), system.heads)
+        if clean and feature_dim(features_of(config, clean.name)) != feature_dim(heard):
+            told = f"features of '{clean}' are drawn on hearing '{data.train}', and have another width"
+            raise UsageError(f"[{system.name}] {told}; give both sets the same [features.*]")
         if encoder in PRETRAINED and heard.type != "waveform":
             told = f"encoder = '{encoder}' hears samples, and '{data.train}' has {heard.type}"
             raise UsageError(f"[{system.name}.model] {told}; give [{system.name}.data] sets of type 'waveform'")
@@ -51,6 +57,9 @@ def check_shape(name: str, features: FeaturesConfig, maker: SystemConfig, heard:
     """Raises UsageError when made features have another width or frame rate than their table says."""
     width = next(table["bottleneck"] for table in maker.heads.values() if table["type"] == "autoencoder")
     shift_ms = frame_shift_ms(heard) * maker.model.get("subsampling", 1)
+    if features.output == "drawn" and maker.model.get("mean_norm", "none") != "none":
+        told = "is lost to what it draws; leave it out, or take output = 'bottleneck'"
+        raise UsageError(f"[{maker.name}.model] mean_norm = '{maker.model['mean_norm']}': the mean {told}")
     if features.output == "drawn":
         width, shift_ms = feature_dim(heard), frame_shift_ms(heard)
     for key, made, said in (

@@ -4,6 +4,8 @@ Training is Viterbi training: frames are shared out evenly at first (a flat star
 the model itself before it learns the states of its frames.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -48,7 +50,7 @@ class HmmHead(nn.Module):
         self.acoustic_scale, self.lm_scale = acoustic_scale, lm_scale
         size = 1 + (shape.num_tokens - 1) * num_states
         self.linear = nn.Linear(shape.input_dim, size)
-        self.register_buffer("log_prior", torch.zeros(size))
+        self.register_buffer("log_prior", torch.full((size,), -math.log(size)))
         # of a token after another; the blank is start and end
         self.register_buffer("log_bigram", torch.zeros(shape.num_tokens, shape.num_tokens))
 
@@ -82,12 +84,22 @@ class HmmHead(nn.Module):
         if self.training and update < self.flat_updates:
             path = self.even_path(found.lengths, found.sizes, log_probs.size(1))
         else:
-            likelihoods = (log_probs.detach() - self.log_prior).gather(-1, expand(chain, log_probs.size(1)))
+            prior = self.prior_of(log_probs.detach(), found.lengths) if self.training else self.log_prior
+            likelihoods = (log_probs.detach() - prior).gather(-1, expand(chain, log_probs.size(1)))
             path = best_alignment(likelihoods, found.lengths, found.sizes, self.num_states)
         states = chain.gather(1, path)  # (N, U)
         chosen = log_probs.gather(-1, states[..., None])[..., 0]
         heard = is_frame(found.lengths, log_probs.size(1))
         return -chosen.masked_fill(~heard, 0.0).sum(), int(found.lengths.sum())
+
+    def prior_of(self, log_probs: Tensor, lengths: Tensor) -> Tensor:
+        """(S,) log of the mean posterior of each state, half of it of a batch, (N, U, S), half as it was found before.
+
+        It follows the model from one update to the next: with an old prior, what grew likelier since gets more frames
+        than are its due, and grows again, until all is silence.
+        """
+        batch = log_probs.exp()[is_frame(lengths, log_probs.size(1))].mean(0)
+        return torch.logaddexp(batch.log(), self.log_prior) - math.log(2)
 
     def chain(self, tokens: Tensor) -> Tensor:
         """(N, L) -> (N, P) states from left to right: silence, then each token's and silence again."""

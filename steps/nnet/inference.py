@@ -9,6 +9,7 @@ from steps.nnet.device import room_for
 from steps.nnet.model import Recogniser
 from steps.nnet.output import ModelOutput
 from utils.data_dir.archive import read_feats
+from utils.jobs.errors import DataError
 
 MAX_FRAMES = 8000  # of a batch, padding counted
 
@@ -35,11 +36,26 @@ def batches_by_length(num_frames: dict[str, int], max_frames: int = MAX_FRAMES) 
     return batches
 
 
+def check_lengths(model: Recogniser, num_frames: dict[str, int]) -> None:
+    """Raises DataError naming the first utterance that is longer than the encoder hears."""
+    limit = getattr(model.encoder, "max_samples", None)
+    for utt_id, frames in num_frames.items() if limit else ():
+        if frames > limit:
+            seconds = limit * model.feature_shift_ms / 1000
+            told = f"of {frames * model.feature_shift_ms / 1000:.1f} s, and the encoder hears {seconds:g} s at once"
+            cut = "cut it, run: python3 -m utils.resegment_data_dir --help"
+            raise DataError(f"utterance '{utt_id}': {told}; {cut}")
+
+
 @torch.inference_mode()
 def run_model(
     model: Recogniser, feats_scp: dict[str, str], num_frames: dict[str, int], device: str = "cpu"
 ) -> Iterator[tuple[list[str], ModelOutput]]:
-    """Yields (utterance ids, output) for each batch. The batches depend on the utterances alone."""
+    """Yields (utterance ids, output) for each batch. The batches depend on the utterances alone.
+
+    Raises: DataError when the encoder cannot hear one, for it is too long.
+    """
+    check_lengths(model, num_frames)
     for utt_ids in batches_by_length(num_frames):
         with room_for(utt_ids, sum(num_frames[utt_id] for utt_id in utt_ids)):
             feats, lengths = pad([read_feats(feats_scp[utt_id], utt_id) for utt_id in utt_ids])

@@ -150,6 +150,13 @@ def tokens_there(folder: Path, head: dict) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+def check_whole(folder: Path) -> None:
+    """Raises StaleError when a folder to start from holds adapters alone."""
+    base = read_config(folder).get("base")
+    if base:
+        raise StaleError(f"{folder}: holds adapters alone; start from the model they stand beside, {base['path']}")
+
+
 def check_base(taken: Taken, folder: Path, student: ModelConfig) -> None:
     """Raises StaleError when a model with adapters differs from its base, which is loaded in its place afterwards."""
     found = read_config(folder)
@@ -160,8 +167,8 @@ def check_base(taken: Taken, folder: Path, student: ModelConfig) -> None:
     kinds = [{name: table["type"] for name, table in tables.items()} for tables in heads]
     keys += ["heads"] if kinds[0] != kinds[1] else []
     keys += ["tokens"] if found["tokens_sha256"] != student.tokens_sha256 else []
-    if found.get("base") or taken.left or keys:
-        why = "has adapters itself" if found.get("base") else f"differs in {', '.join(keys or list(taken.left)[:3])}"
+    if taken.left or keys:
+        why = f"differs in {', '.join(keys or list(taken.left)[:3])}"
         raise StaleError(f"{folder}: adapters need a whole model like their own as base, and this one {why}")
 
 

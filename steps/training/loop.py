@@ -15,6 +15,7 @@ from steps.config.schema import SystemConfig
 from steps.distillation.sources import Heard
 from steps.nnet.device import room_for
 from steps.nnet.inference import pad
+from steps.nnet.lora import adapter_weights
 from steps.nnet.model import Recogniser
 from steps.nnet.rounding import rounded_weights
 from steps.training.batching import BatchSampler, size_of
@@ -256,7 +257,7 @@ class Trainer:
             rank = [x if math.isfinite(x) else math.inf for x in (result.error_rate, result.loss)]
             p.best = sorted([*p.best, [*rank, p.update]])[: self.system.train.average]
             if p.update in [update for _, _, update in p.best]:
-                self.checkpoints.save_model(p.update, self.model.state_dict())
+                self.checkpoints.save_model(p.update, self.kept(self.model))
         for buffer in self.model.buffers():  # a look may change them
             self.ranks.broadcast(buffer)
         p.sums = {}
@@ -267,9 +268,8 @@ class Trainer:
         """Saves a state that `resume` continues from bit by bit."""
         if not self.ranks.is_main:
             return
-        tensors = {
-            f"{part}.{k}": v for part, module in self.parts_saved().items() for k, v in module.state_dict().items()
-        }
+        parts = self.parts_saved().items()
+        tensors = {f"{part}.{name}": x for part, module in parts for name, x in self.kept(module).items()}
         tensors |= optimizer_tensors(self.optimizer)
         version, internal, gauss = self.noise.getstate()
         facts = {
@@ -282,6 +282,12 @@ class Trainer:
         best = {update for _, _, update in self.progress.best}
         self.checkpoints.keep_models(best | self.protected)  # the state before this one still names its own
         self.protected = best
+
+    def kept(self, part: nn.Module) -> dict[str, torch.Tensor]:
+        """The weights of a part that a checkpoint holds: all, or of a model with adapters these alone."""
+        weights = part.state_dict()
+        is_whole = not self.system.lora.rank or part is self.trained["terms"]
+        return weights if is_whole else adapter_weights(weights)
 
     def parts_saved(self) -> dict[str, nn.Module]:
         """All that has weights: the model, the losses of terms, and the averages of the model that teach it."""
@@ -297,7 +303,7 @@ class Trainer:
         self.check_identity(facts["identity"])
         for part, module in self.parts_saved().items():
             own = {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
-            module.load_state_dict(own)
+            module.load_state_dict(own, strict=not self.system.lora.rank)
         restore_optimizer(self.optimizer, {k: v for k, v in tensors.items() if k.startswith("optimizer.")})
         self.progress = Progress(**facts["progress"])
         self.restore_position(facts["sampler"])

@@ -15,6 +15,7 @@ from steps.decoding.decode_set import can_write
 from steps.features.cmvn import accumulate, moments
 from steps.features.settings import check_features
 from steps.heads.hmm import HmmHead
+from steps.nnet.inference import check_lengths
 from steps.nnet.lora import adapter_weights, add_adapters
 from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.rounding import megabytes, round_all
@@ -37,7 +38,15 @@ from steps.training.examples import (
     with_clean,
     with_other_tokens,
 )
-from steps.training.initialise import Taken, check_base, check_meaning, freeze, take_ctc_head, take_weights
+from steps.training.initialise import (
+    Taken,
+    check_base,
+    check_meaning,
+    check_whole,
+    freeze,
+    take_ctc_head,
+    take_weights,
+)
 from steps.training.loop import Trainer
 from steps.training.ranks import Ranks
 from steps.training.reports import Reporter, progress_bar
@@ -220,7 +229,7 @@ def with_priors(weights: dict, model: Recogniser, examples: list[Example], devic
     """The weights with the priors of hidden Markov models, as these weights have them on the training set."""
     if not any(isinstance(head, HmmHead) for head in model.heads.values()):
         return weights
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, strict=False)  # of adapters there are no others
     set_priors(model, spread(examples, PRIOR_UTTS), device)
     return {name: value.cpu() for name, value in model.state_dict().items()}
 
@@ -243,12 +252,13 @@ def prepare_model(
     if clean := clean_set(Path(job.data_dir) / system.data.train, student.heads):
         model.set_drawn_cmvn(*moments(accumulate(read_table(clean / "feats.scp"))))
     if start:
+        check_whole(start)
         taken = take_weights(model, start, system.init)
         check_meaning(taken, start, student.heads, table, others)
         check_start(taken, start, system, student, model)
     if system.init.ctc_head:
         take_ctc_head(model, system.model, table)
-    if hasattr(model.encoder, "config"):  # so that its folder needs no other
+    if hasattr(model.encoder, "config") and not system.lora.rank:  # so that its folder needs no other
         student = replace(student, model=student.model | {"config": model.encoder.config})
     freeze(model, system.init.freeze)
     if system.lora.rank:
@@ -279,6 +289,11 @@ def find_examples(
     if settings.folds:
         kept = outside_fold(labelled.kept, train_dir, settings.folds, settings.fold)
         labelled = replace(labelled, kept=kept)
+    check_lengths(model, {example.utt_id: example.num_frames for example in labelled.kept})
+    for name in (system.data.dev, *system.data.test):
+        if (data_dir / name / "utt2num_frames").is_file():
+            frames = read_table(data_dir / name / "utt2num_frames")
+            check_lengths(model, {utt_id: int(count) for utt_id, count in frames.items()})
     found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
     check_different({name: examples.kept for name, examples in found.items()})
     return found

@@ -177,15 +177,31 @@ def test_weights_are_rounded_while_learning_or_afterwards(prepared, corpus):
 
 
 @pytest.mark.parametrize(
-    ("term", "said"),
+    ("term", "status", "said"),
     [
-        ("loss = 'hint'\nteacher_layer = 3", "s.distill.0.teacher_layer = 3: [teacher] has 2 layers; 0 is the last"),
-        ("loss = 'similarity'\nstudent_layer = 9", "s.distill.0.student_layer = 9: [s] has 2 layers"),
-        ("loss = 'frame_kl'\n[s.model]\nencoder = 'conformer'\ndim = 30", "[s] the conformer cannot be built"),
+        ("loss = 'hint'\nteacher_layer = 3", 2, "s.distill.0.teacher_layer = 3: [teacher] has 2 layers; 0 is the last"),
+        ("loss = 'similarity'\nstudent_layer = 9", 2, "s.distill.0.student_layer = 9: [s] has 2 layers"),
+        ("loss = 'frame_kl'\n[s.model]\nencoder = 'conformer'\ndim = 30", 2, "[s] the conformer cannot be built"),
+        ("loss = 'frame_kl'\n[s.model]\nsubsampling = 40", 3, "[s] data/train: utterance "),
+        (
+            "loss = 'frame_kl'\n[s.model]\nnum_layers = 1\n[s.train]\ninner_ctc_weight = 0.3",
+            2,
+            "[s] train.inner_ctc_weight needs an encoder of at least two layers",
+        ),
+        (
+            "loss = 'frame_kl'\n[s.init]\nmodel = 'teacher'\nfreeze = ['nope']",
+            2,
+            "[s] init.freeze: no weight begins with 'nope'",
+        ),
+        (
+            "loss = 'frame_kl'\n[s.heads]\nctc = {}\nage = { type = 'classifier' }",
+            3,
+            "data/train: neither utt2age nor spk2age is there",
+        ),
     ],
 )
-def test_a_model_that_cannot_learn_as_asked_is_noticed_before_any_is_trained(prepared, corpus, term, said):
+def test_a_model_that_cannot_learn_as_asked_is_noticed_before_any_is_trained(prepared, corpus, term, status, said):
     (prepared / "conf.toml").write_text(MODELS + f"[s]\nbase = 'student'\n[[s.distill]]\n{term}\n")
     result = run_stages(prepared, corpus, first=1, last=7)
-    assert_status(result, 2)
+    assert_status(result, status)
     assert said in result.stderr and not (prepared / "exp" / "teacher").exists()

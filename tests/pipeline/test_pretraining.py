@@ -66,3 +66,31 @@ def test_a_start_that_is_not_there_is_refused(recipe, corpus, model, status, sai
     result = run_stages(recipe, corpus, first=7, last=7)
     assert_status(result, status)
     assert said in result.stderr
+
+
+ADAPTERS = """
+[customer]
+base = "teacher"
+init.model = "teacher"
+train.updates = 12
+lora.rank = 2
+"""
+
+
+def test_a_folder_of_adapters_holds_nothing_of_their_base(recipe, corpus):
+    conf = recipe / "conf.toml"
+    conf.write_text(conf.read_text() + ADAPTERS)
+    assert_status(run_stages(recipe, corpus, first=4, last=9), 0)
+    folder = recipe / "exp/customer/seed0"
+    files = {path: load_tensors(path)[0] for path in folder.glob("**/*.safetensors")}
+    assert len(files) > 3
+    for path, tensors in files.items():
+        names = [name for name in tensors if not name.startswith("optimizer.")]
+        assert names and all("lora_" in name for name in names), path
+    assert "customer" in json.loads((recipe / "exp/results.json").read_text())["sets"]["test"]["systems"]
+    made = (folder / "model.safetensors").read_bytes()
+    for name in ("manifest.json", "model.safetensors", "checkpoints/resume-12.safetensors"):
+        (folder / name).unlink()
+    assert_status(run_stages(recipe, corpus, first=7, last=7), 0)
+    assert "goes on after update" in (folder / "train.log").read_text()
+    assert (folder / "model.safetensors").read_bytes() == made

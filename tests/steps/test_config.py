@@ -146,7 +146,23 @@ base = "teacher"
 data = { train = "train_narrow", dev = "dev_narrow", test = ["test_narrow"] }
 """
 
+CLEANED = """
+[features.low]
+num_mel_bins = 20
+[maker]
+model.encoder = "lstm"
+heads.autoencoder.clean = "_low"
+data = { train = "train_low", dev = "dev_low", test = ["test_low"] }
+"""
+
 FAULTS = [
+    (CLEANED, "[maker] features of 'train' are drawn on hearing 'train_low', and have another width"),
+    (
+        MADE.replace("dim = 12\nframe_shift_ms = 20", "output = 'drawn'").replace(
+            "= 2 }", "= 2, mean_norm = 'running' }"
+        ),
+        "[maker.model] mean_norm = 'running': the mean is lost to what it draws",
+    ),
     ("[data]\ntrian = 'x'", "[data] has no setting 'trian'; valid: train, dev, test, unlabelled"),
     ("[student.train]\nupdate = 3", "[student.train] has no setting 'update'; valid: updates,"),
     ("[student.train]\nupdates = '3'", "student.train.updates = '3': not of type int"),

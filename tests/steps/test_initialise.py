@@ -10,7 +10,7 @@ from steps.config.schema import InitConfig, SystemConfig, TrainConfig
 from steps.nnet.model import ModelConfig, Recogniser
 from steps.nnet.tensor_file import save_tensors
 from steps.tokens.token_table import TokenTable
-from steps.training.initialise import LAYER, check_base, check_meaning, freeze, lr_scales, take_weights
+from steps.training.initialise import LAYER, check_base, check_meaning, check_whole, freeze, lr_scales, take_weights
 from steps.training.loop import weight_groups
 from steps.training.run import check_start
 from utils.jobs.errors import StaleError, UsageError
@@ -205,14 +205,19 @@ def test_a_base_of_adapters_that_is_not_like_them_is_refused(whole, change, said
         check_base(taken, folder, dataclasses.replace(config, **change))
 
 
-def test_a_base_of_adapters_that_lacks_weights_or_has_adapters_is_refused(whole):
+def test_a_base_of_adapters_that_lacks_weights_is_refused(whole):
     folder, model, config = whole
     taken = take_weights(make(num_tokens=7), folder, InitConfig("x"))
     with pytest.raises(StaleError, match="differs in heads.ctc.linear.weight"):
         check_base(taken, folder, config)
-    (folder / "config.json").write_text(json.dumps(config.to_dict() | {"base": {"path": "x"}}))
-    with pytest.raises(StaleError, match="has adapters itself"):
-        check_base(taken, folder, config)
+
+
+def test_adapters_alone_are_no_start(whole):
+    folder, _, config = whole
+    check_whole(folder)
+    (folder / "config.json").write_text(json.dumps(config.to_dict() | {"base": {"path": "../base"}}))
+    with pytest.raises(StaleError, match="holds adapters alone; start from the model they stand beside, ../base"):
+        check_whole(folder)
 
 
 def test_a_system_that_is_used_as_it_is_takes_all_weights(whole):

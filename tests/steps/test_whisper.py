@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from steps.decoding.label_search import label_search
-from steps.nnet.inference import pad
+from steps.nnet.inference import check_lengths, pad
 from steps.nnet.model import Recogniser
 from steps.nnet.whisper import WhisperEncoder
 from steps.tokens.token_table import TokenTable
@@ -109,6 +109,14 @@ def test_what_it_cannot_hear_is_told(folder, tmp_path):
         WhisperEncoder(1, SHIFT_MS, model=str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="it goes with encoder = 'whisper'"):
         Recogniser({"encoder": "lstm"}, 20, 5, 10.0, heads=HEADS)
+
+
+def test_an_utterance_that_is_too_long_is_named(folder):
+    model = recogniser(folder)
+    check_lengths(model, {"short": 480000})
+    with pytest.raises(DataError, match="utterance 'long': of 30.1 s, and the encoder hears 30 s at once; cut it"):
+        check_lengths(model, {"short": 480000, "long": 481600})
+    check_lengths(Recogniser({"encoder": "lstm"}, 20, 5, 10.0), {"long": 10**9})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _FILES: list = []
@@ -31,6 +32,17 @@ def silence() -> None:
     """Writes nothing more: another process that does the same work says it."""
     global _IS_SILENT
     _IS_SILENT = True
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Writes nothing within: what is done will be done again, and told then."""
+    global _IS_SILENT
+    before, _IS_SILENT = _IS_SILENT, True
+    try:
+        yield
+    finally:
+        _IS_SILENT = before
 
 
 def info(text: str) -> None:
