@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: two threads on a busy machine wait for each other
+
 import pytest
 
 from tests.support import ROOT

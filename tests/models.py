@@ -25,7 +25,7 @@ OWN = {  # settings by encoder
 STREAMING = {  # what is set besides, so that it streams
     "cnn": {"is_causal": True},
     "conformer": CHUNKS,
-    "dnn": {},
+    "dnn": {"right_frames": 1},
     "ebranchformer": CHUNKS,
     "gru": {"bidirectional": False},
     "lstm": {"bidirectional": False},

@@ -1,5 +1,6 @@
 """Depthwise convolution over time, centred or causal."""
 
+import torch
 from torch import Tensor, nn
 
 from steps.nnet.streaming import Past, with_past
@@ -25,7 +26,8 @@ class DepthwiseConv(nn.Module):
         """(B, U, D) -> (B, U, D). Padding must be 0."""
         if self.is_causal:
             x = with_past(self, x, self.conv.kernel_size[0] - 1, past)
-        x = x.unsqueeze(1).permute(0, 3, 1, 2)  # (B, D, 1, U), of which channels lie together in memory
+        x = x.float().unsqueeze(1).permute(0, 3, 1, 2)  # (B, D, 1, U), of which channels lie together in memory
         weight, pad = self.conv.weight.unsqueeze(2), (0, self.conv.padding[0])
-        x = nn.functional.conv2d(x, weight, self.conv.bias, padding=pad, groups=self.conv.groups)
+        with torch.autocast(x.device.type, enabled=False):  # in bf16, CPUs with AMX may never come back
+            x = nn.functional.conv2d(x, weight, self.conv.bias, padding=pad, groups=self.conv.groups)
         return x.permute(0, 2, 3, 1).squeeze(1)

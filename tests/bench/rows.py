@@ -26,12 +26,12 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: what Retort takes, what the bare work takes, and their ratio."""
+    """One measurement: what Retort takes, and where there is something to compare, what that takes, and their ratio."""
 
     name: str
     ours: float
-    reference: float
-    ratio: float
+    reference: float | None
+    ratio: float | None
     goal: Goal
     unit: str
 

@@ -26,11 +26,14 @@ HEAD = ("what", "ours", "reference", "unit", "ratio", "goal", "")
 def cells(row: Row) -> tuple[str, ...]:
     """A row as text."""
     verdict = {True: "met", False: "missed", None: ""}[row.is_met]
-    return (row.name, figure(row.ours), figure(row.reference), row.unit, f"{row.ratio:.2f}", str(row.goal), verdict)
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    return (row.name, figure(row.ours), figure(row.reference), row.unit, ratio, str(row.goal), verdict)
 
 
-def figure(x: float) -> str:
-    """Three digits, or all before the point."""
+def figure(x: float | None) -> str:
+    """Three digits, or all before the point; nothing where there is none."""
+    if x is None:
+        return ""
     return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 

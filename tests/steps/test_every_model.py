@@ -36,7 +36,7 @@ def said(model, output):
 
 
 def learn(model, head, labels):
-    """Trains on the eight utterances until all searches make no error; pre-training until half of the loss is gone."""
+    """Trains on the eight utterances until no search makes an error; pre-training until a third of the loss is gone."""
     feats, feat_lens, tokens = batch()
     if head == "hmm":
         model.heads["hmm"].learn_bigram(tokens)
@@ -48,15 +48,16 @@ def learn(model, head, labels):
         (loss / count).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
-        first = first or float(loss / count)
-        if head in SELF_SUPERVISED and float(loss / count) < 0.5 * first:
+        share = loss.item() / count
+        first = first or share
+        if head in SELF_SUPERVISED and share < 0.7 * first:
             return
         if update % 20 == 19 and head not in SELF_SUPERVISED:
             with torch.inference_mode():
                 found = said(model, model.eval()(feats, feat_lens))
             if all(heard == labels for heard in found):
                 return
-    raise AssertionError((found if head not in SELF_SUPERVISED else (first, float(loss / count)), labels))
+    raise AssertionError((found if head not in SELF_SUPERVISED else (first, share), labels))
 
 
 def save(model, encoder, head, folder):

@@ -136,7 +136,7 @@ def test_viterbi_decoding_finds_the_best_of_all_ways(seed):
     head.learn_bigram([(1, 2, 1), (2, 2), (1,)])
     logits = torch.randn(1, U, 5, generator=torch.Generator().manual_seed(seed)) * 2
     ((found,),) = viterbi_search(ModelOutput(logits, torch.tensor([U]), {"hmm": logits}), head)
-    scores, best = logits[0].log_softmax(-1) * 0.7, (-math.inf, None)
+    scores, best = (logits[0].log_softmax(-1) - head.log_prior) * 0.7, (-math.inf, None)
     for size in range(4):
         for tokens in itertools.product((1, 2), repeat=size):
             chain = head.chain(torch.tensor([tokens], dtype=torch.long).view(1, size))[0].tolist()
@@ -166,7 +166,7 @@ def test_frames_are_shared_out_by_what_is_likely_now_not_by_an_old_prior():
     model = make("lstm", "hmm", num_states=1).train()
     head = model.heads["hmm"]
     log_probs = torch.full((1, 20, V), 0.01).index_fill(2, torch.tensor([0]), 0.9)
-    log_probs[0, 8:14, 2] = 0.06
+    log_probs[0, 8:14, 0], log_probs[0, 8:14, 2] = 0.75, 0.2
     output = ModelOutput(torch.zeros(1, 20, 24), torch.tensor([20]), {"hmm": log_probs.log()})
     chosen = []
     for prior in (head.log_prior, head.prior_of(output.log_probs("hmm"), output.lengths)):
