@@ -23,6 +23,7 @@ from steps.config.systems import (
     system_named,
     teachers_of,
 )
+from steps.heads.registry import WITH_CTC_BESIDE
 from steps.nnet.registry import PRETRAINED
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file, read_labels
@@ -93,6 +94,8 @@ def settings_of(config: Config, system: SystemConfig, seed: int) -> dict:
     table = system.training()
     table["distill"] = {str(i): term for i, term in enumerate(table["distill"])}
     score = {key: value for key, value in asdict(config.score).items() if value}
+    if config.decode.ctc_weight and next(iter(system.heads.values()))["type"] in WITH_CTC_BESIDE:
+        score["ctc_weight"] = config.decode.ctc_weight  # dev is decoded with it
     return {**table, "seed": seed, "tokens": config.tokens.in_use(), "score": score, "code": code_of(system)}
 
 

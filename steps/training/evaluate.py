@@ -43,13 +43,18 @@ class DevResult:
 
 
 @torch.inference_mode()
-def evaluate(model: Recogniser, examples: list[Example], table: TokenTable, units: Units, device: str) -> DevResult:
-    """Decodes all examples greedily by the first head. `units` are those of the error rate."""
+def evaluate(
+    model: Recogniser, examples: list[Example], table: TokenTable, units: Units, device: str, ctc_weight: float = 0.0
+) -> DevResult:
+    """Decodes all examples greedily by the first head, an attention decoder together with CTC of some weight.
+
+    `units` are those of the error rate.
+    """
     by_id = {example.utt_id: example for example in examples}
     feats = {e.utt_id: e.feats for e in examples}
     num_frames = {e.utt_id: e.num_frames for e in examples}
     name, head = next(iter(model.heads.items()))
-    decode = decoder_of(DecodeConfig(), model) if can_write(head) else None
+    decode = decoder_of(DecodeConfig(ctc_weight=ctc_weight), model) if can_write(head) else None
     errors, losses, blanks, frames = Errors(), {}, 0, 0
     model.eval()
     for utt_ids, output in run_model(model, feats, num_frames, device):
@@ -116,8 +121,16 @@ class DevLook:
         heard: Utterances of the training set that priors of states are counted on.
     """
 
-    def __init__(self, model: Recogniser, dev: list[Example], table: TokenTable, units: Units, device: str):
-        self.evaluate = partial(evaluate, model, dev, table, units, device)
+    def __init__(
+        self,
+        model: Recogniser,
+        dev: list[Example],
+        table: TokenTable,
+        units: Units,
+        device: str,
+        ctc_weight: float = 0.0,
+    ):
+        self.evaluate = partial(evaluate, model, dev, table, units, device, ctc_weight)
         self.model, self.device = model, device
         self.teacher_paths: dict = {}
         self.examples: list[Example] = []

@@ -147,6 +147,7 @@ def dev_look(
     device: str,
     heads: dict[str, dict],
     others: dict[str, TokenTable],
+    ctc_weight: float,
 ) -> DevLook:
     """The look at dev of a training."""
     is_written = any(map(can_write, model.heads.values()))
@@ -159,7 +160,7 @@ def dev_look(
         raise DataError(f"{first} (no dev utterance can be scored, so that no checkpoint could be chosen)")
     if faults:
         log.warn(f"{first} ({len(faults)} dev utterances are like this: scored, but left out of the loss)")
-    return DevLook(model, dev, table, units, device)
+    return DevLook(model, dev, table, units, device, ctc_weight)
 
 
 def other_tables(config: Config, system: SystemConfig, lang_dir: Path) -> dict[str, TokenTable]:
@@ -319,7 +320,7 @@ def train(job: TrainJob) -> dict:
     learner = Student(student, model, table, ranks.device, job.seed)
     terms = make_terms(config, system.distill, Path(job.exp_dir), heard, learner)
     dev_dir, units = data_dir / system.data.dev, Units.of(config.score)
-    look = dev_look(dev_dir, units, model, table, ranks.device, student.heads, others)
+    look = dev_look(dev_dir, units, model, table, ranks.device, student.heads, others, config.decode.ctc_weight)
     look.heard = spread(examples, LOOK_PRIOR_UTTS)
     if first := next((term for term in terms if has_spikes(term)), None):
         look.listen_to(first, [e for e in examples if e.utt_id in first.utt_ids])
