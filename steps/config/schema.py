@@ -89,7 +89,7 @@ class DecodeConfig:
     beam_threshold: PositiveFloat = 20.0  # of beam: nats below the best where hypotheses are dropped
     nbest: PositiveInt = 1  # of beam: hypotheses written of each utterance, where so many are left
     head: str = ""  # of the model; empty: its first
-    ctc_weight: Share = 0.0  # of the CTC head beside an attention decoder, in its looks at dev too (steps.decoding.joint)
+    ctc_weight: Share = 0.0  # of the CTC head beside an attention decoder, on dev too (steps.decoding.joint)
 
     def in_use(self) -> dict:
         """The settings that matter for the decoder."""
