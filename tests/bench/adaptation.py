@@ -44,9 +44,9 @@ def split(source: Path, out: Path, utts: int) -> list[str]:
     return speakers
 
 
-def counts(exp_dir: Path, model: str, speaker: str) -> tuple[int, int]:
+def counts(folder: Path, speaker: str) -> tuple[int, int]:
     """(errors, units) of a model on a speaker's other utterances."""
-    found = read_json(exp_dir / model / "seed0" / f"decode_eval_{speaker}" / "score.json")
+    found = read_json(folder / f"decode_eval_{speaker}" / "score.json")
     return found["ins"] + found["del"] + found["sub"], found["ref_units"]
 
 
@@ -55,15 +55,15 @@ def kilobytes(folder: Path) -> float:
     return sum((folder / name).stat().st_size for name in ("model.safetensors", "config.json", "tokens.txt")) / 1000
 
 
-def rows(exp_dir: Path, speakers: list[str]) -> list[tuple[str, ...]]:
+def rows(exp_dir: Path, system: str, speakers: list[str]) -> list[tuple[str, ...]]:
     """A line for each speaker, and one for all."""
-    base, adapted = (
-        np.array([counts(exp_dir, model or speaker, speaker) for speaker in speakers]) for model in ("base", "")
-    )
+    folders = {name: exp_dir / name / system / "seed0" for name in ("base", *speakers)}
+    base = np.array([counts(folders["base"], speaker) for speaker in speakers])
+    adapted = np.array([counts(folders[speaker], speaker) for speaker in speakers])
     table = []
     for speaker, before, after in zip(speakers, base, adapted, strict=True):
         rates = [100 * errors / units for errors, units in (before, after)]
-        size = f"{kilobytes(exp_dir / speaker / 'seed0'):,.0f}"
+        size = f"{kilobytes(folders[speaker]):,.0f}"
         table.append((speaker, *map(number, rates), f"{rates[1] - rates[0]:+.2f}", size))
     rates = [100 * found[:, 0].sum() / found[:, 1].sum() for found in (base, adapted)]
     drawn = draws(len(speakers))  # (R, S)
@@ -88,10 +88,10 @@ def main() -> None:
         return
     (exp_dir,) = args.folders
     speakers = (exp_dir / "data/speakers").read_text().split()
-    base_kb = kilobytes(exp_dir / "base/seed0")
+    base_kb = kilobytes(exp_dir / "base" / args.base / "seed0")
     config = f"egs/{Path.cwd().name}/{args.config}"
     head = EXPLANATION.format(config=config, base=args.base, utts=args.utts, base_kb=base_kb)
-    show(f"{head}\n{to_table([HEAD, *rows(exp_dir, speakers)])}\n", args.out)
+    show(f"{head}\n{to_table([HEAD, *rows(exp_dir, args.base, speakers)])}\n", args.out)
 
 
 if __name__ == "__main__":

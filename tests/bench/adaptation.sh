@@ -45,14 +45,14 @@ exp_dir=$source_dir/adaptation
 first_stage=1 stop_stage=9 why=false force=false side_by_side=$nj
 source "$root/utils/stages.sh"
 
-mkdir -p "$exp_dir/base/seed0"
+base_dir=$exp_dir/base/$base/seed0 # each model lies in <its name>/<system>/seed0
+mkdir -p "$base_dir"
 for name in model.safetensors config.json tokens.txt cmvn; do
-  cmp -s "$source_dir/$base/seed0/$name" "$exp_dir/base/seed0/$name" ||
-    cp "$source_dir/$base/seed0/$name" "$exp_dir/base/seed0/$name"
+  cmp -s "$source_dir/$base/seed0/$name" "$base_dir/$name" || cp "$source_dir/$base/seed0/$name" "$base_dir/$name"
 done
 conf=(--config "$config" "${overrides[@]}")
 adapted=("${conf[@]}")
-for setting in init.model="\"$exp_dir/base/seed0\"" lora.rank=4 train.updates=60 train.warmup_updates=10 train.lr=0.001 \
+for setting in init.model="\"$base_dir\"" lora.rank=4 train.updates=60 train.warmup_updates=10 train.lr=0.001 \
   train.final_lr=0.0 train.max_frames=6000 train.average=1 train.valid_updates=60 train.ranks=1 \
   spec_augment.num_freq_masks=0 spec_augment.num_time_masks=0 spec_augment.max_freq_warp=0.0; do
   adapted+=(--set "$base.$setting")
@@ -73,7 +73,7 @@ fi
 if stage 7 adapters; then
   for speaker in "${speakers[@]}"; do
     queue "$speaker" python3 -m steps.train --system "$base" --seed 0 "${adapted[@]}" --data-dir "$exp_dir/data" \
-      --lang-dir data/lang --exp-dir "$source_dir" --out-dir "$exp_dir/$speaker/seed0" \
+      --lang-dir data/lang --exp-dir "$source_dir" --out-dir "$exp_dir/$speaker" \
       --set "$base.data.train=adapt_$speaker" --set "$base.data.test=[\"eval_$speaker\"]"
   done
   drain
@@ -88,11 +88,11 @@ each_model() {
   drain
 }
 decode() {
-  queue "$1.$2" python3 -m steps.decode "${conf[@]}" "$exp_dir/$1/seed0" "$exp_dir/data/eval_$2"
+  queue "$1.$2" python3 -m steps.decode "${conf[@]}" "$exp_dir/$1/$base/seed0" "$exp_dir/data/eval_$2"
 }
 score() {
   queue "$1.$2" python3 -m steps.score "${conf[@]}" --lang-dir data/lang "$exp_dir/data/eval_$2" \
-    "$exp_dir/$1/seed0/decode_eval_$2"
+    "$exp_dir/$1/$base/seed0/decode_eval_$2"
 }
 if stage 8 decode; then each_model decode; fi
 if stage 9 score; then
