@@ -25,10 +25,15 @@ line holds all speakers, its change with a 95 % interval over them.
 """
 
 
+def without_feats(data: DataDir) -> DataDir:
+    """The same directory before its features were made."""
+    data.tables = {name: rows for name, rows in data.tables.items() if name not in FEATS_TABLES}
+    return data
+
+
 def split(source: Path, out: Path, utts: int) -> list[str]:
     """Writes `adapt_<speaker>` and `eval_<speaker>` of each speaker who has more utterances, and a link to dev."""
-    data = DataDir.read(source)
-    data.tables = {name: rows for name, rows in data.tables.items() if name not in FEATS_TABLES}
+    data = without_feats(DataDir.read(source))
     by_speaker: dict[str, list[str]] = {}
     for utt_id, speaker in data.utt2spk.items():
         by_speaker.setdefault(speaker, []).append(utt_id)
@@ -37,7 +42,9 @@ def split(source: Path, out: Path, utts: int) -> list[str]:
         for name, utt_ids in (("adapt", by_speaker[speaker][:utts]), ("eval", by_speaker[speaker][utts:])):
             folder = out / f"{name}_{speaker}"
             folder.mkdir(parents=True, exist_ok=True)
-            data.select(set(utt_ids)).write(folder)
+            part = data.select(set(utt_ids))
+            if not (folder / "wav.scp").is_file() or without_feats(DataDir.read(folder)).tables != part.tables:
+                part.write(folder)
     if not (out / "dev").is_symlink():
         (out / "dev").symlink_to((source.parent / "dev").resolve())
     (out / "speakers").write_text("".join(f"{speaker}\n" for speaker in speakers))

@@ -165,8 +165,8 @@ CHANGES = {
         edit_train_text,
         [],
         "input data/train/text changed",
-        {"stage1.validate.train", "stage3.tokens.lang", *TRAINED, "stage6.teacher.seed0.train.frame_topk"}.union(
-            *map(of_system, SYSTEMS), {"stage9.compare", "stage11.report"}
+        {"stage1.validate.train", "stage3.tokens.lang", "stage4.models", *TRAINED}.union(
+            *map(of_system, SYSTEMS), {"stage6.teacher.seed0.train.frame_topk", "stage9.compare", "stage11.report"}
         ),
     ),
     "a transcript of test": (edit_test_text, [], "input data/test/text changed", {"stage1.validate.test", *SCORES}),
