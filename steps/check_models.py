@@ -9,7 +9,6 @@ is left to its own training.
 """
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from steps.config.code import code_of
@@ -36,8 +35,9 @@ def layers_of(config: Config, data_dir: Path) -> dict[str, int]:
     from steps.features.settings import feature_dim
     from steps.nnet.lora import add_adapters
     from steps.tokens.token_table import read_lang
+    from steps.training.heard import find_examples
     from steps.training.initialise import check_prefixes, freeze
-    from steps.training.run import find_examples, model_config, other_tables
+    from steps.training.run import model_config, other_tables
 
     table, found = read_lang(data_dir / "lang", config.tokens.unit), {}
     for name, system in all_systems(config).items():
@@ -119,7 +119,7 @@ def main(argv: list[str]) -> None:
     config = load(args.config, args.set)
     langs = ["lang", *(f"lang_{name}" for name in config.other_tokens)]
     inputs = [args.data_dir / lang / "tokens.txt" for lang in langs]
-    for system in filter(partial(is_heard_from_audio, config), config.systems.values()):
+    for system in (s for s in config.systems.values() if is_heard_from_audio(config, s)):
         folder = args.data_dir / system.data.train
         inputs += [folder / "feats" / "manifest.json", *([folder / "text"] if can_transcribe(system) else [])]
     settings = {name: settings_of(config, system) for name, system in all_systems(config).items()}

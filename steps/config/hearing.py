@@ -57,11 +57,12 @@ def check_shape(name: str, features: FeaturesConfig, maker: SystemConfig, heard:
     """Raises UsageError when made features have another width or frame rate than their table says."""
     width = next(table["bottleneck"] for table in maker.heads.values() if table["type"] == "autoencoder")
     shift_ms = frame_shift_ms(heard) * maker.model.get("subsampling", 1)
-    if features.output == "drawn" and maker.model.get("mean_norm", "none") != "none":
-        told = "is lost to what it draws; leave it out, or take output = 'bottleneck'"
-        raise UsageError(f"[{maker.name}.model] mean_norm = '{maker.model['mean_norm']}': the mean {told}")
     if features.output == "drawn":
         width, shift_ms = feature_dim(heard), frame_shift_ms(heard)
+        mean_norm = maker.model.get("mean_norm", "none")
+        if mean_norm != "none":
+            told = "is lost to what it draws; leave it out, or take output = 'bottleneck'"
+            raise UsageError(f"[{maker.name}.model] mean_norm = '{mean_norm}': the mean {told}")
     for key, made, said in (
         ("dim", width, feature_dim(features)),
         ("frame_shift_ms", shift_ms, features.frame_shift_ms),

@@ -235,7 +235,7 @@ def check_decoding(config: Config) -> None:
 
     Only whole runs need it of all systems; steps.decode takes one model.
     """
-    asked, attending = config.decode, []
+    asked, is_joint = config.decode, False
     for system in all_systems(config).values():
         writing = {name: table["type"] for name, table in system.heads.items() if table["type"] in WRITING}
         name = writing_head(system.heads, asked.head)
@@ -244,15 +244,14 @@ def check_decoding(config: Config) -> None:
         if asked.decoder == "beam" and writing.get(name) == "hmm":
             told = f"the head {name} of [{system.name}] is an hmm, with one search, 'greedy', which finds the best path"
             raise UsageError(f"decode.decoder = 'beam': {told}")
-        if writing.get(name) in WITH_CTC_BESIDE:
-            attending.append((system, name))
-    if asked.ctc_weight and not attending:
+        if asked.ctc_weight and writing.get(name) in WITH_CTC_BESIDE:
+            is_joint = True
+            of_ctc = [table["tokens"] for table in system.heads.values() if table["type"] == "ctc"]
+            if system.heads[name]["tokens"] not in of_ctc:
+                told = f"beside [{system.name}.heads.{name}] there is no CTC of the same tokens"
+                raise UsageError(f"decode.ctc_weight: {told}")
+    if asked.ctc_weight and not is_joint:
         raise UsageError(f"decode.ctc_weight = {asked.ctc_weight:g}: no system writes with an attention decoder")
-    for system, name in attending if asked.ctc_weight else []:
-        of_ctc = [table["tokens"] for table in system.heads.values() if table["type"] == "ctc"]
-        if system.heads[name]["tokens"] not in of_ctc:
-            told = f"beside [{system.name}.heads.{name}] there is no CTC of the same tokens"
-            raise UsageError(f"decode.ctc_weight: {told}")
 
 
 def start_of(system: SystemConfig) -> str:

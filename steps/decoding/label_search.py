@@ -48,10 +48,10 @@ def label_search(output: ModelOutput, head: torch.nn.Module, beam_size: int, nbe
         rows = (torch.arange(B, device=device)[:, None] * K + places // V).flatten()
         state = {key: value.index_select(0, rows) for key, value in state.items()}
         place = state["weights"].argmax(-1) if "weights" in state else torch.full_like(rows, -1)
-        last = (places % V).flatten()[:, None]
-        tokens = torch.cat((tokens[rows], last), 1)
+        chosen = log_probs.view(B, -1).gather(1, places).exp()  # (B, K)
+        tokens = torch.cat((tokens[rows], (places % V).flatten()[:, None]), 1)
         frames = torch.cat((frames[rows], place[:, None]), 1)
-        sure = torch.cat((sure[rows], log_probs[rows].gather(1, last).exp()), 1)
+        sure = torch.cat((sure[rows], chosen.flatten()[:, None]), 1)
         scores = kept
     ordered = [sorted(found, key=lambda h: (-rank_of(h), h.ids))[:nbest] for found in done]
     if not hasattr(head, "spell"):

@@ -9,13 +9,11 @@ from pathlib import Path
 import torch
 
 from steps.config.load import load
-from steps.config.schema import Config, SystemConfig, TrainConfig
-from steps.config.systems import can_transcribe, clean_set, features_of, init_folder, system_named
+from steps.config.schema import Config, SystemConfig
+from steps.config.systems import clean_set, features_of, init_folder, system_named
 from steps.decoding.decode_set import can_write
 from steps.features.cmvn import accumulate, moments
-from steps.features.settings import check_features
 from steps.heads.hmm import HmmHead
-from steps.nnet.inference import check_lengths
 from steps.nnet.lora import adapter_weights, add_adapters
 from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.rounding import megabytes, round_all
@@ -27,17 +25,10 @@ from steps.training.checkpoints import Checkpoints
 from steps.training.evaluate import DevLook, set_priors
 from steps.training.examples import (
     Example,
-    Examples,
-    drop_too_long,
     find_classes,
-    labelled_part,
-    outside_fold,
     read_examples,
-    training_examples,
-    with_classes,
-    with_clean,
-    with_other_tokens,
 )
+from steps.training.heard import completed, find_examples, hours_of
 from steps.training.initialise import (
     Taken,
     check_base,
@@ -108,37 +99,6 @@ def model_config(
     )
 
 
-def output_len_of(model: Recogniser) -> Callable[[int], int]:
-    """The model's output frames for a number of feature frames."""
-    return lambda num_frames: int(model.output_lens(torch.tensor(num_frames)))
-
-
-def untranscribed_examples(data_dir: Path, table: TokenTable, settings: TrainConfig) -> Examples:
-    """All utterances of a set, without their transcripts."""
-    examples, _ = read_examples(data_dir, table, has_text=False)
-    return Examples(*drop_too_long(data_dir, examples, settings))
-
-
-def unlabelled_examples(system: SystemConfig, data_dir: Path, table: TokenTable) -> dict[str, Examples]:
-    """The utterances of each set that only a teacher speaks on."""
-    found = {}
-    for name in system.sets:
-        if name != system.data.train:
-            found[name] = untranscribed_examples(data_dir / name, table, system.train)
-    return found
-
-
-def check_different(by_set: dict[str, list[Example]]) -> None:
-    """Raises DataError when an utterance id stands in two sets: soft labels could not tell them apart."""
-    home: dict[str, str] = {}
-    for name, examples in by_set.items():
-        for example in examples:
-            if example.utt_id in home:
-                pair = f"in {home[example.utt_id]} and in {name}"
-                raise DataError(f"utterance '{example.utt_id}' stands {pair}; ids must differ between the sets heard")
-            home[example.utt_id] = name
-
-
 def dev_look(
     dev_dir: Path,
     units: Units,
@@ -180,27 +140,6 @@ def sized(heads: dict[str, dict], tables: dict[str, TokenTable]) -> dict[str, di
         else table
         for name, table in heads.items()
     }
-
-
-def completed(
-    examples: list[Example],
-    data_dir: Path,
-    heads: dict[str, dict],
-    tables: dict[str, TokenTable],
-    model: Recogniser,
-    settings: TrainConfig | None = None,
-) -> list[Example]:
-    """The examples of a set with all that heads learn besides transcripts in the tokens of [tokens].
-
-    Raises: DataError where more of them have a fault than `settings` of a training allow.
-    """
-
-    def fits(head: str, tokens: tuple[int, ...], num_frames: int) -> bool:
-        return model.heads[head].frames_needed(tokens) <= output_len_of(model)(num_frames)
-
-    examples = with_classes(examples, data_dir, heads)
-    examples = with_other_tokens(examples, data_dir, heads, tables, fits, settings)
-    return with_clean(examples, data_dir, heads)
 
 
 def check_start(taken: Taken, start: Path, system: SystemConfig, student: ModelConfig, model: Recogniser) -> None:
@@ -268,38 +207,6 @@ def prepare_model(
     return student, model
 
 
-def find_examples(
-    data_dir: Path,
-    system: SystemConfig,
-    student: ModelConfig,
-    model: Recogniser,
-    table: TokenTable,
-    others: dict[str, TokenTable],
-) -> dict[str, Examples]:
-    """The utterances of each set that a training hears, with all that the model's heads learn of them."""
-    settings, train_dir = system.train, data_dir / system.data.train
-    if not can_transcribe(system):
-        labelled = untranscribed_examples(train_dir, table, settings)
-    else:
-        labelled = training_examples(train_dir, table, output_len_of(model), model.frames_needed, settings)
-    for name in {system.data.train, system.data.dev, *system.sets}:
-        check_features(data_dir / name, student.features)
-    labelled = replace(labelled, kept=completed(labelled.kept, train_dir, student.heads, others, model, settings))
-    if settings.labelled_every > 1:  # the tokens of all heads
-        labelled = replace(labelled, kept=labelled_part(labelled.kept, train_dir, settings))
-    if settings.folds:
-        kept = outside_fold(labelled.kept, train_dir, settings.folds, settings.fold)
-        labelled = replace(labelled, kept=kept)
-    check_lengths(model, {example.utt_id: example.num_frames for example in labelled.kept})
-    for name in (system.data.dev, *system.data.test):
-        if (data_dir / name / "utt2num_frames").is_file():
-            frames = read_table(data_dir / name / "utt2num_frames")
-            check_lengths(model, {utt_id: int(count) for utt_id, count in frames.items()})
-    found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
-    check_different({name: examples.kept for name, examples in found.items()})
-    return found
-
-
 def train(job: TrainJob) -> dict:
     """Trains on this rank; the main one writes the model below `job.stage`. Returns counts."""
     torch.set_num_threads(1)
@@ -361,15 +268,6 @@ def train(job: TrainJob) -> dict:
 def base_of(folder: Path, out: Path) -> dict:
     """Where the base of adapters is, seen from their folder, and its SHA-256."""
     return {"path": os.path.relpath(folder, out), "sha256": sha256(folder / "model.safetensors")}
-
-
-def hours_of(examples: list[Example], system: SystemConfig, frame_shift_ms: float) -> dict[str, float]:
-    """Hours of speech with transcripts and without, or with classes where a system learns nothing else."""
-    frames = {"labelled_hours": 0, "unlabelled_hours": 0}
-    for example in examples:
-        is_labelled = example.tokens is not None if can_transcribe(system) else bool(example.classes)
-        frames["labelled_hours" if is_labelled else "unlabelled_hours"] += example.num_frames
-    return {name: round(count * frame_shift_ms / 3_600_000, 4) for name, count in frames.items()}
 
 
 def write_model(

@@ -4,7 +4,7 @@
 #
 #   tests/bench/adaptation.sh                    for egs/speechocean762, after its stage 5
 #   tests/bench/adaptation.sh --recipe egs/demo
-#   tests/bench/adaptation.sh --config conf_models.toml --base conformer
+#   tests/bench/adaptation.sh --config conf_models.toml --exp-dir exp_models --base conformer
 #
 # Writes ADAPTATION.md. Nothing was tuned on these utterances: rank, updates and learning rate are those below.
 #
