@@ -39,11 +39,10 @@ class Reporter:
         line = history[-1]
         write_atomic(self.out / "metrics.jsonl", "".join(to_line(row) for row in history))
         losses, on_dev = (losses_of(line, prefix, self.units) for prefix in ("train_", "dev_"))
-        blanks = f", blank share {line['dev_blank_share']:.2f}" if math.isfinite(line["dev_blank_share"]) else ""
-        log.info(
-            f"epoch {line['epoch']}, update {line['update']}: {losses}; dev: {line['dev_error_rate']:.2f} % error, "
-            f"{on_dev}{blanks}; {line['seconds']:.0f} s"
-        )
+        error, blanks = line["dev_error_rate"], line["dev_blank_share"]  # nan where the model writes nothing
+        on_dev = f"{error:.2f} % error, {on_dev}" if math.isfinite(error) else on_dev
+        on_dev = f"{on_dev}, blank share {blanks:.2f}" if math.isfinite(blanks) else on_dev
+        log.info(f"epoch {line['epoch']}, update {line['update']}: {losses}; dev: {on_dev}; {line['seconds']:.0f} s")
         write_atomic(self.out / "events" / "events.out.tfevents.retort", to_events(history))
 
 

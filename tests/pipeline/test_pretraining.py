@@ -40,6 +40,7 @@ def test_a_system_starts_from_a_pretrained_encoder(recipe, corpus, head):
     last = json.loads((recipe / "exp/pretrained/seed0/metrics.jsonl").read_text().splitlines()[-1])
     assert last[f"train_{head}"] > 0 and last[f"dev_{head}"] > 0 and last["dev_error_rate"] is None
     assert not list((recipe / "exp/pretrained/seed0").glob("decode_*"))
+    assert "% error" not in (recipe / "exp/pretrained/seed0/train.log").read_text()
     log = (recipe / "exp/finetuned/seed0/train.log").read_text()
     assert "weights taken from exp/pretrained/seed0" in log
     assert "not taken: heads.ctc.linear.weight: not there" in log
