@@ -231,7 +231,7 @@ class DistillConfig:
 class SoftLabelsConfig:
     """[<teacher>.soft_labels]: what is stored of each frame."""
 
-    top_k: NaturalInt = 0  # tokens kept; 0: as many as fit in 600 bytes per second of speech
+    top_k: NaturalInt = 0  # tokens kept; 0: as many as fit in 400 bytes per second of speech
     bits: Literal[8, 16] = 8  # of each log-probability
     codebooks: PositiveInt = 8  # of hidden states, a byte a frame each
     decode: DecodeConfig | None = None  # [<teacher>.soft_labels.decode], of transcripts; without it [decode]

@@ -16,7 +16,7 @@ from steps.distillation.records import RecordStore
 from steps.distillation.targets import Posteriors
 
 FLOOR = 30.0  # nats
-MAX_BYTES_PER_S = 600  # of speech, where top_k = 0 leaves the choice
+MAX_BYTES_PER_S = 400  # of speech, where top_k = 0 leaves the choice
 
 
 @dataclass(frozen=True)
