@@ -137,6 +137,10 @@ def picture(utt_id: str, text: str, views: list[View], kind: str) -> bytes:
             if view.attention is not None:
                 draw_attention(next(axes), view)
         grid[-1, 0].set_xlabel("seconds")
+        marks = {}
+        for one in grid[:, 0]:
+            marks |= dict(reversed(pair) for pair in zip(*one.get_legend_handles_labels(), strict=True))
+        figure.legend(marks.values(), marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
         out = io.BytesIO()
         figure.savefig(out, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
         return out.getvalue()
@@ -150,16 +154,16 @@ def draw_posteriors(axes: object, view: View) -> None:
     )
     axes.set_yticks(range(N), view.tokens, fontsize=7, parse_math=False)
     places = {token: i for i, token in enumerate(view.tokens)}
-    for found, marker, colour in ((view.aligned, "x", "#c2571a"), (view.said, "o", "#222222")):
+    marks = (("transcript, aligned", view.aligned, "x", "#c2571a"), ("best path", view.said, "o", "#222222"))
+    for label, found, marker, colour in marks:
         points = [((frame + 0.5) * view.shift_s, places[token]) for token, frame in found if token in places]
         if points:
             style = {"marker": marker, "s": 22, "linewidths": 0.9}
             fill = {"facecolors": "none", "edgecolors": colour} if marker == "o" else {"color": colour}
-            axes.scatter(*zip(*points, strict=True), **style, **fill)
-    times = (np.arange(U) + 0.5) * view.shift_s
-    axes.plot(
-        times, N - 0.5 - N * view.energy / max(view.energy.max(), 1e-9), color="#2a8f4e", linewidth=0.7, alpha=0.7
-    )
+            axes.scatter(*zip(*points, strict=True), **style, **fill, label=label)
+    times, heights = (np.arange(U) + 0.5) * view.shift_s, view.energy / max(view.energy.max(), 1e-9)
+    line = {"color": "#2a8f4e", "linewidth": 0.7, "alpha": 0.7}
+    axes.plot(times, N - 0.5 - N * heights, **line, label="size of the last layer's states")
     axes.set_title(f"{view.name}: {view.text}", **TITLE)
 
 
