@@ -15,7 +15,7 @@ from steps.config.systems import (
     pretrained,
     roles_in,
     roles_of,
-    set_of_teacher,
+    set_in_place,
     start_of,
     variant_of,
 )
@@ -272,15 +272,16 @@ def check_controls(systems: dict[str, SystemConfig]) -> None:
 
 
 def check_comparisons(config: Config) -> None:
-    """Raises UsageError when a system is compared with one twice, or with a teacher that is not tested in its place."""
+    """Raises UsageError when a system is compared with one twice, or with one that is not tested in its place."""
     pairs = pairs_of(config)
     for teacher, student, distilled in pairs:
         if pairs.count((teacher, student, distilled)) > 1:
             raise UsageError(f"[{distilled}] controls: '{student}' stands there twice, or is its twin")
-        theirs, ours = config.systems[teacher], config.systems[distilled]
-        if can_transcribe(theirs) and can_transcribe(ours):
-            for name in (ours.data.dev, *ours.data.test):
-                set_of_teacher(theirs, ours, name)
+        ours = config.systems[distilled]
+        for theirs in [config.systems[name] for name in (teacher, student) if name in config.systems]:
+            if can_transcribe(theirs) and can_transcribe(ours):
+                for name in (ours.data.dev, *ours.data.test):
+                    set_in_place(theirs, ours, name)
 
 
 def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:

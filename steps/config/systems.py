@@ -80,30 +80,32 @@ def all_systems(config: Config) -> dict[str, SystemConfig]:
     return {**config.systems, **{twin.name: twin for twin in twins}}
 
 
-def pairs_of(config: Config) -> list[tuple[str, str, str]]:
-    """(teacher, student, distilled) of each comparison: with the twin first, then with the controls."""
+def pairs_of(config: Config) -> list[tuple[str | None, str, str]]:
+    """(teacher, student, distilled) of each comparison: with the twin first, then with the controls.
+
+    A system without a teacher has no twin, and may have controls.
+    """
     found = []
     for system in config.systems.values():
-        if system.distill:
-            teacher = teacher_of(system.distill[0])[0]
-            others = [twin_of(config, system).name, *system.controls]
-            found += [(teacher, other, system.name) for other in others]
+        teacher = teacher_of(system.distill[0])[0] if system.distill else None
+        others = [twin_of(config, system).name] if system.distill else []
+        found += [(teacher, other, system.name) for other in [*others, *system.controls]]
     return found
 
 
-def set_of_teacher(teacher: SystemConfig, student: SystemConfig, set_name: str) -> str:
-    """The set on which a teacher is compared with a student that is scored on `set_name`.
+def set_in_place(other: SystemConfig, system: SystemConfig, set_name: str) -> str:
+    """The set on which another system is compared with one that is scored on `set_name`.
 
     Raises: UsageError when it has none.
     """
-    theirs, ours = teacher.data, student.data
+    theirs, ours = other.data, system.data
     if set_name in (theirs.dev, *theirs.test):
         return set_name
     if set_name == ours.dev:
         return theirs.dev
     place = ours.test.index(set_name)
     if place >= len(theirs.test):
-        raise UsageError(f"[{student.name}.data] test: [{teacher.name}] has no set in the place of '{set_name}'")
+        raise UsageError(f"[{system.name}.data] test: [{other.name}] has no set in the place of '{set_name}'")
     return theirs.test[place]
 
 

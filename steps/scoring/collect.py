@@ -15,7 +15,7 @@ from steps.config.systems import (
     kinds_of_heads,
     name_and_seed,
     pairs_of,
-    set_of_teacher,
+    set_in_place,
     start_of,
     teachers_of,
     transcripts_for,
@@ -220,25 +220,32 @@ def read_scores(
 def comparisons(
     config: Config, exp_dirs: list[Path], runs: Runs, set_name: str, scores: dict[str, SystemScores]
 ) -> list[dict]:
-    """Each distilled system of a set against its twin and its controls, and their first teacher.
+    """Each system of a set against its twin and its controls, and their first teacher.
 
-    Where student and teacher hear the same utterances through different channels, the teacher counts as it hears
-    them: on the set that stands in the same place of its own [data].
+    Where two of them hear the same utterances through different channels, or as different features, the other counts
+    as it hears them: on the set that stands in the same place of its own [data].
     """
     systems, found = all_systems(config), []
-    for teacher, student, distilled in pairs_of(config):
-        if distilled not in scores or student not in scores:
-            continue
-        home = set_of_teacher(systems[teacher], systems[distilled], set_name)
-        heard = scores.get(teacher)
-        if home != set_name and can_transcribe(systems[teacher]):
-            heard = gather(read_scores(exp_dirs, teacher, runs[teacher], home, config.decode))
+
+    def of_other(name: str, ours: str) -> tuple[str, SystemScores | None]:
+        """The set on which another system is compared, and its scores there; None of one that writes nothing."""
+        home = set_in_place(systems[name], systems[ours], set_name)
+        heard = scores.get(name)
+        if home != set_name and can_transcribe(systems[name]):
+            heard = gather(read_scores(exp_dirs, name, runs[name], home, config.decode))
         if heard:
-            check_same(heard, scores[distilled], home, set_name)
-        names = {"teacher": teacher} | ({"teacher_set": home} if home != set_name else {})
-        names |= {"student": student, "distilled": distilled}
-        is_twin = student == twin_of(config, systems[distilled]).name
-        found.append(names | {"twin": is_twin} | compare(heard, scores[student], scores[distilled]))
+            check_same(heard, scores[ours], home, set_name)
+        return home, heard
+
+    for teacher, student, distilled in pairs_of(config):
+        if distilled not in scores:
+            continue
+        row, heard = {"teacher": teacher, "student": student, "distilled": distilled}, {}
+        for role, name in (("teacher", teacher), ("student", student)):
+            home, heard[role] = of_other(name, distilled) if name else (set_name, None)
+            row |= {f"{role}_set": home} if home != set_name else {}
+        row["twin"] = bool(teacher) and student == twin_of(config, systems[distilled]).name
+        found.append(row | compare(heard["teacher"], heard["student"], scores[distilled]))
     for row, corrected in zip(found, holm([row["p_value"] for row in found]), strict=True):
         row["p_holm"] = round(corrected, 5)
     return sorted(found, key=lambda row: (-row["twin"], row["student"], -row["absolute_gain"]))

@@ -86,16 +86,22 @@ def with_interval(figure: dict) -> str:
 
 
 def comparison_rows(part: dict) -> list[list[str]]:
-    """A head and one row for each distilled system of a set."""
-    rows = [["distilled", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "p", "verdict"]]
+    """A head and one row for each system of a set and each that it is compared with."""
+    rows = [["system", "against", "teacher", "gain, points [95 %]", "gap closed % [95 %]", "p", "verdict"]]
     for c in part["comparisons"]:
         closed = "no gap" if has_no_gap(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
-        teacher = c["teacher"] + (f" on {c['teacher_set']}" if "teacher_set" in c else "")
+        others = [with_set(c, role) for role in ("student", "teacher")]
         p_value = number(c["p_value"], 3) if c["p_value"] >= 0.001 else "< 0.001"
-        rows.append([c["distilled"], c["student"], teacher, gain, closed, p_value, verdict(part, c)])
+        rows.append([c["distilled"], *others, gain, closed, p_value, verdict(part, c)])
     return rows
+
+
+def with_set(comparison: dict, role: str) -> str:
+    """A system of a comparison, with the set on which it is compared where that is another; a dash without one."""
+    home = comparison.get(f"{role}_set")
+    return f"{comparison[role]} on {home}" if home else comparison[role] or "–"
 
 
 def filter_rows(found: dict) -> list[list[str]]:

@@ -44,6 +44,7 @@ def test_a_channel_does_not_make_audio_of_another_role_fit_to_test_on(recipe_of_
 TELEPHONE = """
 [telephone]
 base = "student"
+controls = ["student"]
 data.train = "train_phone"
 data.dev = "dev_phone"
 data.test = ["test_phone"]
@@ -60,13 +61,17 @@ def test_a_student_hears_over_a_telephone_what_its_teacher_heard_clean(recipe_of
     assert sorted(results) == ["dev", "dev_phone", "test", "test_phone"]
     assert sorted(results["test_phone"]["systems"]) == ["telephone", "telephone_plain"]
     assert sorted(results["test"]["systems"]) == ["student", "student_plain", "teacher"]
-    (comparison,) = results["test_phone"]["comparisons"]
+    comparison, control = results["test_phone"]["comparisons"]
     assert (comparison["teacher"], comparison["teacher_set"]) == ("teacher", "test")
     assert (comparison["student"], comparison["distilled"]) == ("telephone_plain", "telephone")
+    assert (control["student"], control["student_set"], control["twin"]) == ("student", "test", False)
+    clean, phone = (results[x]["systems"][y] for x, y in (("test", "student"), ("test_phone", "telephone")))
+    assert control["absolute_gain"] == pytest.approx(clean["error_rate"] - phone["error_rate"], abs=1e-3)
     heard = json.loads((recipe_of_phones / "exp/telephone/seed0/config.json").read_text())
     assert heard["train"]["data"] == {"train": "train_phone", "dev": "dev_phone"}
     table = (recipe_of_phones / "exp/RESULTS.md").read_text()
     assert "| telephone | telephone_plain | teacher on test |" in table
+    assert "| telephone | student on test | teacher on test |" in table
     again = run_stages(recipe_of_phones, corpus)
     assert_status(again, 0)
     assert "nothing to do" in again.stderr

@@ -703,6 +703,18 @@ def test_a_distilled_system_is_compared_with_its_twin_and_its_controls(conf):
     assert sorted(all_systems(config)) == ["student", "student_long", "student_plain", "teacher"]
 
 
+def test_a_system_without_a_teacher_is_compared_with_its_controls_alone(conf):
+    config = conf(LONG, 'student_long.controls=["teacher"]')
+    assert pairs_of(config)[1:] == [(None, "teacher", "student_long")]
+
+
+def test_a_control_has_a_test_set_in_the_place_of_each(conf):
+    with pytest.raises(
+        UsageError, match=r"\[student_long.data\] test: \[student\] has no set in the place of 'test_2'"
+    ):
+        conf(LONG, 'student_long.controls=["student"]', 'student_long.data.test=["test", "test_2"]')
+
+
 def test_systems_that_differ_in_their_terms_alone_share_a_twin(conf):
     config = conf("[other]\nbase = 'student'\n[[other.distill]]\nloss = 'frame_kl'\nweight = 0.9")
     assert sorted(all_systems(config)) == ["other", "student", "student_plain", "teacher"]

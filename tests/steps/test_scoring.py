@@ -315,6 +315,8 @@ def test_no_gap_is_said():
     part = {"speakers": 4, "systems": {"t": {}}, "comparisons": [found]}
     assert comparison_rows(part)[1][4] == "no gap"
     assert comparison_rows(part | {"systems": {}})[1][4] == "–"  # the teacher writes nothing
+    alone = found | {"teacher": None, "student_set": "clean"}
+    assert comparison_rows(part | {"comparisons": [alone]})[1][:3] == ["s", "p on clean", "–"]
 
 
 def test_a_small_p_value_is_not_written_as_none():
