@@ -6,6 +6,7 @@ the model itself before it learns the states of its frames.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,6 @@ from steps.heads.shape import HeadShape
 from steps.heads.transcripts import Labels, transcribed
 from steps.nnet.output import ModelOutput, is_frame
 
-STAY, NEXT, SKIP = 0, 1, 2
 SMOOTHING = 0.5  # added to each count of the bigram
 
 
@@ -134,30 +134,22 @@ def best_alignment(likelihoods: Tensor, lengths: Tensor, sizes: Tensor, num_stat
     Returns: (N, U) places; behind the last frame they mean nothing.
     """
     N, U, P = likelihoods.shape
-    place = torch.arange(P, device=likelihoods.device)
-    last = sizes[:, None] * (num_states + 1)  # the final silence of each utterance
-    may_skip = (place % (num_states + 1) == 1) & (place > 1)
-    lowest = torch.finfo(likelihoods.dtype).min / 2
-    score = likelihoods[:, 0].masked_fill(place > 1, lowest)
-    came = torch.empty(U, N, P, dtype=torch.int8, device=likelihoods.device)
-    final = score
+    heard, sizes, lengths = (x.cpu().numpy() for x in (likelihoods, sizes, lengths))
+    rows, place = np.arange(N), np.arange(P)
+    may_skip = (place % (num_states + 1) == 1) & (place > 1)  # the silence before a token
+    skipped = np.where(may_skip, 0.0, -np.inf).astype(heard.dtype)
+    scores = np.full((U, N, P + 2), -np.inf, heard.dtype)  # of the best way to each place, two before the first
+    stay, come, skip = scores[:, :, 2:], scores[:, :, 1:-1], scores[:, :, :-2]
+    stay[0, :, :2] = heard[:, 0, :2]
     for u in range(1, U):
-        before = nn.functional.pad(score, (2, 0), value=lowest)
-        skipped = before[:, :-2].masked_fill(~may_skip, lowest)
-        best, came[u] = max_of(score, before[:, 1:-1], skipped)
-        score = (best + likelihoods[:, u]).clamp(min=lowest)
-        final = torch.where((lengths == u + 1)[:, None], score, final)
-    ends = final.masked_fill((place != last) & (place != last - 1), lowest * 2)
-    here = ends.argmax(-1)
-    path = [here]
-    for u in range(U - 1, 0, -1):
-        moved = here - came[u].gather(1, here[:, None])[:, 0].long()
-        here = torch.where(u < lengths, moved, here)
-        path.append(here)
-    return torch.stack(path[::-1], 1)
-
-
-def max_of(stay: Tensor, come: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
-    """The best of three, and which it is; the first of equals."""
-    best, which = torch.stack((stay, come, skip)).max(0)
-    return best, which.to(torch.int8)
+        best = np.maximum(stay[u - 1], come[u - 1])
+        stay[u] = np.maximum(best, skip[u - 1] + skipped) + heard[:, u]
+    steps = np.where(skip + skipped > np.maximum(stay, come), 2, come > stay)  # to the place in the next frame
+    last = sizes * (num_states + 1)  # the final silence of each utterance
+    spoken, silent = (scores[lengths - 1, rows, last + shift] for shift in (1, 2))
+    here = last - (spoken >= silent)
+    path = np.empty((N, U), np.int64)
+    for u in range(U - 1, -1, -1):
+        here = here - (u + 1 < lengths) * steps[u, rows, here]
+        path[:, u] = here
+    return torch.from_numpy(path).to(likelihoods.device)

@@ -709,9 +709,7 @@ def test_a_system_without_a_teacher_is_compared_with_its_controls_alone(conf):
 
 
 def test_a_control_has_a_test_set_in_the_place_of_each(conf):
-    with pytest.raises(
-        UsageError, match=r"\[student\] has no set in the place of 'test_2'"
-    ):
+    with pytest.raises(UsageError, match=r"\[student\] has no set in the place of 'test_2'"):
         conf(LONG, 'student_long.controls=["student"]', 'student_long.data.test=["test", "test_2"]')
 
 
