@@ -4,7 +4,9 @@
 
 Under the features each model has a panel with its posteriors of the tokens that it or the transcript holds, the
 transcript aligned to them (crosses) and its own best path (circles); above them, where its last layer's states are
-large; and for an attention decoder where it listened while it wrote each token. The file's ending says its format.
+large. Self-attention (of the last layer, the mean of its heads) has a panel of its own: where each frame, from the top
+down, looks; so has an attention decoder: where it listens while it reads the transcript. The file's ending says its
+format.
 """
 
 from pathlib import Path

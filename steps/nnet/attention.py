@@ -36,14 +36,27 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
-        """(B, U, D), (B, 1, 1 or U, K) bool -> (B, U, D). In a stream K is more than U by the left context."""
-        B, U, D = x.size()
+    def heads(self, x: Tensor, mask: Tensor, past: Past | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, U, D), (B, 1, 1 or U, K) bool -> queries (B, H, U, D / H), keys and values (B, H, K, D / H).
+
+        In a stream K is more than U by the left context.
+        """
+        B, U, _ = x.size()
         qkv = self.qkv(self.norm(x)).view(B, U, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         if past is not None:
             qkv = past.extend(self, qkv, mask.size(-1) - U, dim=3)
-        q, k, v = qkv  # (B, H, K, D / H) each
+        q, k, v = qkv
         if self.is_rotary:
             q, k = rotate(q), rotate(k)
-        x = nn.functional.scaled_dot_product_attention(q[:, :, -U:], k, v, attn_mask=mask)  # (B, H, U, D / H)
-        return self.out(x.transpose(1, 2).reshape(B, U, D))
+        return q[:, :, -U:], k, v
+
+    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
+        """(B, U, D), (B, 1, 1 or U, K) bool -> (B, U, D)"""
+        found = nn.functional.scaled_dot_product_attention(*self.heads(x, mask, past), attn_mask=mask)
+        return self.out(found.transpose(1, 2).reshape(x.size()))
+
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, U, D), (B, 1, 1 or U, U) bool -> (B, H, U, U): how much each frame, of the rows, looks at each other."""
+        q, k, _ = self.heads(x, mask)
+        scores = q @ k.transpose(-1, -2) / q.size(-1) ** 0.5
+        return scores.masked_fill(~mask, -torch.inf).softmax(-1)

@@ -1,6 +1,8 @@
 """What models make of one utterance, frame by frame, and a picture of it."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from steps.features.settings import check_features
 from steps.heads.las import LasHead
 from steps.heads.transcripts import transcribed
 from steps.losses.attention_transfer import energy
+from steps.nnet.attention import SelfAttention
 from steps.nnet.inference import pad
-from steps.nnet.model import load_model
+from steps.nnet.model import Recogniser, load_model
 from steps.nnet.output import ModelOutput
 from steps.reporting.figures import drawing
 from steps.tokens.token_table import TokenTable, read_speller
@@ -38,7 +41,8 @@ class View:
         said: (token, frame) of the best path.
         text: What it writes.
         energy: (U,) sum of squares of the last layer's states, scaled to length 1.
-        attention: (L + 1, U) of a decoder with attention while it reads the transcript, or None.
+        attention: By its name: (U, U) of the encoder's last layer, the mean of its heads; (L + 1, U) of a decoder with
+            attention while it reads the transcript.
     """
 
     name: str
@@ -50,7 +54,7 @@ class View:
     said: list[tuple[str, int]]
     text: str
     energy: np.ndarray
-    attention: np.ndarray | None
+    attention: dict[str, np.ndarray]
 
 
 @torch.inference_mode()
@@ -62,7 +66,8 @@ def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, text: str, la
     if "ctc" not in loaded.config.heads:
         raise UsageError(f"{folder}: has no head ctc, whose posteriors are drawn")
     feats = read_feats(entry, utt_id)
-    output = loaded.model(*pad([feats]))
+    with self_attention(loaded.model) as attention:
+        output = loaded.model(*pad([feats]))
     log_probs = output.log_probs("ctc")[0, : int(output.lengths[0])]  # (U, V)
     blank, names = loaded.config.blank_id, loaded.tokens.tokens
     said = spikes(log_probs.argmax(-1).numpy(), blank)
@@ -80,7 +85,7 @@ def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, text: str, la
         [(names[token], frame) for token, frame in said],
         loaded.tokens.decode([token for token, _ in said]),
         energy(output.encoder_out.float(), output.lengths)[0, : len(log_probs)].numpy(),
-        attention_of(loaded.model.heads, output, labels),
+        attention | decoder_attention(loaded.model.heads, output, labels),
     )
 
 
@@ -104,25 +109,41 @@ def align(log_probs: torch.Tensor, labels: list[int], blank_id: int) -> list[tup
     return spikes(path[0].numpy(), blank_id)
 
 
-def attention_of(heads: dict, output: ModelOutput, labels: list[int]) -> np.ndarray | None:
-    """(L + 1, U) where a decoder with attention listens while it reads a transcript."""
+@contextmanager
+def self_attention(model: Recogniser) -> Iterator[dict[str, np.ndarray]]:
+    """Where the frames of an utterance look in the encoder's last layer of self-attention, if it has one."""
+    found, layers = {}, [layer for layer in model.encoder.modules() if isinstance(layer, SelfAttention)]
+
+    def keep(layer: SelfAttention, args: tuple) -> None:
+        found["self-attention of its last layer"] = layer.weights(*args[:2])[0].mean(0).numpy()
+
+    handles = [layer.register_forward_pre_hook(keep) for layer in layers[-1:]]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def decoder_attention(heads: dict, output: ModelOutput, labels: list[int]) -> dict[str, np.ndarray]:
+    """Where a decoder with attention, if there is one, listens while it reads a transcript."""
     head = next((head for head in heads.values() if isinstance(head, LasHead)), None)
     if head is None or not labels:
-        return None
+        return {}
     found = transcribed(output, [tuple(labels)])
     state, weights = head.start(found.encoder_out, found.lengths), []
     for last in [head.end_id, *labels]:
         _, state = head.advance(torch.tensor([last]), state)
         weights.append(state["weights"][0, : int(found.lengths[0])].numpy())
-    return np.stack(weights)
+    return {"attention of its decoder": np.stack(weights)}
 
 
 def picture(utt_id: str, text: str, views: list[View], kind: str) -> bytes:
     """The panels under one another on one axis of time. `kind` is png, svg or pdf."""
-    rows = 1 + sum(1 + (view.attention is not None) for view in views)
+    rows = 1 + sum(1 + len(view.attention) for view in views)
     heights = [1.2]
     for view in views:
-        heights += [0.5 + 0.13 * len(view.tokens), *([1.4] if view.attention is not None else [])]
+        heights += [0.5 + 0.13 * len(view.tokens), *([1.4] * len(view.attention))]
     seconds = max(len(view.posteriors) * view.shift_s for view in views)
     width = min(max(6.0, 2.2 * seconds), 30.0)
     shape = {"nrows": rows, "sharex": True, "height_ratios": heights, "squeeze": False, "layout": "constrained"}
@@ -134,8 +155,8 @@ def picture(utt_id: str, text: str, views: list[View], kind: str) -> bytes:
         first.set_title(f"{utt_id}: {text}", **TITLE)
         for view in views:
             draw_posteriors(next(axes), view)
-            if view.attention is not None:
-                draw_attention(next(axes), view)
+            for about, weights in view.attention.items():
+                draw_attention(next(axes), f"{view.name}: {about}", weights, view.shift_s)
         grid[-1, 0].set_xlabel("seconds")
         marks = {}
         for one in grid[:, 0]:
@@ -167,9 +188,9 @@ def draw_posteriors(axes: object, view: View) -> None:
     axes.set_title(f"{view.name}: {view.text}", **TITLE)
 
 
-def draw_attention(axes: object, view: View) -> None:
-    """Where a decoder listened while it read each token, from the top down."""
-    L, U = view.attention.shape
-    axes.imshow(view.attention, aspect="auto", cmap="Purples", extent=(0, U * view.shift_s, L - 0.5, -0.5))
+def draw_attention(axes: object, title: str, weights: np.ndarray, shift_s: float) -> None:
+    """Where each frame looked, or a decoder listened while it read each token, from the top down; (rows, U)."""
+    rows, U = weights.shape
+    axes.imshow(weights, aspect="auto", cmap="Purples", extent=(0, U * shift_s, rows - 0.5, -0.5))
     axes.set_yticks([])
-    axes.set_title(f"{view.name}: attention of its decoder", **TITLE)
+    axes.set_title(title, **TITLE)

@@ -191,8 +191,9 @@ def test_attention_equals_torchs():
     heard = is_frame(lengths, 7)
     with torch.inference_mode():
         y = ours.norm(x)
-        expected = reference(y, y, y, key_padding_mask=~heard, need_weights=False)[0]
+        expected, weights = reference(y, y, y, key_padding_mask=~heard, average_attn_weights=False)
         assert torch.allclose(ours(x, heard[:, None, None])[heard], expected[heard], atol=1e-6)
+        assert torch.allclose(ours.weights(x, heard[:, None, None]), weights, atol=1e-6)
 
 
 def test_the_sinusoids_are_those_of_the_paper():

@@ -1,0 +1,46 @@
+"""What the picture of an utterance shows."""
+
+import numpy as np
+import pytest
+import torch
+
+from steps.reporting.explained import View, align, picture, self_attention
+from tests.models import F, make
+
+
+@pytest.mark.parametrize("encoder", ["conformer", "ebranchformer", "transformer"])
+def test_each_frame_shares_out_all_of_its_attention(encoder):
+    model = make(encoder, "ctc").eval()
+    with torch.inference_mode(), self_attention(model) as found:
+        output = model(torch.randn(1, 20, F), torch.tensor([20]))
+    (weights,) = found.values()
+    assert weights.shape == (10, 10) == (int(output.lengths),) * 2
+    assert weights.sum(1) == pytest.approx(np.ones(10), abs=1e-5)
+    model(torch.randn(1, 20, F), torch.tensor([20]))
+    assert list(found.values())[0] is weights  # nothing listens any more
+
+
+def test_a_model_without_self_attention_shows_none():
+    model = make("lstm", "ctc").eval()
+    with torch.inference_mode(), self_attention(model) as found:
+        model(torch.randn(1, 20, F), torch.tensor([20]))
+    assert not found
+
+
+def test_a_transcript_is_aligned_where_it_is_likely():
+    log_probs = torch.full((6, 3), 0.05).log()
+    for frame, token in enumerate([0, 1, 0, 2, 2, 0]):
+        log_probs[frame, token] = 0.0
+    assert align(log_probs.log_softmax(-1), [1, 2], 0) == [(1, 1), (2, 3)]
+    assert align(log_probs.log_softmax(-1), [1] * 4, 0) == []  # no room for the blanks between
+
+
+def test_the_picture_has_a_panel_for_each_attention_and_says_what_its_marks_are():
+    shown = np.full((5, 2), 0.5, np.float32)
+    views = [
+        View("a, seed 0", np.zeros((10, F)), 0.04, ["x", "<blk>"], shown, [("x", 1)], [("x", 2)], "x", np.ones(5), more)
+        for more in ({}, {"self-attention of its last layer": np.eye(5), "attention of its decoder": shown.T})
+    ]
+    drawn = picture("u-1", "costs $5", views, "svg").decode()
+    said = ("self-attention of its last layer", "attention of its decoder", "transcript, aligned", "best path", "$5")
+    assert all(f"{text}" in drawn for text in said)
