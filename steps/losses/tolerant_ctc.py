@@ -20,8 +20,10 @@ def tolerant_ctc(
 
     The teacher's best path has a spike p_k at frame t_k for each of its labels. An alignment gives each spike in turn
     one frame of the student or several, from t_k - `early_frames` to t_k + `late_frames`; all frames between are
-    blank. A frame u that emits spike k scores exp(-KL(p_k || q_u)), a blank one q_u(blank). Frame by frame, as in
-    `frame_kl`, a student that must hear more before it knows would learn to speak too early, and then to be silent.
+    blank. A frame u that emits spike k scores exp(-KL(p_k || q_u)), a blank one q_u(blank). Between two spikes of one
+    label a blank must stand, as in CTC; both may emit where either may, and a frame's score is that of the nearer one.
+    Frame by frame, as in `frame_kl`, a student that must hear more before it knows would learn to speak too early, and
+    then to be silent.
 
     Args:
         output: The student's; its head of the target is compared.
@@ -36,11 +38,11 @@ def tolerant_ctc(
     spikes = find_spikes(target)
     lengths = torch.minimum(target.lengths, output.lengths)
     kl = spikes.entropy[:, None] - q @ spikes.probs.transpose(1, 2)  # (B, U, S)
-    frames = torch.arange(q.size(1), device=q.device)[None, :, None]
-    first, last = spikes.frames[:, None] - early_frames, spikes.frames[:, None] + late_frames
-    kl = torch.where((frames >= first) & (frames <= last), kl, -IMPOSSIBLE)
-    scores = torch.cat((q[..., target.blank_id, None], -kl), -1)  # (B, U, 1 + S): blank, then the spikes
-    return alignment_loss(scores, lengths, spikes.sizes), int(spikes.sizes.clamp(min=1).sum())
+    may_emit = spikes.own_frames(q.size(1), early_frames, late_frames)
+    runs = spikes.runs[:, None].expand_as(kl)
+    scores = torch.full_like(kl, IMPOSSIBLE).scatter_reduce(-1, runs, torch.where(may_emit, -kl, IMPOSSIBLE), "amax")
+    scores = torch.cat((q[..., target.blank_id, None], scores), -1)  # (B, U, 1 + S): blank, then the runs of a label
+    return alignment_loss(scores, lengths, 1 + spikes.runs, spikes.sizes), int(spikes.sizes.clamp(min=1).sum())
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,25 @@ class Spikes:
         probs: (B, S, V) posteriors where each is surest.
         entropy: (B, S) sum of p ln p, in nats.
         frames: (B, S) where that is.
+        runs: (B, S) the number of the run of one label, counted from 0, that each stands in.
         sizes: (B,) how many there are.
     """
 
     probs: Tensor
     entropy: Tensor
     frames: Tensor
+    runs: Tensor
     sizes: Tensor
+
+    def own_frames(self, max_len: int, early_frames: int, late_frames: int) -> Tensor:
+        """(B, U, S) in which frames each may emit, and no other of its run is nearer."""
+        first, last = self.frames - early_frames, self.frames + late_frames
+        middle = (self.frames[:, :-1] + self.frames[:, 1:]) // 2
+        is_run = self.runs[:, :-1] == self.runs[:, 1:]
+        last[:, :-1] = torch.where(is_run, torch.minimum(last[:, :-1], middle), last[:, :-1])
+        first[:, 1:] = torch.where(is_run, torch.maximum(first[:, 1:], middle + 1), first[:, 1:])
+        frames = torch.arange(max_len, device=first.device)[None, :, None]
+        return (frames >= first[:, None]) & (frames <= last[:, None])
 
 
 def find_spikes(target: Posteriors) -> Spikes:
@@ -69,7 +83,9 @@ def find_spikes(target: Posteriors) -> Spikes:
     frames = nn.utils.rnn.pad_sequence(places.split(sizes.tolist()), batch_first=True)  # (B, S)
     log_probs = p.gather(1, frames[..., None].expand(-1, -1, p.size(-1)))
     probs = log_probs.exp()
-    return Spikes(probs, (probs * log_probs.clamp(min=IMPOSSIBLE)).sum(-1), frames, sizes)
+    labels = best.gather(1, frames)
+    runs = nn.functional.pad((labels[:, 1:] != labels[:, :-1]).cumsum(-1), (1, 0))[:, : frames.size(1)]
+    return Spikes(probs, (probs * log_probs.clamp(min=IMPOSSIBLE)).sum(-1), frames, runs, sizes)
 
 
 def surest_frames(best: Tensor, sure: Tensor, blank_id: int) -> tuple[Tensor, Tensor]:
@@ -93,8 +109,10 @@ def surest_frames(best: Tensor, sure: Tensor, blank_id: int) -> tuple[Tensor, Te
     return (runs % B)[is_label].bincount(minlength=B), first[is_label] % U
 
 
-def alignment_loss(scores: Tensor, lengths: Tensor, sizes: Tensor) -> Tensor:
+def alignment_loss(scores: Tensor, lengths: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
     """Sum of -ln (sum over alignments of their score), from log-scores (B, U, 1 + S) that need not sum to 1.
+
+    `labels`, (B, S), are the columns of the scores, of which `sizes`, (B,), are there; column 0 is blank.
 
     Source: `torch.nn.functional.ctc_loss`, whose gradient supposes log-probabilities that sum to 1: it adds their
     exponential to what is the gradient of the loss. It is taken off here.
@@ -104,8 +122,7 @@ def alignment_loss(scores: Tensor, lengths: Tensor, sizes: Tensor) -> Tensor:
     if not bool(found.any()):
         return -silent
     x, lengths, sizes = scores[found].transpose(0, 1), lengths[found], sizes[found]  # (U, N, 1 + S)
-    labels = torch.arange(1, x.size(2), device=x.device).expand(len(sizes), -1)
-    loss = nn.functional.ctc_loss(x, labels, lengths, sizes, blank=0, reduction="sum")
+    loss = nn.functional.ctc_loss(x, labels[found], lengths, sizes, blank=0, reduction="sum")
     heard = is_frame(lengths, x.size(0)).transpose(0, 1)[..., None]
     surplus = (x.detach().exp() * x).masked_fill(~heard, 0.0).sum()
     return loss - (surplus - surplus.detach()) - silent

@@ -30,33 +30,38 @@ def spiky(tokens, num_tokens=5, height=6.0):
 
 
 def enumerated(student, teacher, early, late):
-    """-ln of the sum over all alignments of one utterance, each written out."""
+    """-ln of the sum over all alignments of one utterance, each written out, with a blank between equal labels."""
     q, p = student[0].log_softmax(-1).double(), teacher[0].log_softmax(-1).double()
     path = p.argmax(-1).tolist()
-    spikes = []
+    spikes, labels = [], []
     for token, run in itertools.groupby(range(len(path)), key=lambda u: path[u]):
         frames = list(run)
         if token:
             spikes.append(max(frames, key=lambda u: float(p[u, token])))
+            labels.append(token)
     total = 0.0
     for states in itertools.product(range(len(spikes) + 1), repeat=len(q)):
         runs = [k for k, _ in itertools.groupby(states)]
         if [k for k in runs if k] != list(range(1, len(spikes) + 1)):
             continue
+        if any(a and b and a != b and labels[a - 1] == labels[b - 1] for a, b in itertools.pairwise(states)):
+            continue
         score = 0.0
         for u, k in enumerate(states):
             if k == 0:
                 score += float(q[u, 0])
-            elif spikes[k - 1] - early <= u <= spikes[k - 1] + late:
-                t = spikes[k - 1]
-                score -= float((p[t].exp() * (p[t] - q[u])).sum())
-            else:
-                score = -math.inf
+                continue
+            run = [i for i in range(len(labels)) if len(set(labels[min(i, k - 1) : max(i, k - 1) + 1])) == 1]
+            t = min((spikes[i] for i in run), key=lambda t: (abs(t - u), t))
+            score -= float((p[t].exp() * (p[t] - q[u])).sum()) if t - early <= u <= t + late else math.inf
         total += math.exp(score)
     return -math.log(total)
 
 
-@pytest.mark.parametrize("path", [[0, 1, 0, 2, 2, 0], [3, 0, 0, 3, 1, 1], [0, 0, 0, 0, 0, 4]])
+PATHS = [[0, 1, 0, 2, 2, 0], [3, 0, 0, 3, 1, 1], [0, 0, 0, 0, 0, 4], [1, 0, 1, 0, 0, 1], [1, 0, 0, 1, 2, 1]]
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(("early", "late"), [(0, 0), (1, 2), (6, 6)])
 def test_it_is_the_sum_over_all_alignments(path, early, late):
     student = torch.randn(1, 6, 5, generator=torch.Generator().manual_seed(0))
@@ -83,6 +88,15 @@ def test_a_student_that_speaks_later_loses_by_frame_kl_and_not_here(shift):
     assert later == pytest.approx(same, abs=0.2)
     assert float(frame_kl(output_of(student), target_of(teacher))[0]) > 20
     assert float(tolerant_ctc(output_of(student), target_of(teacher), late_frames=shift - 1)[0]) > same + 3
+
+
+def test_a_student_that_drops_a_repeated_label_loses():
+    teacher = spiky([0, 1, 0, 0, 1, 0, 0, 0], height=12.0)
+    same, late, merged = (
+        float(tolerant_ctc(output_of(spiky(path, height=12.0)), target_of(teacher))[0])
+        for path in ([0, 1, 0, 0, 1, 0, 0, 0], [0, 0, 1, 0, 0, 1, 0, 0], [0, 0, 0, 1, 1, 1, 0, 0])
+    )
+    assert -1e-3 < same < 0.01 and -1e-3 < late < 0.01 and merged > 5
 
 
 def test_a_spike_is_where_the_teacher_is_surest():
