@@ -87,10 +87,23 @@ def pairs_of(config: Config) -> list[tuple[str | None, str, str]]:
     """
     found = []
     for system in config.systems.values():
-        teacher = teacher_of(system.distill[0])[0] if system.distill else None
+        teacher = reference_of(config, system)[0] if system.distill else None
         others = [twin_of(config, system).name] if system.distill else []
         found += [(teacher, other, system.name) for other in [*others, *system.controls]]
     return found
+
+
+def reference_of(config: Config, system: SystemConfig) -> tuple[str, list[int]]:
+    """(the teacher whose error rate a distilled system could reach, its seeds).
+
+    It is the first that its first term names, or in a chain of teachers the one with which that begins.
+    """
+    teachers = teachers_of(system.distill[0])
+    name = teachers[0][0]
+    teacher = config.systems[name]
+    if teacher.distill:
+        return reference_of(config, teacher)
+    return name, sorted({seed for other, seed in teachers if other == name})
 
 
 def set_in_place(other: SystemConfig, system: SystemConfig, set_name: str) -> str:
@@ -134,7 +147,7 @@ def teachers_of(term: DistillConfig) -> list[tuple[str, int]]:
 
 
 def teacher_of(term: DistillConfig) -> tuple[str, int]:
-    """The first of them, whose error rate is what the student could reach."""
+    """The first of them."""
     return teachers_of(term)[0]
 
 

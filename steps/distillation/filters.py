@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from statistics import mean
 
 from rapidfuzz.distance import Levenshtein
 
 from steps.config.schema import FilterConfig
 from steps.distillation.transcripts import TranscriptStore
+from utils.jobs.errors import StaleError
+
+LEAST = 1e-4  # probability of a token, which nbest.jsonl rounds
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,12 @@ class Told:
 
 
 def confidence_of(hypothesis: dict) -> float:
-    """Of a hypothesis as nbest.jsonl holds it: (its probability) ^ (1 / (tokens + 1)); the end counts as one."""
+    """Of a hypothesis as nbest.jsonl holds it: the geometric mean of the probabilities of its tokens.
+
+    Where these are not told it is (its own probability) ^ (1 / (tokens + 1)); the end counts as one.
+    """
+    if sure := hypothesis.get("confidence"):
+        return math.exp(mean(math.log(max(value, LEAST)) for value in sure))
     size = len(hypothesis["tokens"]) or len(hypothesis["text"].split())
     return math.exp(min(hypothesis["score"], 0.0) / (size + 1))
 
@@ -37,8 +46,14 @@ def difference_of(text: str, other: str) -> float:
 
 
 def second_transcripts(stores: list[TranscriptStore], settings: FilterConfig) -> dict[str, str] | None:
-    """What the first teacher's transcripts must agree with: another's, or its own best paths; None for nothing."""
+    """What the first teacher's transcripts must agree with: another's, or its own best paths; None for nothing.
+
+    Raises: StaleError when one writes phones and the other words.
+    """
     if len(stores) > 1:
+        if stores[0].unit != stores[1].unit:
+            told = f"{stores[0].unit}s, which cannot agree with {stores[1].unit}s of {stores[1].folders[0]}"
+            raise StaleError(f"{stores[0].folders[0]}: holds {told}; choose another agree_with")
         return stores[1].texts
     return stores[0].greedy() if settings.agree_with else None
 
@@ -71,4 +86,4 @@ def kept(told: dict[str, Told], settings: FilterConfig) -> set[str]:
         and settings.min_rate <= t.rate <= (settings.max_rate or math.inf)
     ]
     passing.sort(key=lambda utt_id: (-told[utt_id].confidence, utt_id))
-    return set(passing[: math.ceil(settings.keep * len(passing))])
+    return set(passing[: math.ceil(round(settings.keep * len(passing), 6))])

@@ -16,7 +16,7 @@ from steps.heads.transcripts import Labels
 from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
 from utils.data_dir.tables import read_table
-from utils.jobs.errors import StaleError, UsageError
+from utils.jobs.errors import StaleError
 from utils.jobs.files import to_json
 
 Hypotheses = list[tuple[tuple[int, ...], float]]  # tokens and weight of each; the weights sum to 1
@@ -55,11 +55,11 @@ class TranscriptStore:
     def hypotheses(self, table: TokenTable, nbest: int = 1) -> dict[str, Hypotheses]:
         """The best hypotheses that a table can spell, weighted by their probabilities: none, or up to `nbest`.
 
-        Raises: UsageError when the transcripts are phones and the tokens are not.
+        Raises: StaleError when the transcripts are phones and the tokens are not.
         """
         if self.unit == "phone" and table.unit != "phone":
             told = f"the teacher writes phones, and the student's tokens are of unit {table.unit}"
-            raise UsageError(f"{self.folders[0]}: {told}; give them the same tokens.unit")
+            raise StaleError(f"{self.folders[0]}: {told}; give them the same tokens.unit")
         plain = TokenTable(table.tokens, "word") if self.unit == "phone" else table
         written = {utt_id: [(text, 0.0)] for utt_id, text in self.texts.items()}
         if nbest > 1:

@@ -125,7 +125,7 @@ def histories_of(exp_dir: Path, systems: dict[str, list[int]]) -> dict[str, list
 
 
 def details_of(
-    config: Config, results: dict[str, dict], runs: dict[str, list[int]], homes: dict[str, Path], data_dir: Path
+    config: Config, results: dict[str, dict], homes: dict[str, Path], data_dir: Path
 ) -> tuple[list[Detail], int]:
     """(the first comparisons with twins whose decodings lie here, the number of the others); arguments as of `page`."""
     roles, found, more = all_sets(config), [], 0
@@ -133,7 +133,7 @@ def details_of(
         name, part = section.set_name, section.part
         is_shown = part.get("folds", 1) == 1 and (roles.get(name) == "test" or "test" not in roles.values())
         for row in [row for row in part.get("comparisons", []) if row["twin"] and is_shown]:
-            seeds = [runs.get(row["teacher"], [0])[0], row["seeds"][0], row["seeds"][0]]  # in the order of THREE
+            seeds = [row["teacher_seeds"][0], row["seeds"][0], row["seeds"][0]]  # in the order of THREE
             files = score_files(homes[section.experiment], row, name, seeds)
             needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
             if len(found) < MAX_DETAILED and all(file.is_file() for file in needed):
@@ -167,7 +167,7 @@ def page(
     """
     from jinja2 import Environment, FileSystemLoader
 
-    details, more = details_of(config, results, runs, homes, data_dir)
+    details, more = details_of(config, results, homes, data_dir)
     histories = {}
     for home in homes.values():
         histories |= histories_of(home, runs)

@@ -15,6 +15,7 @@ from steps.config.systems import (
     kinds_of_heads,
     name_and_seed,
     pairs_of,
+    reference_of,
     set_in_place,
     start_of,
     teachers_of,
@@ -23,7 +24,7 @@ from steps.config.systems import (
 )
 from steps.heads.registry import FOUND
 from steps.scoring.classes import class_scores, pooled_confusions
-from steps.scoring.comparison import SystemScores, compare, describe, gather
+from steps.scoring.comparison import SystemScores, compare, describe, gather, on_seeds
 from steps.scoring.intervals import holm
 from utils.jobs.errors import DataError, StaleError
 from utils.jobs.job import flatten, show
@@ -74,7 +75,8 @@ def score_file(exp_dir: Path, system: str, seed: int, set_name: str) -> Path:
 def comparison_settings(config: Config, runs: Runs) -> dict:
     """The settings that results.json depends on, beside those of the models."""
     found = {"runs": runs, "sets": scored_systems(all_systems(config)), "decode": config.decode.in_use()}
-    return found | {"comparisons": [list(pair) for pair in pairs_of(config)]}
+    references = {name: list(reference_of(config, s)) for name, s in config.systems.items() if s.distill}
+    return found | {"comparisons": [list(pair) for pair in pairs_of(config)], "references": references}
 
 
 def read_json(path: Path) -> dict:
@@ -220,7 +222,7 @@ def read_scores(
 def comparisons(
     config: Config, exp_dirs: list[Path], runs: Runs, set_name: str, scores: dict[str, SystemScores]
 ) -> list[dict]:
-    """Each system of a set against its twin and its controls, and their first teacher.
+    """Each system of a set against its twin and its controls, and the teacher that it could reach.
 
     Where two of them hear the same utterances through different channels, or as different features, the other counts
     as it hears them: on the set that stands in the same place of its own [data].
@@ -245,6 +247,9 @@ def comparisons(
             home, heard[role] = of_other(name, distilled) if name else (set_name, None)
             row |= {f"{role}_set": home} if home != set_name else {}
         row["twin"] = bool(teacher) and student == twin_of(config, systems[distilled]).name
+        if teacher:
+            row["teacher_seeds"] = reference_of(config, systems[distilled])[1]
+            heard["teacher"] = heard["teacher"] and on_seeds(heard["teacher"], row["teacher_seeds"])
         found.append(row | compare(heard["teacher"], heard["student"], scores[distilled]))
     for row, corrected in zip(found, holm([row["p_value"] for row in found]), strict=True):
         row["p_holm"] = round(corrected, 5)

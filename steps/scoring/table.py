@@ -100,8 +100,11 @@ def comparison_rows(part: dict) -> list[list[str]]:
 
 def with_set(comparison: dict, role: str) -> str:
     """A system of a comparison, with the set on which it is compared where that is another; a dash without one."""
-    home = comparison.get(f"{role}_set")
-    return f"{comparison[role]} on {home}" if home else comparison[role] or "–"
+    name, home = comparison[role] or "–", comparison.get(f"{role}_set")
+    seeds = comparison.get(f"{role}_seeds", [0])
+    if seeds != [0]:
+        name += f"/seed{','.join(map(str, seeds))}"
+    return f"{name} on {home}" if home else name
 
 
 def filter_rows(found: dict) -> list[list[str]]:

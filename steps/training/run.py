@@ -224,7 +224,7 @@ def train(job: TrainJob) -> dict:
     learn_bigram(model, examples)
     model = model.to(ranks.device)
     heard = [[e for name in term.sets or [system.data.train] for e in by_set[name]] for term in system.distill]
-    learner = Student(student, model, table, ranks.device, job.seed)
+    learner = Student(student, model, {"": table} | others, ranks.device, job.seed)
     terms = make_terms(config, system.distill, Path(job.exp_dir), heard, learner)
     dev_dir, units = data_dir / system.data.dev, Units.of(config.score)
     look = dev_look(dev_dir, units, model, table, ranks.device, student.heads, others, config.decode.ctc_weight)

@@ -37,16 +37,20 @@ class Student:
     Attributes:
         config: Of the student.
         model: The student.
-        table: Its tokens.
+        tables: Its tokens by their name; "" are those of [tokens].
         device: Where it is.
         seed: Of the training.
     """
 
     config: ModelConfig
     model: Recogniser
-    table: TokenTable
+    tables: dict[str, TokenTable]
     device: str
     seed: int
+
+    def table_of(self, head: str) -> TokenTable:
+        """Those that a head writes."""
+        return self.tables[self.config.heads[head].get("tokens", "")]
 
 
 def filtered(
@@ -152,7 +156,7 @@ def bridge_of(settings: DistillConfig, folder: Path, frame_shift_ms: float, stud
     if kind != "frame_topk" or head.get("type") != "ctc":
         told = f"{folder}: teacher and student have different tokens.txt, and no bridge for {settings.loss}"
         raise StaleError(f"{told}; {INSTEAD}")
-    tokens = map_tokens(folder, teacher_table, config.blank_id, student.table, model.blank_id, settings.token_map)
+    tokens = map_tokens(folder, teacher_table, config.blank_id, student.tables[""], model.blank_id, settings.token_map)
     together = len(tokens.index) - len(set(tokens.index.tolist()))
     log.info(f"{folder}: its {len(tokens.index)} tokens are mapped by name, {together} fall together with others")
     return Bridge(frames, tokens)
@@ -195,7 +199,7 @@ def check_temperature(label: str, store: RecordStore, settings: DistillConfig, f
 def usable_transcripts(
     settings: DistillConfig, label: str, folders: list[Path], examples: list[Example], student: Student
 ) -> dict[str, Hypotheses]:
-    """The hypotheses of each example and their weights; none, and counted in the log, where the student cannot spell
+    """The hypotheses of each example and their weights; none, and listed in the log, where the student cannot spell
     one in its frames.
 
     Raises: DataError when utterances are missing.
@@ -203,24 +207,26 @@ def usable_transcripts(
     store = TranscriptStore(*folders)
     check_there(label, store, examples)
     nbest = settings.settings.get("nbest", 1)
-    written = store.hypotheses(student.table, nbest)
+    name = head_for(settings, student.config.heads)
+    written = store.hypotheses(student.table_of(name), nbest)
     if nbest > 1 and max(map(len, written.values()), default=0) < 2:
         told = f"nbest = {nbest}, and the teacher wrote one hypothesis of each utterance"
         raise UsageError(f'{label}: {told}; set its soft_labels.decode = {{ decoder = "beam", nbest = {nbest} }}')
-    head = student.model.heads[head_for(settings, student.config.heads)]
-    found = {}
+    head, found = student.model.heads[name], {}
     for example in examples:
         room = int(student.model.output_lens(torch.tensor(example.num_frames)))
         fitting = [
             (t, math.log(max(w, TINY))) for t, w in written[example.utt_id] if t and head.frames_needed(t) <= room
         ]
         found[example.utt_id] = weighted(fitting)
-    unused = sum(not hypotheses for hypotheses in found.values())
-    if unused == len(found):
-        told = f"all {unused} transcripts are empty, or cannot be spelt by the student (in other letters, say)"
+    unused = [utt_id for utt_id, hypotheses in found.items() if not hypotheses]
+    if len(unused) == len(found):
+        told = f"all {len(unused)} transcripts are empty, or cannot be spelt by the student (in other letters, say)"
         raise DataError(f"{label}: {told}; look at {folders[0]}/text")
     if unused:
-        log.warn(f"{label}: {unused} of {len(found)} transcripts are empty, or cannot be spelt by the student")
+        log.info(f"{label}: no transcript that can be used: {' '.join(unused)}")
+        told = "are empty, or cannot be spelt by the student; the log lists them"
+        log.warn(f"{label}: {len(unused)} of {len(found)} transcripts {told}")
     return found
 
 

@@ -53,7 +53,7 @@ def make_store(folder: Path, teacher: LoadedModel, examples: list[Example], kind
 def term_of(loss: str, source: Source, student: Recogniser, examples: list[Example]) -> DistillTerm:
     """A loss that learns from a source."""
     settings = build_distill({"loss": loss}, "bench")
-    ready, unit = ready_loss(settings, loss, source, examples, Student(None, student, None, "cpu", 0))
+    ready, unit = ready_loss(settings, loss, source, examples, Student(None, student, {}, "cpu", 0))
     return DistillTerm(loss, settings, ready, unit, frozenset(e.utt_id for e in examples), source, student, "ctc")
 
 

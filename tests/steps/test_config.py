@@ -16,6 +16,7 @@ from steps.config.systems import (
     check_decoding,
     init_folder,
     pairs_of,
+    reference_of,
     soft_label_sets,
     system_named,
     teacher_of,
@@ -711,6 +712,19 @@ def test_a_system_without_a_teacher_is_compared_with_its_controls_alone(conf):
 def test_a_control_has_a_test_set_in_the_place_of_each(conf):
     with pytest.raises(UsageError, match=r"\[student\] has no set in the place of 'test_2'"):
         conf(LONG, 'student_long.controls=["student"]', 'student_long.data.test=["test", "test_2"]')
+
+
+@pytest.mark.parametrize(
+    ("teacher", "expected"),
+    [
+        ('"teacher/seed1"', ("teacher", [1])),
+        ('["teacher", "teacher/seed2"]', ("teacher", [0, 2])),
+        ('["student", "teacher/seed2"]', ("teacher", [0])),  # the student's own
+    ],
+)
+def test_the_gap_is_that_to_the_teacher_that_is_named_or_to_its_own(conf, teacher, expected):
+    config = conf(f"[other]\nbase = 'student'\n[[other.distill]]\nloss = 'frame_kl'\nteacher = {teacher}")
+    assert reference_of(config, config.systems["other"]) == expected
 
 
 def test_systems_that_differ_in_their_terms_alone_share_a_twin(conf):

@@ -6,8 +6,9 @@ import math
 import pytest
 
 from steps.config.schema import FilterConfig
-from steps.distillation.filters import Told, confidence_of, difference_of, judge, kept
+from steps.distillation.filters import Told, confidence_of, difference_of, judge, kept, second_transcripts
 from steps.distillation.transcripts import TranscriptStore, write_unit
+from utils.jobs.errors import StaleError
 
 TOLD = {
     "sure": Told(0.9, 2.0, 0.0),
@@ -39,6 +40,9 @@ def test_confidence_is_the_geometric_mean_of_probabilities():
     assert confidence_of(hypothesis) == pytest.approx(0.5)
     assert confidence_of({"text": "a b", "tokens": [], "score": math.log(0.5) * 3}) == pytest.approx(0.5)
     assert confidence_of({"text": "", "tokens": [], "score": 0.0}) == 1.0
+    told = hypothesis | {"confidence": [0.4, 0.9]}  # whatever the silence between them adds to the score
+    assert confidence_of(told) == confidence_of(told | {"score": -50.0}) == pytest.approx(0.6)
+    assert confidence_of(told | {"confidence": [0.0, 1.0]}) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,22 @@ def test_confidence_is_the_geometric_mean_of_probabilities():
 )
 def test_the_difference_of_two_transcripts_is_a_share_of_the_first(text, other, share):
     assert difference_of(text, other) == share
+
+
+@pytest.mark.parametrize(("share", "number"), [(0.07, 7), (0.55, 55), (0.071, 8)])
+def test_a_share_of_a_hundred_is_so_many(share, number):
+    assert len(kept({str(i): Told(i / 100, 1.0) for i in range(100)}, FilterConfig(keep=share))) == number
+
+
+def test_words_cannot_agree_with_phones(tmp_path):
+    stores = []
+    for name, unit in (("words", "char"), ("phones", "phone")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text").write_text("u1 a\n")
+        write_unit(tmp_path / name, unit)
+        stores.append(TranscriptStore(tmp_path / name))
+    with pytest.raises(StaleError, match="holds words, which cannot agree with phones of"):
+        second_transcripts(stores, FilterConfig(agree_with="other"))
 
 
 def test_only_utterances_of_known_length_are_judged(tmp_path):

@@ -18,7 +18,7 @@ from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
 from steps.training.examples import Example
 from steps.training.teachers import Student, usable_transcripts
-from utils.jobs.errors import DataError, StaleError, UsageError
+from utils.jobs.errors import DataError, StaleError
 
 V = 4
 LENGTHS = torch.tensor([6, 4, 2])
@@ -69,7 +69,7 @@ def test_phones_go_to_phones_only(tmp_path):
     phones = TokenTable(("<blk>", "AA", "B"), "phone", {})
     store = TranscriptStore(write_store(tmp_path / "a", "u1 AA B AA\n", "phone"))
     assert store.hypotheses(phones) == {"u1": [((1, 2, 1), 1.0)]}
-    with pytest.raises(UsageError, match="the teacher writes phones, and the student's tokens are of unit char"):
+    with pytest.raises(StaleError, match="the teacher writes phones, and the student's tokens are of unit char"):
         store.hypotheses(CHARS)
 
 
@@ -107,13 +107,25 @@ def test_a_teacher_none_of_whose_transcripts_can_be_used_is_refused(tmp_path, te
     examples = [Example(utt_id, "", 40, None) for utt_id in ("u1", "u2")]
     head = SimpleNamespace(frames_needed=len)
     model = SimpleNamespace(output_lens=lambda num_frames: num_frames, heads={"ctc": head})
-    student = Student(SimpleNamespace(heads={"ctc": {"type": "ctc"}}), model, CHARS, "cpu", 0)
+    student = Student(SimpleNamespace(heads={"ctc": {"type": "ctc"}}), model, {"": CHARS}, "cpu", 0)
     settings = build_distill({"loss": "pseudo_labels"}, "test")
     if is_usable:
         assert usable_transcripts(settings, "term", [folder], examples, student) == {"u1": [((2, 3), 1.0)], "u2": []}
         return
     with pytest.raises(DataError, match="term: all 2 transcripts are empty, or cannot be spelt by the student"):
         usable_transcripts(settings, "term", [folder], examples, student)
+
+
+def test_a_head_with_tokens_of_its_own_learns_what_is_spelt_in_them(tmp_path):
+    folder = write_store(tmp_path / "a", "u1 ab\n", "char")
+    heads = {"ctc": {"type": "ctc"}, "letters": {"type": "ctc", "tokens": "letters"}}
+    model = SimpleNamespace(output_lens=lambda n: n, heads=dict.fromkeys(heads, SimpleNamespace(frames_needed=len)))
+    letters = TokenTable(("<blk>", "b", "<space>", "a"), "char")
+    student = Student(SimpleNamespace(heads=heads), model, {"": CHARS, "letters": letters}, "cpu", 0)
+    for head, expected in (("ctc", (2, 3)), ("letters", (3, 1))):
+        settings = build_distill({"loss": "pseudo_labels", "head": head}, "test")
+        found = usable_transcripts(settings, "term", [folder], [Example("u1", "", 40, None)], student)
+        assert found == {"u1": [(expected, 1.0)]}
 
 
 def test_of_several_hypotheses_one_is_drawn_by_its_probability(tmp_path):
