@@ -83,6 +83,8 @@ def main(argv: list[str]) -> None:
     if len(set(args.models)) < len(args.models):
         raise UsageError("a model folder stands there twice")
     wrong = {line.split()[0] for line in read_lines(args.truth) if line.split()} if args.truth else set()
+    if args.truth and not wrong:
+        raise DataError(f"{args.truth}: holds no utterance id")
     inputs = [args.data_dir / "text", args.data_dir / "utt2spk", args.data_dir / "feats" / "manifest.json"]
     inputs += [folder / name for folder in args.models for name in ("model.safetensors", "config.json", "tokens.txt")]
     inputs += [args.truth] if args.truth else []

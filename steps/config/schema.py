@@ -21,6 +21,7 @@ from steps.config.types import (
 )
 from steps.losses.registry import LOSSES
 
+EMA_DECAY = 0.999
 CTC = {"type": "ctc", "weight": 1.0, "tokens": ""}
 
 
@@ -207,7 +208,7 @@ class DistillConfig:
     # "live": the teacher listens beside the student; "ema": an average of the student's own weights does; "self": the
     # student's own output is the target. Of the last two `teacher` only says what gap the gain is a share of.
     source: Literal["store", "live", "ema", "self"] = "store"
-    ema_decay: Fraction = 0.999  # of "ema"
+    ema_decay: Fraction = EMA_DECAY  # of "ema"
     head: str = ""  # of teacher and student; empty: the first of each that the loss can compare
     token_map: str = ""  # a file, seen from the recipe, `<teacher's token> <student's>` a line; empty: by their names
     sets: list[str] = field(default_factory=list)  # empty: the training set

@@ -1,6 +1,6 @@
 """Faults of who teaches whom: teachers, the sources of their soft labels, and the heads that are compared."""
 
-from steps.config.schema import DistillConfig, FilterConfig, SystemConfig
+from steps.config.schema import EMA_DECAY, DistillConfig, FilterConfig, SystemConfig
 from steps.config.systems import has_teacher, head_for, name_and_seed, start_of, teachers_of, transcripts_for
 from steps.config.types import near
 from utils.jobs.errors import UsageError
@@ -35,6 +35,15 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                         f"[{system.name}] teacher = '{written}' was not trained on '{system.data.train}' but on "
                         f"'{systems[teacher].data.train}', heard by its soft labels alone: source = \"store\""
                     )
+            check_filter(system, term)
+
+
+def check_filter(system: SystemConfig, term: DistillConfig) -> None:
+    """Raises UsageError for a filter where all that is heard has a transcript."""
+    hears_transcripts = system.train.labelled_every == 1 or system.train.labelled_only
+    if term.filter != FilterConfig() and hears_transcripts and {*term.sets} <= {system.data.train}:
+        told = f"filter chooses among utterances without a transcript, and [{system.name}] hears none"
+        raise UsageError(f"[{system.name}] the loss {term.loss}: {told}; set train.labelled_every, or name their sets")
 
 
 def check_chains(systems: dict[str, SystemConfig]) -> None:
@@ -66,11 +75,15 @@ def check_source(system: SystemConfig, term: DistillConfig) -> None:
         raise UsageError(f"{where}: source = '{term.source}': teacher names the one system whose gap is told")
     if term.filter.max_difference and not term.filter.agree_with:
         raise UsageError(f"{where}: filter.max_difference needs filter.agree_with, another teacher or 'greedy'")
+    if term.ema_decay != EMA_DECAY and term.source != "ema":
+        raise UsageError(f"{where}: ema_decay is of source = 'ema', and source = '{term.source}'")
     if term.filter != FilterConfig() and not has_teacher(term):
         raise UsageError(f"{where}: filter judges what another system writes, and source = '{term.source}'")
     if term.token_map and term.kind != "frame_topk":
         raise UsageError(f"{where}: token_map is for posteriors of frames")
     if isinstance(term.teacher, str) or len(term.teacher) < 2:
+        if term.combine != "average":
+            raise UsageError(f"{where}: combine = '{term.combine}' needs several teachers")
         return
     if len(set(term.teacher)) < len(term.teacher):
         raise UsageError(f"{where}: a teacher stands there twice")

@@ -194,6 +194,7 @@ class ModelConfig:
     unlabelled_hours: float = 0.0
     lora: dict = field(default_factory=dict)  # settings of adapters
     base: dict = field(default_factory=dict)  # of adapters: path and SHA-256 of the model they stand beside
+    left_out: list[str] = field(default_factory=list)  # speakers of its training set whom a fold leaves out
     heads: dict = field(default_factory=lambda: {"ctc": CTC})
 
     def build(self) -> Recogniser:

@@ -10,7 +10,7 @@ from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, load_model
 from steps.scoring.disbelief import NO_BELIEF, Disbelief, disbelief, mean_of
 from steps.tokens.token_table import TokenTable, read_speller
-from steps.training.examples import utterances_of_every
+from steps.training.examples import speakers_of
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_table
 from utils.jobs import log
@@ -58,17 +58,10 @@ def judge(log_probs: torch.Tensor, text: str, table: TokenTable) -> tuple[Disbel
 
 
 def judges_of(models: dict[Path, LoadedModel], data_dir: Path, utt_ids: list[str]) -> dict[str, list[Path]]:
-    """The models that did not train on an utterance's speaker, or all where there is none such.
-
-    Which speakers a model left out is told by the number of its folds, in the set that it was trained on.
-    """
-    judges: dict[str, list[Path]] = {utt_id: [] for utt_id in utt_ids}
-    for folder, loaded in models.items():
-        settings, trained_on = loaded.config.train["train"], loaded.config.train["data"]["train"]
-        if settings["folds"] and trained_on == data_dir.name:
-            left_out = utterances_of_every(settings["folds"], settings["fold"], data_dir)
-            for utt_id in left_out & judges.keys():
-                judges[utt_id].append(folder)
+    """The models that left an utterance's speaker out of their training, or all where there is none such."""
+    speakers = speakers_of(data_dir)
+    left_out = {folder: set(loaded.config.left_out) for folder, loaded in models.items()}
+    judges = {utt_id: [folder for folder in models if speakers[utt_id] in left_out[folder]] for utt_id in utt_ids}
     heard = sum(not those for those in judges.values())
     if heard:
         log.warn(f"{data_dir}: {heard} of {len(utt_ids)} utterances are judged by models that may know them")

@@ -238,7 +238,8 @@ def hidden_utterances(examples: list[Example], data_dir: Path, every: int) -> se
     """Those whose transcripts are not used, where only every n-th speaker's are."""
     if every == 1:
         return set()
-    return {example.utt_id for example in examples} - utterances_of_every(every, 0, data_dir)
+    labelled, speakers = set(every_speaker(every, 0, data_dir)), speakers_of(data_dir)
+    return {example.utt_id for example in examples if speakers[example.utt_id] not in labelled}
 
 
 def hide_transcripts(examples: list[Example], data_dir: Path, every: int) -> list[Example]:
@@ -257,24 +258,25 @@ def labelled_part(examples: list[Example], data_dir: Path, settings: TrainConfig
     return hide_transcripts(examples, data_dir, settings.labelled_every)
 
 
-def utterances_of_every(every: int, first: int, data_dir: Path) -> set[str]:
-    """The utterances of every n-th speaker of a set, in C order and from a given one on, whatever is made of the set.
-
-    At another speed a speaker is the same one.
-    """
-    utt2spk = read_table(data_dir / "utt2spk")
+def speakers_of(data_dir: Path) -> dict[str, str]:
+    """The speaker of each utterance of a set; at another speed it is the same one."""
     utt2uniq = read_table(data_dir / "utt2uniq") if (data_dir / "utt2uniq").is_file() else {}
-    speaker = persons(utt2spk, utt2uniq)
-    chosen = set(sorted(set(speaker.values()), key=str.encode)[first::every])
-    return {utt_id for utt_id, name in speaker.items() if name in chosen}
+    return persons(read_table(data_dir / "utt2spk"), utt2uniq)
 
 
-def outside_fold(examples: list[Example], data_dir: Path, folds: int, fold: int) -> list[Example]:
-    """The examples without those of every n-th speaker. Raises: DataError when none is left."""
-    left_out = utterances_of_every(folds, fold, data_dir)
-    found = [e for e in examples if e.utt_id not in left_out]
-    if not found:
-        raise DataError(f"{data_dir}: train.folds = {folds} leaves no utterance to train on; it takes more speakers")
+def every_speaker(every: int, first: int, data_dir: Path) -> list[str]:
+    """Every n-th speaker of a set, in C order and from a given one on, whatever is made of the set."""
+    return sorted(set(speakers_of(data_dir).values()), key=str.encode)[first::every]
+
+
+def outside_fold(examples: list[Example], data_dir: Path, settings: TrainConfig) -> list[Example]:
+    """The examples without those of every n-th speaker. Raises: DataError when none, or no transcript, is left."""
+    left_out, speakers = set(every_speaker(settings.folds, settings.fold, data_dir)), speakers_of(data_dir)
+    found = [e for e in examples if speakers[e.utt_id] not in left_out]
+    labelled, left = ([e for e in those if e.tokens is not None] for those in (examples, found))
+    if not found or (labelled and not left):
+        told = f"train.folds = {settings.folds} and train.labelled_every = {settings.labelled_every} leave nothing"
+        raise DataError(f"{data_dir}: {told} to learn from; they take more speakers")
     return found
 
 

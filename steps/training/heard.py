@@ -48,8 +48,7 @@ def find_examples(
     if settings.labelled_every > 1:  # the tokens of all heads
         labelled = replace(labelled, kept=labelled_part(labelled.kept, train_dir, settings))
     if settings.folds:
-        kept = outside_fold(labelled.kept, train_dir, settings.folds, settings.fold)
-        labelled = replace(labelled, kept=kept)
+        labelled = replace(labelled, kept=outside_fold(labelled.kept, train_dir, settings))
     if hasattr(model.encoder, "max_samples"):  # more than which it does not hear
         check_lengths(model, {example.utt_id: example.num_frames for example in labelled.kept})
         for path in (data_dir / name / "utt2num_frames" for name in (system.data.dev, *system.data.test)):
@@ -112,10 +111,16 @@ def check_different(by_set: dict[str, list[Example]]) -> None:
             home[example.utt_id] = name
 
 
-def hours_of(examples: list[Example], system: SystemConfig, frame_shift_ms: float) -> dict[str, float]:
-    """Hours of speech with transcripts and without, or with classes where a system learns nothing else."""
+def hours_of(
+    examples: list[Example], system: SystemConfig, frame_shift_ms: float, taught: set[str]
+) -> dict[str, float]:
+    """Hours of speech with transcripts and without, or with classes where a system learns nothing else.
+
+    Of a distilled system what no term speaks on, `taught`, by a filter, counts as unheard.
+    """
     frames = {"labelled_hours": 0, "unlabelled_hours": 0}
     for example in examples:
         is_labelled = example.tokens is not None if can_transcribe(system) else bool(example.classes)
-        frames["labelled_hours" if is_labelled else "unlabelled_hours"] += example.num_frames
+        if is_labelled or not system.distill or example.utt_id in taught:
+            frames["labelled_hours" if is_labelled else "unlabelled_hours"] += example.num_frames
     return {name: round(count * frame_shift_ms / 3_600_000, 4) for name, count in frames.items()}

@@ -25,6 +25,7 @@ from steps.training.checkpoints import Checkpoints
 from steps.training.evaluate import DevLook, set_priors
 from steps.training.examples import (
     Example,
+    every_speaker,
     find_classes,
     read_examples,
 )
@@ -85,6 +86,7 @@ def model_config(
     """What the model folder's config.json will hold."""
     heads = sized(find_classes(data_dir / system.data.train, system.heads), others)
     training = {key: value for key, value in system.training().items() if key not in ("model", "heads")}
+    folds, fold = system.train.folds, system.train.fold
     return ModelConfig(
         system.name,
         seed,
@@ -96,6 +98,7 @@ def model_config(
         blank_id=0,
         train=training,
         heads=heads,
+        left_out=every_speaker(folds, fold, data_dir / system.data.train) if folds else [],
     )
 
 
@@ -256,7 +259,8 @@ def train(job: TrainJob) -> dict:
     bar.close()
     if ranks.is_main:
         size = {"params": model.num_params(), "megabytes": round(megabytes(model, settings.weight_bits), 4)}
-        student = replace(student, **size, **hours_of(examples, system, model.feature_shift_ms))
+        taught = set().union(*(term.utt_ids for term in terms))
+        student = replace(student, **size, **hours_of(examples, system, model.feature_shift_ms, taught))
         weights = round_all(weights, {name for name, _ in model.named_parameters()}, settings.weight_bits)
         weights = with_priors(weights, model, examples, ranks.device)
         weights = adapter_weights(weights) if student.base else weights

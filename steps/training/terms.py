@@ -159,37 +159,50 @@ def label_of(settings: DistillConfig) -> str:
 def ready_loss(
     settings: DistillConfig, label: str, source: Source, examples: list[Example], student: Student
 ) -> tuple[Callable, str]:
-    """A loss with its settings, as (output, target) -> (sum, count), and the unit of its mean."""
+    """A loss with its settings, as (output, target) -> (sum, count), and the unit of its mean.
+
+    Raises: UsageError when a layer that it compares does not exist.
+    """
     loss, unit = find_loss(settings.loss)
-    if isinstance(loss, type):
-        return build_loss(loss, settings, label, source, examples, student), unit
-    return partial(loss, **settings.settings), unit
-
-
-def build_loss(
-    cls: type, settings: DistillConfig, label: str, source: Source, examples: list[Example], student: Student
-) -> nn.Module:
-    """A loss with weights, the same for the same seed, which leaves the student's random numbers alone."""
-    shortest = min(examples, key=lambda example: example.num_frames)
-    heard, output = listen(student.model, [shortest], student.device)
-    if settings.source == "self" and settings.settings["student_layer"] in (0, len(output.hidden) + 1):
-        raise UsageError(f"{label}: the last layer has nothing to learn from itself; set student_layer lower")
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        target = source(heard, output)
+    if "student_layer" not in settings.settings:
+        return partial(loss, **settings.settings), unit
+    shape = shape_of(settings, label, source, examples, student)
+    if not isinstance(loss, type):
+        return partial(loss, **settings.settings), unit
+    with torch.random.fork_rng(devices=[]):  # which leaves the student's random numbers alone
         torch.manual_seed(student.seed)
-        shape = LossShape(
-            output.layer(settings.settings.get("student_layer", 0)).size(-1),
-            target.states.size(-1) if hasattr(target, "states") else 0,
-            getattr(target, "num_tokens", 0),
-        )
-        store = getattr(source, "store", None)
-        if isinstance(store, CodeStore):
-            shape = replace(shape, num_codebooks=len(store.books), codebook_size=store.books.size(1))
         try:
-            loss = cls(shape, **settings.settings)
+            return loss(shape, **settings.settings).to(student.device), unit
         except ValueError as e:
             raise UsageError(f"{label}: {e}") from None
-    return loss.to(student.device)
+
+
+def shape_of(
+    settings: DistillConfig, label: str, source: Source, examples: list[Example], student: Student
+) -> LossShape:
+    """The sizes of what a loss compares, as one utterance shows them.
+
+    Raises: UsageError for a layer that is not there.
+    """
+    shortest = min(examples, key=lambda example: example.num_frames)
+    heard, output = listen(student.model, [shortest], student.device)
+    layer = settings.settings["student_layer"]
+    if settings.source == "self" and layer in (0, len(output.hidden) + 1):
+        raise UsageError(f"{label}: the last layer has nothing to learn from itself; set student_layer lower")
+    where = f"student_layer = {layer}"
+    try:
+        states = output.layer(layer)
+        where = f"teacher_layer = {settings.settings.get('teacher_layer', 0)}"
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            target = source(heard, output)
+    except UsageError as e:
+        raise UsageError(f"{label}: {where}: {e}") from None
+    width = target.states.size(-1) if hasattr(target, "states") else 0
+    shape = LossShape(states.size(-1), width, getattr(target, "num_tokens", 0))
+    store = getattr(source, "store", None)
+    if isinstance(store, CodeStore):
+        shape = replace(shape, num_codebooks=len(store.books), codebook_size=store.books.size(1))
+    return shape
 
 
 @torch.no_grad()

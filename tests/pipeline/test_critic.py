@@ -40,6 +40,12 @@ def test_wrong_transcripts_are_ranked_first(tmp_path):
     again = command("steps.find_label_errors", *options, cwd=recipe)
     assert_status(again, 0)
     assert "up to date" in again.stderr
+    assert_status(command("utils.subset_data_dir", "--speakers", "bob", "data/train", "part/train", cwd=recipe), 0)
+    assert_status(command("steps.make_feats", "--nj", "1", "part/train", cwd=recipe), 0)
+    bob = ("--out", "exp/bob", "--lang-dir", "data/lang", "part/train")
+    assert_status(command("steps.find_label_errors", *bob, *models, cwd=recipe), 0)
+    rows = [set((recipe / f"exp/{name}/ranking.tsv").read_text().splitlines()) for name in ("critic", "bob")]
+    assert len(rows[1]) > 10 and rows[1] < rows[0]  # judged by the same model, whatever else is judged
     one = command("steps.find_label_errors", "--out", "exp/one", "data/train", models[0], cwd=recipe)
     assert_status(one, 0)
     assert "24 of 48 utterances are judged by models that may know them" in one.stderr

@@ -230,6 +230,12 @@ FAULTS = [
         "transcripts of several teachers cannot be joined by 'average'; set combine = 'sampled'",
     ),
     ("[[student.distill]]\nloss = 'frame_kl'\nsource = 'self'", "from which inner_kl alone learns"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nema_decay = 0.9", "ema_decay is of source = 'ema', and source = 'store'"),
+    ("[[student.distill]]\nloss = 'frame_kl'\ncombine = 'best'", "combine = 'best' needs several teachers"),
+    (
+        "[[student.distill]]\nloss = 'pseudo_labels'\nfilter = { keep = 0.5 }",
+        "filter chooses among utterances without a transcript, and [student] hears none",
+    ),
     ("[[student.distill]]\nloss = 'codebook'\nsource = 'live'", "source = 'live', and codebooks are stored"),
     ("[[student.distill]]\nloss = 'pseudo_labels'\ntoken_map = 'x'", "token_map is for posteriors of frames"),
     ("[[student.distill]]\nloss = 'token_kl'", "[student] token_topk need a head of type las or transformer_decoder"),
@@ -882,6 +888,7 @@ def test_the_twin_of_one_that_starts_from_a_student_comes_after_it_too(conf):
 
 
 def test_a_second_teacher_that_a_filter_alone_names_is_trained_with_the_others(conf):
-    config = conf("[judge]\nbase = 'teacher'", "student.distill.0.filter.agree_with=judge")
+    hidden = "student.train.labelled_every=2"
+    config = conf("[judge]\nbase = 'teacher'", hidden, "student.distill.0.filter.agree_with=judge")
     assert lines_of(config, [0], "teachers") == ["teacher 0 .", "judge 0 ."]
     assert "judge 0 train transcripts" in lines_of(config, [0], "soft_labels", 0)

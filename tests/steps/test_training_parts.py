@@ -15,6 +15,7 @@ from steps.training.examples import (
     hide_transcripts,
     labelled_part,
     labels_for,
+    outside_fold,
     read_examples,
     training_examples,
     with_other_tokens,
@@ -286,6 +287,16 @@ def test_only_every_nth_speaker_is_left(tmp_path, tokens):
     (tmp_path / "utt2spk").write_text("".join(f"{s}-1 {s}\n" for s in "abcd"))
     left = labelled_part(found, tmp_path, TrainConfig(labelled_every=3, labelled_only=True))
     assert [e.utt_id for e in left] == ["a-1", "d-1"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "settings"), [("abcd", TrainConfig(folds=2, labelled_every=2)), ("a", TrainConfig(folds=4))]
+)
+def test_a_fold_that_leaves_out_all_that_is_labelled_is_refused(tmp_path, speakers, settings):
+    (tmp_path / "utt2spk").write_text("".join(f"{s}-1 {s}\n" for s in speakers))
+    found = hide_transcripts([Example(f"{s}-1", "", 9, (1,)) for s in speakers], tmp_path, settings.labelled_every)
+    with pytest.raises(DataError, match="leave nothing to learn from; they take more speakers"):
+        outside_fold(found, tmp_path, settings)
 
 
 def spelt(tmp_path, texts, settings, hidden=()):
