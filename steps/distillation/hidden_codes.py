@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from steps.distillation.records import RecordStore
 from steps.distillation.targets import HiddenStates
@@ -93,7 +93,9 @@ def encode_states(states: Tensor, books: Tensor) -> Tensor:
 
 def decode_states(codes: Tensor, books: Tensor) -> Tensor:
     """(..., N) codes, (N, K, D) codebooks -> (..., D) states."""
-    return sum(book[codes[..., n].long()] for n, book in enumerate(books))
+    N, K, _ = books.shape
+    entries = (codes.long() + K * torch.arange(N, device=codes.device)).flatten(0, -2)
+    return nn.functional.embedding_bag(entries, books.flatten(0, 1), mode="sum").unflatten(0, codes.shape[:-1])
 
 
 def share_lost(states: Tensor, books: Tensor) -> float:
