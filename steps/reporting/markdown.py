@@ -8,7 +8,8 @@ speakers (bootstrap). `<system>_plain` is the twin: the same system without its 
 start, on the same batches. Gap closed is (twin − distilled) / (twin − teacher). "Better" means that the paired
 t-intervals over seeds and over speakers (bootstrap) both exclude 0; p is the greater one of the two tests.
 "Better alone" does not hold after Holm's correction for all comparisons of the set. Dev only picks which checkpoints
-are averaged."""
+are averaged. MB are those of the weights, rounded ones in their few bits; all compute in 32. CPU minutes are those of
+the training itself, without its teacher's."""
 
 
 def results_markdown(
