@@ -19,9 +19,9 @@ from steps.heads.shape import HeadShape
 from steps.nnet.normalisation import without_mean
 from steps.nnet.output import ModelOutput, zero_padding
 from steps.nnet.registry import encoder_class
+from steps.nnet.rounding import load_weights
 from steps.nnet.streaming import Past
 from steps.nnet.subsampling import subsampled_lens
-from steps.nnet.tensor_file import load_tensors
 from steps.tokens.token_table import TokenTable
 from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.files import sha256
@@ -259,7 +259,7 @@ def load_model(folder: Path, device: str = "cpu", heads: dict[str, dict] | None 
     tokens = TokenTable.read(folder / "tokens.txt", config.unit)
     if tokens.sha256 != config.tokens_sha256:
         raise StaleError(f"{folder}/tokens.txt: not the tokens that the model was trained with; restore the file")
-    tensors, facts = load_tensors(folder / "model.safetensors")
+    tensors, facts = load_weights(folder / "model.safetensors")
     for name, expected in facts.get("files", {}).items():  # before anything is built as they say
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise StaleError(f"{folder}/{name}: not what the model was trained with; restore the file")

@@ -13,7 +13,7 @@ from steps.config.schema import InitConfig
 from steps.heads.registry import SELF_SUPERVISED
 from steps.nnet.model import ModelConfig
 from steps.nnet.pruning import narrowed
-from steps.nnet.tensor_file import load_tensors
+from steps.nnet.rounding import load_weights
 from steps.tokens.token_table import SPACE, TokenTable
 from utils.jobs import log
 from utils.jobs.errors import DataError, StaleError, UsageError
@@ -50,7 +50,7 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
 
     Raises: StaleError when none fits; UsageError when a prefix in `take` is no part of the model.
     """
-    tensors, _ = load_tensors(folder / "model.safetensors")
+    tensors, _ = load_weights(folder / "model.safetensors")
     own = model.state_dict()
     check_prefixes(settings.take, own, "take")
     found, there = Taken(), with_layers(tensors, own, settings.layers)

@@ -16,7 +16,7 @@ from steps.features.cmvn import accumulate, moments
 from steps.heads.hmm import HmmHead
 from steps.nnet.lora import adapter_weights, add_adapters
 from steps.nnet.model import ModelConfig, Recogniser, new_model
-from steps.nnet.rounding import megabytes, round_all
+from steps.nnet.rounding import megabytes, pack, round_all
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable, read_lang
@@ -261,10 +261,11 @@ def train(job: TrainJob) -> dict:
         size = {"params": model.num_params(), "megabytes": round(megabytes(model, settings.weight_bits), 4)}
         taught = set().union(*(term.utt_ids for term in terms))
         student = replace(student, **size, **hours_of(examples, system, model.feature_shift_ms, taught))
-        weights = round_all(weights, {name for name, _ in model.named_parameters()}, settings.weight_bits)
+        names = {name for name, _ in model.named_parameters()}
+        weights = round_all(weights, names, settings.weight_bits)
         weights = with_priors(weights, model, examples, ranks.device)
         weights = adapter_weights(weights) if student.base else weights
-        write_model(Path(job.stage), weights, student, table, others, cmvn)
+        write_model(Path(job.stage), *pack(weights, names, settings.weight_bits), student, table, others, cmvn)
     counts = {"in": len(examples) + len(dropped), "out": len(examples), "dropped": len(dropped)}
     return counts | {"dropped_ids": dropped, "cpu_seconds": round(trainer.progress.cpu_seconds, 1)}
 
@@ -276,13 +277,15 @@ def base_of(folder: Path, out: Path) -> dict:
 
 def write_model(
     folder: Path,
-    weights: dict,
+    tensors: dict,
+    facts: dict,
     student: ModelConfig,
     table: TokenTable,
     others: dict[str, TokenTable],
     cmvn: Path,
 ) -> None:
-    """Writes the files that make a model folder self-contained."""
+    """Writes the files that make a model folder self-contained; tensors and facts as `steps.nnet.rounding.pack` has
+    them."""
     (folder / "config.json").write_text(to_json(student.to_dict()), encoding="utf-8")
     (folder / "tokens.txt").write_text(table.to_text(), encoding="utf-8")
     (folder / "cmvn").write_bytes(cmvn.read_bytes())
@@ -290,4 +293,4 @@ def write_model(
         (folder / f"tokens_{name}.txt").write_text(other.to_text(), encoding="utf-8")
     names = ["config.json", "tokens.txt", "cmvn", *(f"tokens_{name}.txt" for name in others)]
     files = {name: sha256(folder / name) for name in names}
-    save_tensors(folder / "model.safetensors", weights, {"files": files})
+    save_tensors(folder / "model.safetensors", tensors, {"files": files} | facts)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from steps.losses.registry import LOSSES
-from steps.nnet.tensor_file import load_tensors
+from steps.nnet.rounding import load_weights
 from tests.pipeline.tiny import run_stages
 from tests.support import assert_status, command
 
@@ -84,7 +84,7 @@ def write_conf(recipe, cases, weight):
 
 
 def weights(recipe, system):
-    return load_tensors(recipe / "exp" / system / "seed0" / "model.safetensors")[0]
+    return load_weights(recipe / "exp" / system / "seed0" / "model.safetensors")[0]
 
 
 def same(a, b):
@@ -172,6 +172,8 @@ def test_weights_are_rounded_while_learning_or_afterwards(prepared, corpus):
         assert matrices and all(max(len(row.unique()) for row in x.flatten(1)) <= 7 for x in matrices)
     systems = json.loads((prepared / "exp" / "results.json").read_text())["sets"]["test"]["systems"]
     assert systems["whole"]["megabytes"] > 5 * systems["aware"]["megabytes"] == 5 * systems["after"]["megabytes"]
+    whole, aware = (prepared / "exp" / name / "seed0" / "model.safetensors" for name in ("whole", "aware"))
+    assert whole.stat().st_size > 3 * aware.stat().st_size
     again = run_stages(prepared, corpus)
     assert "nothing to do" in again.stderr
 

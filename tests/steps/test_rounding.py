@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from steps.nnet.model import Recogniser
-from steps.nnet.rounding import megabytes, round_all, rounded, rounded_weights
+from steps.nnet.rounding import load_weights, megabytes, pack, round_all, rounded, rounded_weights
+from steps.nnet.tensor_file import save_tensors
 
 
 def make(encoder="lstm", **settings):
@@ -61,6 +62,26 @@ def test_no_bits_round_nothing():
         assert loss_of(model).item() == loss_of(make()).item()
     weights = model.state_dict()
     assert all(value is weights[name] for name, value in round_all(weights, set(weights), 0).items())
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_a_file_holds_rounded_weights_in_their_bits(tmp_path, bits):
+    model = make("tdnn", num_layers=2)
+    state, names = model.state_dict(), {name for name, _ in model.named_parameters()}
+    tensors, facts = pack(state, names, bits)
+    save_tensors(tmp_path / "model.safetensors", tensors, facts)
+    found, _ = load_weights(tmp_path / "model.safetensors")
+    expected = round_all(state, names, bits)
+    assert found.keys() == expected.keys()
+    assert all(value.equal(expected[name]) for name, value in found.items())
+    size = sum(x.nbytes for name, x in tensors.items() if name.removesuffix(".codes").removesuffix(".scale") in names)
+    assert size == pytest.approx(1e6 * megabytes(model, bits), abs=len(tensors))
+
+
+def test_a_file_of_whole_weights_is_read_as_it_is(tmp_path):
+    state = make().state_dict()
+    tensors, facts = pack(state, set(state), 0)
+    assert facts == {} and all(tensors[name] is value for name, value in state.items())
 
 
 def test_the_size_counts_matrices_in_their_bits():
