@@ -300,3 +300,6 @@ def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:
         known = {system.data.train, *system.data.unlabelled}
         for name in set(system.sets) - known:
             raise UsageError(f"[{system.name}.distill] sets: '{name}' is not used for training{near(name, known)}")
+        known = {name for s in systems.values() for name in (s.data.train, *s.data.unlabelled)}
+        for name in {name for term in system.distill for name in term.teacher_sets} - known:
+            raise UsageError(f"[{system.name}.distill] teacher_sets: '{name}' is no set to train on{near(name, known)}")

@@ -212,6 +212,8 @@ class DistillConfig:
     head: str = ""  # of teacher and student; empty: the first of each that the loss can compare
     token_map: str = ""  # a file, seen from the recipe, `<teacher's token> <student's>` a line; empty: by their names
     sets: list[str] = field(default_factory=list)  # empty: the training set
+    # What its teachers hear of the same utterances, without noise, say; empty: `sets`, or what each was trained on.
+    teacher_sets: list[str] = field(default_factory=list)
     weight: NaturalFloat = 0.5
     filter: FilterConfig = FilterConfig()
     settings: dict = field(default_factory=dict)  # of the loss

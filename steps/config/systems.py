@@ -123,11 +123,11 @@ def set_in_place(other: SystemConfig, system: SystemConfig, set_name: str) -> st
 
 
 def soft_label_sets(config: Config, term: DistillConfig, teacher: str) -> list[str]:
-    """The sets that one of a term's teachers hears: those it names, or what the teacher was trained on.
+    """The sets that one of a term's teachers hears: those it names for it, its own, or what the teacher was trained on.
 
     A student may hear the utterances of its teacher's training set through another channel, under the same ids.
     """
-    return term.sets or [config.systems[teacher].data.train]
+    return term.teacher_sets or term.sets or [config.systems[teacher].data.train]
 
 
 def system_named(config: Config, name: str) -> SystemConfig:

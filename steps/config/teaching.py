@@ -79,6 +79,8 @@ def check_source(system: SystemConfig, term: DistillConfig) -> None:
         raise UsageError(f"{where}: ema_decay is of source = 'ema', and source = '{term.source}'")
     if term.filter != FilterConfig() and not has_teacher(term):
         raise UsageError(f"{where}: filter judges what another system writes, and source = '{term.source}'")
+    if term.teacher_sets and (term.source != "store" or len(term.teacher_sets) != max(len(term.sets), 1)):
+        raise UsageError(f"{where}: teacher_sets names, of a store, a set for each that the student hears")
     if term.token_map and term.kind != "frame_topk":
         raise UsageError(f"{where}: token_map is for posteriors of frames")
     if isinstance(term.teacher, str) or len(term.teacher) < 2:

@@ -232,6 +232,11 @@ FAULTS = [
     ("[[student.distill]]\nloss = 'frame_kl'\nsource = 'self'", "from which inner_kl alone learns"),
     ("[[student.distill]]\nloss = 'frame_kl'\nema_decay = 0.9", "ema_decay is of source = 'ema', and source = 'store'"),
     ("[[student.distill]]\nloss = 'frame_kl'\ncombine = 'best'", "combine = 'best' needs several teachers"),
+    ("[[student.distill]]\nloss = 'frame_kl'\nteacher_sets = ['dev']", "teacher_sets: 'dev' is no set to train on"),
+    (
+        "[[student.distill]]\nloss = 'frame_kl'\nsource = 'live'\nteacher_sets = ['train']",
+        "teacher_sets names, of a store, a set for each that the student hears",
+    ),
     (
         "[[student.distill]]\nloss = 'pseudo_labels'\nfilter = { keep = 0.5 }",
         "filter chooses among utterances without a transcript, and [student] hears none",
@@ -718,6 +723,15 @@ def test_a_system_without_a_teacher_is_compared_with_its_controls_alone(conf):
 def test_a_control_has_a_test_set_in_the_place_of_each(conf):
     with pytest.raises(UsageError, match=r"\[student\] has no set in the place of 'test_2'"):
         conf(LONG, 'student_long.controls=["student"]', 'student_long.data.test=["test", "test_2"]')
+
+
+def test_in_a_second_round_a_teacher_may_hear_without_the_noise_it_was_trained_in(conf):
+    noisy = "data.train = 'train_noisy'\n[[{0}.distill]]\nloss = 'frame_kl'\n"
+    first = f"[first]\nbase = 'student'\n{noisy.format('first')}"
+    second = f"[second]\nbase = 'student'\n{noisy.format('second')}teacher = 'first'\n"
+    for more, expected in (("", "train_noisy"), ("teacher_sets = ['train']", "train")):
+        config = conf(first + second + more)
+        assert soft_label_sets(config, config.systems["second"].distill[0], "first") == [expected]
 
 
 @pytest.mark.parametrize(
