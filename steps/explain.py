@@ -15,10 +15,30 @@ from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import UsageError
+from utils.jobs.errors import MachineError, UsageError
 from utils.jobs.files import write_atomic
 
 ENDINGS = (".png", ".svg", ".pdf")
+
+
+def check_out(path: Path) -> None:
+    """Raises UsageError where no picture can have this name."""
+    if path.suffix not in ENDINGS:
+        raise UsageError(f"--out '{path}': end it with {' or '.join(ENDINGS)}")
+    if path.is_dir():
+        raise UsageError(f"--out '{path}': a folder has this name; write the name of a file")
+    for above in path.parents:
+        if above.exists() and not above.is_dir():
+            raise UsageError(f"--out '{path}': '{above}' is a file, not a folder")
+
+
+def write(path: Path, drawn: bytes) -> None:
+    """Writes a picture, and the folders above it. Raises: MachineError where the machine does not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, drawn)
+    except OSError as e:
+        raise MachineError(f"{path}: {e.strerror}") from None
 
 
 def main(argv: list[str]) -> None:
@@ -30,8 +50,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("utt_id")
     parser.add_argument("models", type=Path, nargs="+", help="model folders, as teacher, student, distilled student")
     args = parser.parse_args(argv)
-    if args.out.suffix not in ENDINGS:
-        raise UsageError(f"--out '{args.out}': end it with {' or '.join(ENDINGS)}")
+    check_out(args.out)
     data = DataDir.read(args.data_dir, "feats.scp")
     if args.utt_id not in data.tables["feats.scp"]:
         raise UsageError(f"{args.data_dir}/feats.scp holds no utterance '{args.utt_id}'")
@@ -43,8 +62,7 @@ def main(argv: list[str]) -> None:
     lang = args.lang_dir or args.data_dir.parent / "lang"
     entry, text = data.tables["feats.scp"][args.utt_id], texts.get(args.utt_id, "")
     views = [explain(folder, args.data_dir, args.utt_id, entry, text, lang) for folder in args.models]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(args.out, picture(args.utt_id, text, views, args.out.suffix[1:]))
+    write(args.out, picture(args.utt_id, text, views, args.out.suffix[1:]))
     log.info(f"{args.out}: '{args.utt_id}' as {len(views)} models hear it")
 
 

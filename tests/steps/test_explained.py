@@ -1,11 +1,16 @@
 """What the picture of an utterance shows."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from steps.explain import write
 from steps.reporting.explained import View, align, picture, self_attention
 from tests.models import F, make
+from tests.support import command, error_of
+from utils.jobs.errors import MachineError
 
 
 @pytest.mark.parametrize("encoder", ["conformer", "ebranchformer", "transformer"])
@@ -44,3 +49,25 @@ def test_the_picture_has_a_panel_for_each_attention_and_says_what_its_marks_are(
     drawn = picture("u-1", "costs $5", views, "svg").decode()
     said = ("self-attention of its last layer", "attention of its decoder", "transcript, aligned", "best path", "$5")
     assert all(f"{text}" in drawn for text in said)
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("one.gif", "--out 'one.gif': end it with .png or .svg or .pdf"),
+        ("drawn.png", "--out 'drawn.png': a folder has this name"),
+        ("notes/one.png", "--out 'notes/one.png': 'notes' is a file, not a folder"),
+        ("notes/of/one.png", "--out 'notes/of/one.png': 'notes' is a file, not a folder"),
+    ],
+)
+def test_a_picture_that_cannot_have_its_name_is_refused_before_it_is_drawn(tmp_path, out, said):
+    (tmp_path / "drawn.png").mkdir()
+    (tmp_path / "notes").write_text("")
+    assert said in error_of(command("steps.explain", "--out", out, "data", "u-1", "model", cwd=tmp_path), 2)
+
+
+def test_a_picture_that_the_machine_does_not_write_is_told_in_one_line(tmp_path):
+    write(tmp_path / "a" / "one.png", b"drawn")
+    assert (tmp_path / "a" / "one.png").read_bytes() == b"drawn"
+    with pytest.raises(MachineError, match="/proc/none/one.png: No such file or directory"):
+        write(Path("/proc/none/one.png"), b"drawn")
