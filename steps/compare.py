@@ -14,6 +14,7 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
+from utils.jobs.manifest import check_made
 
 FORMAT = 6
 
@@ -62,7 +63,9 @@ def main(argv: list[str]) -> None:
     out = args.out or args.exp_dirs[0]
     config = load(args.config, args.set)
     if args.show:
-        print_tables(read_json(out / "results.json"), config.report.note)
+        results = read_json(out / "results.json")
+        check_made(out / "compare.manifest.json")
+        print_tables(results, config.report.note)
         return
     runs = runs_of(config, parse_seeds(args.seeds))
     systems = all_systems(config)

@@ -18,6 +18,7 @@ from steps.config.tuning import grids_of, name_of_point, to_overrides
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
+from utils.jobs.manifest import check_made
 
 FORMAT = 1
 
@@ -67,8 +68,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("exp_dir", type=Path)
     args = parser.parse_args(argv)
     home = args.exp_dir / "tune"
+    manifest = home / f"{args.system}.manifest.json"
     if args.show:
-        print_table(read_json(home / f"{args.system}.json"))
+        found = read_json(home / f"{args.system}.json")
+        check_made(manifest)
+        print_table(found)
         return
     config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
     system = system_named(config, args.system)
@@ -80,7 +84,6 @@ def main(argv: list[str]) -> None:
         for name, points in zip((args.system, f"{args.system}_plain"), grids_of(system), strict=True)
     }
     files = tuple(file for points in tried.values() for _, found in points for file in found)
-    manifest = home / f"{args.system}.manifest.json"
     job = Job("tune", FORMAT, manifest, files, {"seeds": seeds}, is_final=True)
     if not args.why:
         for name, points in tried.items():

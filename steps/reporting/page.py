@@ -15,8 +15,8 @@ from steps.reporting.outcomes import CLASSES, STATES, Outcomes, Pairs, check_cou
 from steps.scoring.collect import read_json, score_file
 from steps.scoring.table import sections
 from utils.data_dir.data_dir import DataDir
-from utils.data_dir.tables import read_table
-from utils.jobs.errors import DataError, MachineError
+from utils.data_dir.tables import read_lines, read_table
+from utils.jobs.errors import DataError, MachineError, StaleError
 
 THREE = ("teacher", "student", "distilled")  # of a comparison
 NUM_SHOWN = 12  # words, speakers, and utterances with audio
@@ -113,14 +113,32 @@ def audio_of(utterance: object, config: Config, set_name: str) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
+def read_history(path: Path) -> list[dict]:
+    """The lines of a training's metrics.jsonl. Raises: StaleError for one without an update and its error on dev."""
+    found = []
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            row = json.loads(line)
+            is_known = row.keys() >= {"update", "dev_error_rate"}
+        except (ValueError, AttributeError):
+            is_known = False
+        if not is_known:
+            told = "run steps.train --force, or remove the file to leave its curve out"
+            raise StaleError(f"{path}:{number}: no line of a training; {told}")
+        found.append(row)
+    return found
+
+
 def histories_of(exp_dir: Path, systems: dict[str, list[int]]) -> dict[str, list[list[dict]]]:
-    """What each training wrote of itself, by system and seed; only of those that lie in this folder."""
+    """What each training wrote of itself, by system and seed; only of those that lie in this folder.
+
+    Raises: StaleError for a file that no training wrote.
+    """
     found = {}
     for name, seeds in systems.items():
         files = [exp_dir / name / f"seed{seed}" / "metrics.jsonl" for seed in seeds]
-        lines = [file.read_text(encoding="utf-8").splitlines() for file in files if file.is_file()]
-        if lines:
-            found[name] = [[json.loads(line) for line in history] for history in lines]
+        if histories := [read_history(file) for file in files if file.is_file()]:
+            found[name] = histories
     return found
 
 

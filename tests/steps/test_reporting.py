@@ -1,16 +1,20 @@
 """What a report says beyond the tables."""
 
+import json
 import math
 
 import pytest
 
+from steps.compare import main as compare
 from steps.report import other_commits
 from steps.reporting.calibration import calibrate, unit_confidences
 from steps.reporting.outcomes import check_counts, compare_outcomes, heard, length_of, read_alignments
+from steps.reporting.page import histories_of
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
+from tests.support import ROOT
 from utils.jobs.errors import DataError, StaleError
-from utils.jobs.manifest import Manifest
+from utils.jobs.manifest import Manifest, describe
 
 REF = {"a-1": "one two three", "a-2": "four five", "b-1": "one one six", "b-2": "seven"}
 TEACHER = {"a-1": "one two three", "a-2": "four five", "b-1": "one one six", "b-2": "ten"}
@@ -128,3 +132,32 @@ def test_systems_that_other_code_trained_are_named(tmp_path):
     assert other_commits({tmp_path: tmp_path}, {"plain": [0]}, "new") == ""
     folds = tmp_path.parent  # as exp/unseen, whose models lie in exp/unseen/<speaker>/<system>
     assert other_commits({folds: folds}, {"teacher": [0], "plain": [0]}, "new") == "old (teacher)"
+
+
+@pytest.mark.parametrize("line", ["{'update': 2}", "2", '{"update": 2}', ""])
+def test_a_line_of_a_learning_curve_that_no_training_wrote_is_told_with_its_place(tmp_path, line):
+    row = {"update": 1, "dev_error_rate": None, "lr": 0.1}
+    file = tmp_path / "student" / "seed0" / "metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{json.dumps(row)}\n")
+    assert histories_of(tmp_path, {"student": [0, 1], "teacher": [0]}) == {"student": [[row]]}
+    file.write_text(f"{json.dumps(row)}\n{line}\n")
+    with pytest.raises(StaleError, match="student/seed0/metrics.jsonl:2: no line of a training"):
+        histories_of(tmp_path, {"student": [0]})
+
+
+def test_results_that_were_altered_are_not_shown(tmp_path, capsys):
+    file, manifest = tmp_path / "results.json", tmp_path / "compare.manifest.json"
+    show = ["--show", "--config", str(ROOT / "egs" / "demo" / "conf.toml"), str(tmp_path)]
+    file.write_text('{"sets": {}}')
+    with pytest.raises(StaleError, match="compare.manifest.json: missing"):
+        compare(show)
+    Manifest("compare", 1, {}, {}, {"results.json": describe(file)}).write(manifest)
+    compare(show)
+    assert capsys.readouterr().out
+    file.write_text("{}")
+    with pytest.raises(StaleError, match="results.json: not what compare wrote; run it again with --force"):
+        compare(show)
+    file.write_text("{")
+    with pytest.raises(DataError, match="results.json: cannot be read"):
+        compare(show)

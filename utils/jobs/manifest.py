@@ -97,6 +97,12 @@ def fingerprint(path: Path, verify: bool = False) -> str | None:
     return sha256_text("".join(sorted(lines)))
 
 
+def check_made(path: Path) -> None:
+    """Raises StaleError when there is no manifest at `path`, or an output that it lists is missing or was altered."""
+    if fingerprint(path) is None:
+        raise StaleError(f"{path}: missing; run its command again")
+
+
 def describe_input(
     path: Path,
     known: Entry | str | None = None,
