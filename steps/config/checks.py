@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from steps.config.hearing import check_hearing, check_made_features
-from steps.config.schema import Config, DataConfig, FeaturesConfig, SystemConfig
+from steps.config.hearing import check_hearing, check_made_features, check_sets
+from steps.config.schema import Config, FeaturesConfig, SystemConfig
 from steps.config.systems import (
     all_sets,
     can_transcribe,
@@ -13,14 +13,12 @@ from steps.config.systems import (
     kinds_of_heads,
     pairs_of,
     pretrained,
-    roles_in,
-    roles_of,
     set_in_place,
     start_of,
     variant_of,
 )
 from steps.config.teaching import check_chains, check_needed_heads, check_teachers
-from steps.config.types import check_name, near
+from steps.config.types import near
 from steps.features.settings import band_hz
 from steps.heads.registry import HIDING, SELF_SUPERVISED, WITH_OTHER_TOKENS
 from steps.nnet.registry import WITH_CTC
@@ -50,7 +48,7 @@ def check_config(config: Config) -> None:
     check_needed_heads(config.systems)
     check_controls(config.systems)
     check_comparisons(config)
-    check_sets(config.systems, config.data)
+    check_sets(config)
 
 
 def check_twins(systems: dict[str, SystemConfig]) -> None:
@@ -282,24 +280,3 @@ def check_comparisons(config: Config) -> None:
             if can_transcribe(theirs) and can_transcribe(ours):
                 for name in (ours.data.dev, *ours.data.test):
                     set_in_place(theirs, ours, name)
-
-
-def check_sets(systems: dict[str, SystemConfig], data: DataConfig) -> None:
-    """Raises UsageError when a set has two roles, or a term names one that is not there to train on."""
-    role_of: dict[str, str] = {}
-    owners = {"data": roles_of(data)} | {f"{name}.data": roles_in(system) for name, system in systems.items()}
-    for owner, roles in owners.items():
-        for name, role in roles:
-            check_name(name, f"[{owner}] {role}")
-            if [other for other, _ in roles].count(name) > 1 or role_of.setdefault(name, role) != role:
-                raise UsageError(f"[{owner}] '{name}' has two roles; train, dev, test and unlabelled sets must differ")
-    for system in systems.values():
-        check_name(system.data.train, f"[{system.name}.data] train")
-        if role_of.get(system.data.train) in ("dev", "test"):
-            raise UsageError(f"[{system.name}.data] train: '{system.data.train}' is a {role_of[system.data.train]} set")
-        known = {system.data.train, *system.data.unlabelled}
-        for name in set(system.sets) - known:
-            raise UsageError(f"[{system.name}.distill] sets: '{name}' is not used for training{near(name, known)}")
-        known = {name for s in systems.values() for name in (s.data.train, *s.data.unlabelled)}
-        for name in {name for term in system.distill for name in term.teacher_sets} - known:
-            raise UsageError(f"[{system.name}.distill] teacher_sets: '{name}' is no set to train on{near(name, known)}")

@@ -1,10 +1,20 @@
-"""Faults in what systems hear: features that their encoders cannot take, sets that differ, features made otherwise."""
+"""Faults in what systems hear: features that encoders cannot take, or that are made otherwise; sets that differ, or
+have two roles.
+"""
 
 from pathlib import Path
 
 from steps.config.schema import Config, FeaturesConfig, SystemConfig
-from steps.config.systems import all_sets, clean_set, features_of, kinds_of_heads, variant_of
-from steps.config.types import near
+from steps.config.systems import (
+    all_sets,
+    clean_set,
+    features_of,
+    kinds_of_heads,
+    roles_in,
+    roles_of,
+    variant_of,
+)
+from steps.config.types import check_name, near
 from steps.features.settings import feature_dim, frame_shift_ms
 from steps.nnet.registry import PRETRAINED
 from utils.jobs.errors import UsageError
@@ -69,3 +79,40 @@ def check_shape(name: str, features: FeaturesConfig, maker: SystemConfig, heard:
     ):
         if made and made != said:
             raise UsageError(f"features.{name}.{key} = {said:g}: [{maker.name}] makes {made:g}; set it so")
+
+
+def source_of(config: Config, set_name: str) -> str:
+    """The set whose audio a set has: the one that it is a copy of for [features.<name>], or itself."""
+    variant = variant_of(config, set_name)
+    return source_of(config, set_name.removesuffix(f"_{variant}")) if variant else set_name
+
+
+def check_sets(config: Config) -> None:
+    """Raises UsageError when a set has two roles, or another one than a set of the same audio.
+
+    Or when a term names one that is not there to train on.
+    """
+    found: dict[str, tuple[str, str]] = {}  # source -> the first set of its audio, and the role of that
+    systems = config.systems
+    owners = {"data": roles_of(config.data)} | {f"{name}.data": roles_in(system) for name, system in systems.items()}
+    for owner, roles in owners.items():
+        for name, role in roles:
+            check_name(name, f"[{owner}] {role}")
+            first, its_role = found.setdefault(source_of(config, name), (name, role))
+            if [other for other, _ in roles].count(name) > 1 or (first == name and its_role != role):
+                raise UsageError(f"[{owner}] '{name}' has two roles; train, dev, test and unlabelled sets must differ")
+            if its_role != role:
+                raise UsageError(f"[{owner}] {role}: '{name}' has the audio of '{first}', whose role is {its_role}")
+    for system in systems.values():
+        name = system.data.train
+        check_name(name, f"[{system.name}.data] train")
+        first, role = found.get(source_of(config, name), (name, "train"))
+        if role in ("dev", "test"):
+            told = f"is a {role} set" if first == name else f"has the audio of '{first}', whose role is {role}"
+            raise UsageError(f"[{system.name}.data] train: '{name}' {told}")
+        known = {system.data.train, *system.data.unlabelled}
+        for name in set(system.sets) - known:
+            raise UsageError(f"[{system.name}.distill] sets: '{name}' is not used for training{near(name, known)}")
+        known = {name for s in systems.values() for name in (s.data.train, *s.data.unlabelled)}
+        for name in {name for term in system.distill for name in term.teacher_sets} - known:
+            raise UsageError(f"[{system.name}.distill] teacher_sets: '{name}' is no set to train on{near(name, known)}")

@@ -655,6 +655,45 @@ def test_a_set_has_one_role_in_all_systems(conf):
         conf(PHONE, 'phone.data.dev="test"')
 
 
+COPIES = """
+[data]
+test = ["test", "test_b"]
+unlabelled = ["more_b"]
+[features.a]
+[features.b]
+[copies]
+base = "student"
+data = { train = "train_a", dev = "dev_a", test = ["test_a"], unlabelled = ["more_a"] }
+[first]
+model.encoder = "lstm"
+heads.best_rq = {}
+data = { train = "more_a", dev = "dev_a", test = [] }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("copies.data.unlabelled=['test_b']", "unlabelled: 'test_b' has the audio of 'test', whose role is test"),
+        ("copies.data.unlabelled=['test_a_b']", "unlabelled: 'test_a_b' has the audio of 'test', whose role is test"),
+        ("copies.data.unlabelled=['train_b']", "unlabelled: 'train_b' has the audio of 'train', whose role is train"),
+        ("copies.data.dev='test_b'", "[copies.data] dev: 'test_b' has the audio of 'test', whose role is test"),
+        ("data.unlabelled=['test_a']", "[data] unlabelled: 'test_a' has the audio of 'test', whose role is test"),
+        ("first.data.train='test_a'", "[first.data] train: 'test_a' has the audio of 'test', whose role is test"),
+    ],
+)
+def test_a_copy_for_other_features_has_the_role_of_its_set(conf, text, said):
+    sets = all_sets(conf(COPIES))
+    assert sets["more_a"] == sets["more_b"] == "unlabelled" and sets["test_a"] == sets["test_b"] == "test"
+    with pytest.raises(UsageError, match=re.escape(said)):
+        conf(COPIES, text)
+
+
+def test_copies_for_other_features_have_one_role_where_their_set_has_none(conf):
+    with pytest.raises(UsageError, match="'test_a' has the audio of 'test_b', whose role is test"):
+        conf(COPIES, "data.test=['test_b']", "data.unlabelled=['test_a']")
+
+
 def test_a_system_without_transcripts_may_be_trained_on_what_has_none(conf):
     text = "[first]\nmodel.encoder = 'lstm'\ndata.train = 'more'\nheads.best_rq = {}\n"
     for overrides in ((), ("data.unlabelled=['more']",)):
