@@ -21,7 +21,7 @@ from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError
 from utils.jobs.job import Job
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST = "validate.manifest.json"
 MAX_SHOWN = 20
 
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--no-feats", action="store_true", help="leave out features, which may be out of date")
     parser.add_argument("--allow-empty-text", action="store_true", help="allow empty transcripts")
     parser.add_argument("--any-rate", action="store_true", help="recordings may differ in sample rate")
-    parser.add_argument("--apart-from", type=Path, action="append", default=[], help="must not hold the same audio")
+    parser.add_argument("--apart-from", type=Path, action="append", default=[], help="must hold none of its audio")
     beside = "may hold the same audio, but at another speed or through another channel: a set of the same role"
     parser.add_argument("--beside", type=Path, action="append", default=[], help=beside)
     parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")

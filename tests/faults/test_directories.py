@@ -103,6 +103,30 @@ def test_the_same_audio_is_told_where_one_set_has_segments(tmp_path):
     assert any("the same audio" in fault for fault in faults_of(two, apart_from=[one]))
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "said"),
+    [
+        ("b-1 b-1 0 0.2", "", "is in part the same audio as 'a-1'"),
+        ("", "a-1 a-1 0.3 0.5", "is in part the same audio as 'a-1'"),
+        ("b-1 b-1 0.1 0.3", "a-1 a-1 0 0.11\na-2 a-1 0.4 0.5", "is in part the same audio as 'a-1'"),
+        ("b-1 b-1 0.1 0.3", "a-1 a-1 0.1 0.3", "is the same audio as 'a-1'"),
+        ("b-1 b-1 0.1 0.3", "a-1 a-1 0 0.1\na-2 a-1 0.3 0.5", ""),
+        ("b-1 b-1 0.101 0.3", "a-1 a-1 0 0.104", ""),
+    ],
+)
+@pytest.mark.parametrize("speed", ["1", "1.1"])
+def test_another_cut_of_the_same_audio_is_told_in_a_set_that_must_not_hold_it(tmp_path, here, there, said, speed):
+    sets = {name: write_data_dir(tmp_path / name, {f"{name}-1": "one"}) for name in ("a", "b")}
+    (sets["b"] / "wav" / "b-1.wav").write_bytes((sets["a"] / "wav" / "a-1.wav").read_bytes())
+    for folder, segments in zip(sets.values(), (there, here), strict=True):
+        if segments:
+            (folder / "segments").write_text(segments + "\n")
+    (sets["b"] / "utt2speed").write_text(f"b-1 {speed}\n")
+    found = [text for text in faults_of(sets["b"], apart_from=[sets["a"]]) if "same audio" in text]
+    assert len(found) == bool(said)
+    assert all(f"utterance 'b-1' {said} in {sets['a']}; remove one of them" in text for text in found)
+
+
 @pytest.fixture
 def two_sets(tmp_path):
     """A set, and one of the same recordings."""

@@ -27,7 +27,7 @@ class Checked:
         tables: Those that could be read, by file name.
         allows_empty_text: Whether a transcript may be empty.
         allows_any_rate: Whether recordings may differ in sample rate.
-        apart_from: Directories that must not hold the same audio.
+        apart_from: Directories that must not hold any of the same audio.
         beside: Directories that may hold it, at another speed or through another channel.
         looks: What is known of recordings.
     """

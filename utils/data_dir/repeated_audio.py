@@ -15,34 +15,53 @@ BLOCK = 2**20  # samples that are decoded at a time
 
 
 class Heard(NamedTuple):
-    """What an utterance holds: (samples, start s, end s), and how they are heard."""
+    """What an utterance holds of a recording, in seconds, and how it is heard."""
 
-    source: tuple
+    recording: tuple
+    start_s: float
+    end_s: float
     speed: float
     channel: Channel
 
+    def overlaps(self, other: "Heard") -> bool:
+        """Whether a part of the recording is in both, at whatever speed and through whatever channel."""
+        shared = max(self.start_s, other.start_s) < min(self.end_s, other.end_s)
+        return self.recording == other.recording and shared
+
 
 def repeated_audio(checked: Checked) -> Iterator[Fault]:
-    """The same samples, segment, speed and channel under two ids, or beside; at any speed, or through any channel, in
-    a directory to be apart from.
+    """The same samples, segment, speed and channel under two ids, or beside; any part of the same samples, at any speed
+    and through any channel, in a directory to be apart from.
     """
     groups = (checked.apart_from, checked.beside)
     apart, beside = ([Checked(path, scan(path)[0], looks=checked.looks) for path in group] for group in groups)
     keys = same_recordings([checked, *apart, *beside])
-    needs_ends = any("segments" in one.tables for one in (checked, *apart, *beside))
-    elsewhere: dict[tuple, str] = {}
+    foreign: dict[tuple, list[tuple[Heard, str]]] = {}  # by recording
     for other in apart:
-        elsewhere |= {key.source: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
+        for _, utt_id, heard in pieces(other, keys):
+            foreign.setdefault(heard.recording, []).append((heard, f"'{utt_id}' in {other.path}"))
+    elsewhere: dict[Heard, str] = {}
     for other in beside:
-        elsewhere |= {key: f"'{utt_id}' in {other.path}" for _, utt_id, key in pieces(other, keys, needs_ends)}
-    here: dict[tuple, str] = {}
-    for place, utt_id, key in pieces(checked, keys, needs_ends):
-        text = f"utterance '{utt_id}' is the same audio as"
-        if same := elsewhere.get(key.source) or elsewhere.get(key):
-            yield Fault(place, f"{text} {same}", "remove one of them", (utt_id,))
-        elif same := here.get(key):
-            yield unusable(checked, place, utt_id, f"{text} {same}", "remove one of them")
-        here.setdefault(key, f"'{utt_id}'")
+        elsewhere |= {heard: f"'{utt_id}' in {other.path}" for _, utt_id, heard in pieces(other, keys)}
+    here: dict[Heard, str] = {}
+    for place, utt_id, heard in pieces(checked, keys):
+        who = f"utterance '{utt_id}'"
+        if shared := shares(heard, foreign.get(heard.recording, [])):
+            yield Fault(place, f"{who} {shared}", "remove one of them", (utt_id,))
+        elif same := elsewhere.get(heard):
+            yield Fault(place, f"{who} is the same audio as {same}", "remove one of them", (utt_id,))
+        elif same := here.get(heard):
+            yield unusable(checked, place, utt_id, f"{who} is the same audio as {same}", "remove one of them")
+        here.setdefault(heard, f"'{utt_id}'")
+
+
+def shares(heard: Heard, others: list[tuple[Heard, str]]) -> str:
+    """What is said of an utterance that holds audio of one of the others, which have names; empty for none."""
+    for other, name in others:
+        if heard.overlaps(other):
+            is_whole = (heard.start_s, heard.end_s) == (other.start_s, other.end_s)
+            return f"is {'' if is_whole else 'in part '}the same audio as {name}"
+    return ""
 
 
 def same_recordings(directories: list[Checked]) -> dict[str, tuple]:
@@ -77,13 +96,11 @@ def digest_of_all(file: str) -> str:
     return found.hexdigest()
 
 
-def pieces(checked: Checked, keys: dict[str, tuple], needs_ends: bool) -> Iterator[tuple[str, str, Heard]]:
+def pieces(checked: Checked, keys: dict[str, tuple]) -> Iterator[tuple[str, str, Heard]]:
     """(place, utterance, what it hears to a hundredth of a second) of each utterance whose audio is there."""
     of_recording = {rec_id: keys.get(file) for _, rec_id, file in checked.rows("wav.scp")}
     for place, utt_id, rec_id, start_s, end_s in checked.segments():
         if of_recording.get(rec_id) is not None:
-            if needs_ends:
-                whole_s = checked.duration_s(rec_id) or end_s or 0.0
-                end_s = round(min(end_s or whole_s, whole_s), 2)
-            source = (of_recording[rec_id], round(start_s, 2), end_s)
-            yield place, utt_id, Heard(source, checked.speed(utt_id), checked.channel(utt_id))
+            whole_s = checked.duration_s(rec_id) or end_s or 0.0
+            times = round(start_s, 2), round(min(end_s or whole_s, whole_s), 2)
+            yield place, utt_id, Heard(of_recording[rec_id], *times, checked.speed(utt_id), checked.channel(utt_id))
