@@ -6,8 +6,9 @@
 Tries shapes of a distilled system, after stage 6 of the recipe. Those whose weights take more than --max-mb (10^6
 bytes), or that decode more slowly than --max-rtf (seconds a second of speech, on one core), are left out beforehand.
 The others are distilled with a quarter of the updates, the better half of them on dev with half, and the better half of
-those with all (successive halving: Jamieson and Talwalkar 2016). The table shows the frontier: what no smaller shape
-matches. Run again, it goes on where it stopped; write the shape that you choose into conf.toml.
+those with all (successive halving: Jamieson and Talwalkar 2016). What no smaller shape matches stays among them, and in
+the end is the frontier that the table shows. Run again, it goes on where it stopped; write the shape that you choose
+into conf.toml.
 """
 
 import json
@@ -61,10 +62,10 @@ class Shape:
         return ", ".join(f"{key} = {value}" for key, value in self.point.items())
 
     @property
-    def rank(self) -> tuple[int, float]:
-        """The more updates it was given the better; then by its error rate."""
+    def rank(self) -> tuple[int, float, float]:
+        """The more updates it was given the better; then by its error rate, and by its size."""
         most = max(self.errors, default=0)
-        return (-most, self.errors.get(most, math.inf))
+        return (-most, self.errors.get(most, math.inf), self.megabytes)
 
 
 def grid_of(tries: list[str], model: dict) -> dict:
@@ -175,29 +176,49 @@ def side_by_side(work: Callable[[Shape], None], shapes: list[Shape], nj: int) ->
             raise
 
 
-def frontier(shapes: list[Shape]) -> set[int]:
-    """The places of the shapes that no shape of equal or smaller size matches, of those that had all updates."""
+def frontier(shapes: list[Shape]) -> list[Shape]:
+    """The shapes that no shape of equal or smaller size matches, of those that had most updates."""
     most = max((max(shape.errors, default=0) for shape in shapes), default=0)
-    full = [(s.megabytes, s.errors[most], i) for i, s in enumerate(shapes) if most in s.errors]
+    full = [(s.megabytes, s.errors[most], s) for s in shapes if most in s.errors]
 
     def is_matched(size: float, error: float) -> bool:
         return any(a <= size and b <= error and (a, b) != (size, error) for a, b, _ in full)
 
-    return {i for size, error, i in full if not is_matched(size, error)}
+    return [shape for size, error, shape in full if not is_matched(size, error)]
+
+
+def survivors(shapes: list[Shape]) -> list[Shape]:
+    """The better half of shapes that had as many updates, and those on their frontier."""
+    ordered, best = sorted(shapes, key=lambda shape: shape.rank), frontier(shapes)
+    return [shape for i, shape in enumerate(ordered) if i < len(ordered) / 2 or shape in best]
+
+
+def fits(args: object, shape: Shape) -> bool:
+    """Whether a shape keeps to the budget, as far as it is known."""
+    return shape.megabytes <= args.max_mb and shape.rtf <= args.max_rtf
+
+
+def within(args: object, shapes: list[Shape]) -> list[Shape]:
+    """The shapes that keep to the budget. Raises: UsageError when none does."""
+    found = [shape for shape in shapes if fits(args, shape)]
+    if not found:
+        least = min(shapes, key=lambda shape: shape.megabytes)
+        budget = f"--max-mb {args.max_mb:g} --max-rtf {args.max_rtf:g}"
+        told = f"the smallest shape takes {least.megabytes:.3f} MB at {least.rtf:.4f}"
+        raise UsageError(f"{budget}: {told}; allow more, or --try smaller ones")
+    return found
 
 
 def write(args: object, shapes: list[Shape], left_out: list[Shape]) -> list[list[str]]:
     """Writes what was found, the best first, and returns it as rows."""
     ordered = sorted(shapes, key=lambda shape: shape.rank)
-    best = frontier(ordered)
+    best = frontier([shape for shape in ordered if fits(args, shape)])
     rows = [["settings", "MB", "RTF", "error on dev % (updates)", ""]]
-    for i, shape in enumerate(ordered):
+    for shape in [*ordered, *left_out]:
         errors = ", ".join(f"{error:.2f} ({updates:,})" for updates, error in sorted(shape.errors.items()))
-        mark = "frontier" if i in best else ""
+        mark = "frontier" if shape in best else "" if fits(args, shape) else "over the budget"
         rows.append([shape.settings, f"{shape.megabytes:.3f}", f"{shape.rtf:.4f}", errors, mark])
-    for shape in left_out:
-        rows.append([shape.settings, f"{shape.megabytes:.3f}", f"{shape.rtf:.4f}", "", "over the budget"])
-    facts = [shape.__dict__ | {"on_frontier": i in best} for i, shape in enumerate(ordered)]
+    facts = [shape.__dict__ | {"on_frontier": shape in best} for shape in ordered]
     budget = {"max_mb": args.max_mb, "max_rtf": args.max_rtf}
     told = {"system": args.system, **{key: value if math.isfinite(value) else None for key, value in budget.items()}}
     told["shapes"] = facts
@@ -228,21 +249,16 @@ def main(argv: list[str]) -> None:
     (args.exp_dir / "budget").mkdir(parents=True, exist_ok=True)
     lock(args.exp_dir / "budget" / ".lock")
     measured = [measure(args, point) for point in points_of(grid_of(args.tries, system.model), "--try")]
-    shapes = [s for s in measured if s.megabytes <= args.max_mb and s.rtf <= args.max_rtf]
+    shapes = within(args, measured)
     left_out = [s for s in measured if s not in shapes]
-    if not shapes:
-        least = min(measured, key=lambda s: s.megabytes)
-        budget = f"--max-mb {args.max_mb:g} --max-rtf {args.max_rtf:g}"
-        told = f"the smallest shape takes {least.megabytes:.3f} MB at {least.rtf:.4f}"
-        raise UsageError(f"{budget}: {told}; allow more, or --try smaller ones")
     alive = shapes
     for part in RUNGS:
         updates = max(1, system.train.updates // part)
         log.info(f"{len(alive)} shapes, {updates:,} updates each")
         side_by_side(partial(distil, args, updates), alive, args.nj)
         rows = write(args, shapes, left_out)
-        alive = sorted(alive, key=lambda shape: shape.rank)[: math.ceil(len(alive) / 2)]
-    best = min(shapes, key=lambda shape: (shape.rtf > args.max_rtf, *shape.rank))
+        alive = survivors([shape for shape in alive if fits(args, shape)])
+    best = min(within(args, shapes), key=lambda shape: shape.rank)
     chosen = " ".join(f"--set {text}" for text in to_overrides(args.system, best.point))
     print(f"\n{to_text(rows)}\n\nbest within the budget: {chosen}\n", flush=True)
 

@@ -85,7 +85,7 @@ def test_a_student_is_shaped_to_a_budget(recipe, corpus):
     assert max(sizes) <= 0.04 < min(shape["megabytes"] for shape in told["over_budget"])
     assert len(sizes) == 2 and len(told["over_budget"]) == 1
     by_rung = [sum(str(updates) in shape["errors"] for shape in told["shapes"]) for updates in (10, 20, 40)]
-    assert by_rung == [len(sizes), -(-len(sizes) // 2), -(-by_rung[1] // 2)]
+    assert by_rung[0] == 2 and by_rung[0] >= by_rung[1] >= by_rung[2] > 0
     assert any(shape["on_frontier"] for shape in told["shapes"])
     assert "best within the budget: --set student.model.dim=" in found.stdout
     again = command("steps.distil_to_budget", *options, "exp", cwd=recipe)

@@ -1,0 +1,81 @@
+"""Which shapes of a student a search within a budget goes on with, and which it marks."""
+
+import json
+
+import pytest
+
+from steps import distil_to_budget as search
+from steps.distil_to_budget import Shape
+from tests.support import ROOT, released
+from utils.jobs.errors import UsageError
+
+UPDATES = (750, 1500, 3000)  # of egs/demo's student: a quarter, half, all
+
+
+@pytest.fixture
+def searched(tmp_path, monkeypatch):
+    """Searches among made-up shapes, {dim: (MB, errors after a quarter, half, all updates, RTF when trained)}.
+
+    Returns what it writes: {dim: facts}.
+    """
+    monkeypatch.chdir(ROOT / "egs" / "demo")
+
+    def run(shapes, *options):
+        def distil(args, updates, shape):
+            _, *errors, shape.rtf = shapes[int(shape.point["model.dim"])]
+            shape.errors[updates] = errors[UPDATES.index(updates)]
+
+        monkeypatch.setattr(search, "measure", lambda args, p: Shape(p, shapes[int(p["model.dim"])][0], 0.001))
+        monkeypatch.setattr(search, "distil", distil)
+        with released():
+            search.main(["--try", f"model.dim={list(shapes)}", "--nj", "1", *options, str(tmp_path)])
+        found = json.loads((tmp_path / "budget" / "student.json").read_text())["shapes"]
+        return {int(facts["point"]["model.dim"]): facts for facts in found}
+
+    return run
+
+
+def trained(found):
+    """The shapes that were given all updates."""
+    return [dim for dim, facts in sorted(found.items()) if str(UPDATES[-1]) in facts["errors"]]
+
+
+def on_frontier(found):
+    return [dim for dim, facts in sorted(found.items()) if facts["on_frontier"]]
+
+
+def test_what_no_smaller_shape_matches_is_trained_to_the_end(searched):
+    found = searched(
+        {
+            8: (0.010, 60, 50, 45, 0.001),
+            16: (0.020, 61, 51, 46, 0.001),  # matched by a smaller one
+            24: (0.030, 40, 36, 35, 0.001),
+            32: (0.040, 30, 31, 34, 0.001),
+            40: (0.050, 29, 26, 25, 0.001),
+        }
+    )
+    assert trained(found) == on_frontier(found) == [8, 24, 32, 40]
+
+
+def test_the_better_half_is_kept_where_one_shape_matches_all(searched):
+    found = searched({dim: (dim / 1000, dim, dim, dim, 0.001) for dim in (8, 16, 24, 32, 40)})
+    assert [len(facts["errors"]) for _, facts in sorted(found.items())] == [3, 3, 2, 1, 1]
+    assert on_frontier(found) == [8]
+
+
+def test_of_shapes_with_one_error_rate_the_smallest_is_kept(searched, capsys):
+    found = searched({dim: (0.08 - dim / 1000, 35, 35, 35, 0.001) for dim in (24, 32, 40)})
+    assert trained(found) == on_frontier(found) == [40]
+    assert "best within the budget: --set student.model.dim=40" in capsys.readouterr().out
+
+
+def test_a_shape_that_decodes_too_slowly_once_it_is_trained_is_left_out(searched, capsys):
+    shapes = {8: (0.01, 60, 50, 45, 0.002), 16: (0.02, 30, 20, 10, 0.06), 24: (0.03, 40, 30, 20, 0.05)}
+    found = searched(shapes, "--max-rtf", "0.05")
+    assert trained(found) == on_frontier(found) == [8, 24]
+    said = capsys.readouterr().out
+    assert "best within the budget: --set student.model.dim=24" in said
+    assert next(line for line in said.splitlines() if "model.dim = 16" in line).endswith("over the budget")
+    slow = {dim: (mb, *errors, 0.06) for dim, (mb, *errors, _) in shapes.items()}
+    with pytest.raises(UsageError, match="--max-rtf 0.05: the smallest shape takes 0.010 MB at 0.0600"):
+        searched(slow, "--max-rtf", "0.05")
