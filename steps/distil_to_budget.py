@@ -4,11 +4,11 @@
     python3 -m steps.distil_to_budget --max-mb 2 --try 'model.dim=[96,144]' --try 'train.weight_bits=[0,8]' exp
 
 Tries shapes of a distilled system, after stage 6 of the recipe. Those whose weights take more than --max-mb (10^6
-bytes), or that decode more slowly than --max-rtf (seconds a second of speech, on one core), are left out beforehand.
-The others are distilled with a quarter of the updates, the better half of them on dev with half, and the better half of
-those with all (successive halving: Jamieson and Talwalkar 2016). What no smaller shape matches stays among them, and in
-the end is the frontier that the table shows. Run again, it goes on where it stopped; write the shape that you choose
-into conf.toml.
+bytes), or that decode more slowly than --max-rtf (seconds a second of speech, on one core), are left out: beforehand,
+or once they are trained where the weights decide their speed, as under a beam. The others are distilled with a quarter
+of the updates, the better half of them on dev with half, and the better half of those with all (successive halving:
+Jamieson and Talwalkar 2016). What no smaller shape matches stays among them, and in the end is the frontier that the
+table shows. Run again, it goes on where it stopped; write the shape that you choose into conf.toml.
 """
 
 import json
@@ -16,6 +16,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,6 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from steps.config.load import load
+from steps.config.schema import Config, DecodeConfig, SystemConfig
 from steps.config.systems import can_transcribe, system_named, writing_head
 from steps.config.tuning import Point, name_of_point, points_of, to_overrides
 from utils.jobs import log
@@ -33,11 +35,12 @@ from utils.jobs.files import to_json, write_atomic
 from utils.jobs.lock import lock
 from utils.jobs.manifest import Manifest
 
-FRAMEWISE = ("ctc", "hmm")  # heads that are decoded as fast with any weights
+FRAMEWISE = ("ctc", "hmm")  # heads that are decoded greedily as fast with any weights
 RUNGS = (4, 2, 1)  # parts of all updates
 SCALES = (0.35, 0.5, 0.7, 1.0, 1.4)  # of the width, where nothing else is asked for
 RUNNING: set[subprocess.Popen] = set()
 NUM_UTTS = 20  # of dev, that speed is measured on
+NUM_MEASUREMENTS = 3  # of it, of which the best counts
 
 
 @dataclass
@@ -47,13 +50,13 @@ class Shape:
     Attributes:
         point: The settings in which it differs.
         megabytes: Of its weights.
-        rtf: Seconds that a second of speech takes to decode on one core.
+        rtf: Seconds that a second of speech takes to decode on one core; None where only a trained model shows it.
         errors: On dev in percent, by the number of updates.
     """
 
     point: Point
     megabytes: float
-    rtf: float
+    rtf: float | None
     errors: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -87,21 +90,20 @@ def grid_of(tries: list[str], model: dict) -> dict:
     return found
 
 
+def is_steady(config: Config, system: SystemConfig) -> bool:
+    """Whether a system decodes as fast with any weights; under a beam, and with an attention decoder, it does not."""
+    head = writing_head(system.heads, config.decode.head)
+    return config.decode.decoder == "greedy" and system.heads[head]["type"] in FRAMEWISE
+
+
 def measure(args: object, point: Point) -> Shape:
-    """The size and speed of a shape, with fresh weights.
-
-    Where the weights decide how long hypotheses are, the speed is measured again in `distil`.
-    """
-    from time import process_time
-
+    """The size of a shape, and its speed where fresh weights show it."""
     import torch
 
-    from steps.decoding.decode_set import decode_set
     from steps.nnet.model import LoadedModel, new_model
     from steps.nnet.rounding import megabytes
     from steps.tokens.token_table import read_lang
     from steps.training.run import model_config, other_tables
-    from utils.data_dir.tables import read_table
 
     torch.set_num_threads(1)
     config = load(args.config, [*args.set, *to_overrides(args.system, point)])
@@ -110,18 +112,28 @@ def measure(args: object, point: Point) -> Shape:
     others = other_tables(config, system, args.data_dir / "lang")
     facts = model_config(config, system, 0, table, others, args.data_dir)
     model = new_model(facts, args.data_dir / system.data.train / "cmvn", 0).eval()
-    dev = args.data_dir / system.data.dev
+    size = megabytes(model, system.train.weight_bits)
+    if not is_steady(config, system):
+        return Shape(point, round(size, 4), None)
+    rtf = speed_of(LoadedModel(model, facts, table, others), args.data_dir / system.data.dev, config.decode)
+    return Shape(point, round(size, 4), round(rtf, 5))
+
+
+def speed_of(loaded: object, dev: Path, settings: DecodeConfig) -> float:
+    """Seconds that a second of speech takes to decode, on the first utterances of a set, at best."""
+    from steps.decoding.decode_set import decode_set
+    from utils.data_dir.tables import read_table
+
     num_frames = dict(list(read_table(dev / "utt2num_frames").items())[:NUM_UTTS])
     num_frames = {utt_id: int(n) for utt_id, n in num_frames.items()}
     feats_scp = read_table(dev / "feats.scp")
-    loaded = LoadedModel(model, facts, table, others)
-    first = next(iter(num_frames))
-    decode_set(loaded, {first: feats_scp[first]}, {first: num_frames[first]}, "cpu", config.decode)  # unmeasured
-    start = process_time()
-    decode_set(loaded, {u: feats_scp[u] for u in num_frames}, num_frames, "cpu", config.decode)
-    seconds = sum(num_frames.values()) * model.feature_shift_ms / 1000
-    size = megabytes(model, system.train.weight_bits)
-    return Shape(point, round(size, 4), round((process_time() - start) / max(seconds, 1e-9), 5))
+    times = []
+    for _ in range(1 + NUM_MEASUREMENTS):
+        start = time.process_time()
+        decode_set(loaded, {u: feats_scp[u] for u in num_frames}, num_frames, "cpu", settings)
+        times.append(time.process_time() - start)
+    seconds = sum(num_frames.values()) * loaded.model.feature_shift_ms / 1000
+    return min(times[1:]) / max(seconds, 1e-9)  # the first is slowed by what is loaded and allocated
 
 
 def distil(args: object, updates: int, shape: Shape) -> None:
@@ -131,7 +143,8 @@ def distil(args: object, updates: int, shape: Shape) -> None:
     home.mkdir(parents=True, exist_ok=True)
     settings = ["--config", str(args.config)]
     settings += [f"--set={text}" for text in [*args.set, *to_overrides(args.system, point)]]
-    system = system_named(load(args.config, args.set), args.system)
+    config = load(args.config, args.set)
+    system = system_named(config, args.system)
     dev = args.data_dir / system.data.dev
     model = home / args.system / "seed0"
     folders = ["--data-dir", str(args.data_dir), "--exp-dir", str(args.exp_dir), "--out-dir", str(home)]
@@ -140,7 +153,7 @@ def distil(args: object, updates: int, shape: Shape) -> None:
     call(home, ["steps.score", *settings, str(dev), str(model / f"decode_{dev.name}")])
     figures = json.loads((model / f"decode_{dev.name}" / "score.json").read_text(encoding="utf-8"))
     shape.errors[updates] = round(figures["error_rate"], 4)
-    if system.heads[writing_head(system.heads, figures["decode"].get("head", ""))]["type"] not in FRAMEWISE:
+    if not is_steady(config, system):
         counts = Manifest.read(model / f"decode_{dev.name}" / "manifest.json").counts
         shape.rtf = counts["real_time_factor"]
     log.info(f"{name_of_point(shape.point)}: {figures['error_rate']:.2f} % on {dev.name} after {updates:,} updates")
@@ -195,7 +208,7 @@ def survivors(shapes: list[Shape]) -> list[Shape]:
 
 def fits(args: object, shape: Shape) -> bool:
     """Whether a shape keeps to the budget, as far as it is known."""
-    return shape.megabytes <= args.max_mb and shape.rtf <= args.max_rtf
+    return shape.megabytes <= args.max_mb and (shape.rtf is None or shape.rtf <= args.max_rtf)
 
 
 def within(args: object, shapes: list[Shape]) -> list[Shape]:
@@ -204,20 +217,23 @@ def within(args: object, shapes: list[Shape]) -> list[Shape]:
     if not found:
         least = min(shapes, key=lambda shape: shape.megabytes)
         budget = f"--max-mb {args.max_mb:g} --max-rtf {args.max_rtf:g}"
-        told = f"the smallest shape takes {least.megabytes:.3f} MB at {least.rtf:.4f}"
+        speed = "" if least.rtf is None else f" at {least.rtf:.4f}"
+        told = f"the smallest shape takes {least.megabytes:.3f} MB{speed}"
         raise UsageError(f"{budget}: {told}; allow more, or --try smaller ones")
     return found
 
 
 def write(args: object, shapes: list[Shape], left_out: list[Shape]) -> list[list[str]]:
     """Writes what was found, the best first, and returns it as rows."""
+    from steps.scoring.table import number
+
     ordered = sorted(shapes, key=lambda shape: shape.rank)
     best = frontier([shape for shape in ordered if fits(args, shape)])
     rows = [["settings", "MB", "RTF", "error on dev % (updates)", ""]]
     for shape in [*ordered, *left_out]:
         errors = ", ".join(f"{error:.2f} ({updates:,})" for updates, error in sorted(shape.errors.items()))
         mark = "frontier" if shape in best else "" if fits(args, shape) else "over the budget"
-        rows.append([shape.settings, f"{shape.megabytes:.3f}", f"{shape.rtf:.4f}", errors, mark])
+        rows.append([shape.settings, f"{shape.megabytes:.3f}", number(shape.rtf, 4), errors, mark])
     facts = [shape.__dict__ | {"on_frontier": shape in best} for shape in ordered]
     budget = {"max_mb": args.max_mb, "max_rtf": args.max_rtf}
     told = {"system": args.system, **{key: value if math.isfinite(value) else None for key, value in budget.items()}}

@@ -1,11 +1,15 @@
 """Which shapes of a student a search within a budget goes on with, and which it marks."""
 
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from steps import distil_to_budget as search
-from steps.distil_to_budget import Shape
+from steps.config.load import load
+from steps.config.schema import DecodeConfig
+from steps.distil_to_budget import Shape, is_steady, speed_of
 from tests.support import ROOT, released
 from utils.jobs.errors import UsageError
 
@@ -16,16 +20,16 @@ UPDATES = (750, 1500, 3000)  # of egs/demo's student: a quarter, half, all
 def searched(tmp_path, monkeypatch):
     """Searches among made-up shapes, {dim: (MB, errors after a quarter, half, all updates, RTF when trained)}.
 
-    Returns what it writes: {dim: facts}.
+    Returns what it writes: {dim: facts}. `fresh` is the RTF of all before they are trained.
     """
     monkeypatch.chdir(ROOT / "egs" / "demo")
 
-    def run(shapes, *options):
+    def run(shapes, *options, fresh=0.001):
         def distil(args, updates, shape):
             _, *errors, shape.rtf = shapes[int(shape.point["model.dim"])]
             shape.errors[updates] = errors[UPDATES.index(updates)]
 
-        monkeypatch.setattr(search, "measure", lambda args, p: Shape(p, shapes[int(p["model.dim"])][0], 0.001))
+        monkeypatch.setattr(search, "measure", lambda args, p: Shape(p, shapes[int(p["model.dim"])][0], fresh))
         monkeypatch.setattr(search, "distil", distil)
         with released():
             search.main(["--try", f"model.dim={list(shapes)}", "--nj", "1", *options, str(tmp_path)])
@@ -79,3 +83,46 @@ def test_a_shape_that_decodes_too_slowly_once_it_is_trained_is_left_out(searched
     slow = {dim: (mb, *errors, 0.06) for dim, (mb, *errors, _) in shapes.items()}
     with pytest.raises(UsageError, match="--max-rtf 0.05: the smallest shape takes 0.010 MB at 0.0600"):
         searched(slow, "--max-rtf", "0.05")
+
+
+@pytest.mark.parametrize(
+    ("decode", "heads", "expected"),
+    [
+        ('decoder = "greedy"', "ctc = {}", True),
+        ('decoder = "beam"', "ctc = {}", False),
+        ('decoder = "greedy"', "hmm = {}", True),
+        ('decoder = "greedy"', "las = {}\nctc = {}", False),
+        ('head = "ctc"', "las = {}\nctc = {}", True),
+    ],
+)
+def test_speed_is_known_before_the_training_where_no_weight_decides_it(tmp_path, decode, heads, expected):
+    model = f'[student.model]\nencoder = "lstm"\n[student.heads]\n{heads}\n'
+    (tmp_path / "conf.toml").write_text(f"[decode]\n{decode}\n{model}")
+    config = load(tmp_path / "conf.toml", [])
+    assert is_steady(config, config.systems["student"]) is expected
+
+
+def test_no_shape_is_left_out_for_a_speed_that_only_its_training_shows(searched, capsys):
+    shapes = {8: (0.01, 60, 50, 45, 0.002), 16: (0.02, 30, 20, 10, 0.06), 24: (0.08, 40, 30, 20, 0.05)}
+    found = searched(shapes, "--max-rtf", "0.05", "--max-mb", "0.05", fresh=None)
+    assert trained(found) == on_frontier(found) == [8]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "model.dim = " in line]
+    assert {row[2]: row[4] for row in rows if row[0] == "model.dim"} == {"8": "0.0020", "16": "0.0600", "24": "–"}
+    with pytest.raises(UsageError, match="--max-mb 0.001 --max-rtf inf: the smallest shape takes 0.010 MB;"):
+        searched(shapes, "--max-mb", "0.001", fresh=None)
+
+
+def test_the_speed_is_the_best_of_three_measurements_after_a_first_that_does_not_count(tmp_path, monkeypatch):
+    clock, heard = [0.0], []
+
+    def decode_set(model, feats_scp, num_frames, device, settings):
+        heard.append((list(feats_scp), list(num_frames)))
+        clock[0] += (9.0, 4.0, 2.0, 3.0)[len(heard) - 1]
+
+    monkeypatch.setattr("steps.decoding.decode_set.decode_set", decode_set)
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
+    (tmp_path / "utt2num_frames").write_text("u-1 300\nu-2 100\n")
+    (tmp_path / "feats.scp").write_text("u-1 a\nu-2 b\n")
+    loaded = SimpleNamespace(model=SimpleNamespace(feature_shift_ms=10.0))
+    assert speed_of(loaded, tmp_path, DecodeConfig()) == pytest.approx(2.0 / 4.0)
+    assert heard[1:] == [(["u-1", "u-2"],) * 2] * 3
