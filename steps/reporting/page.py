@@ -149,12 +149,13 @@ def details_of(
     roles, found, more = all_sets(config), [], 0
     for section in sections(results):
         name, part = section.set_name, section.part
-        is_shown = part.get("folds", 1) == 1 and (roles.get(name) == "test" or "test" not in roles.values())
+        is_shown = roles.get(name) == "test" or "test" not in roles.values()
         for row in [row for row in part.get("comparisons", []) if row["twin"] and is_shown]:
             seeds = [row["teacher_seeds"][0], row["seeds"][0], row["seeds"][0]]  # in the order of THREE
             files = score_files(homes[section.experiment], row, name, seeds)
             needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
-            if len(found) < MAX_DETAILED and all(file.is_file() for file in needed):
+            is_here = part.get("folds", 1) == 1 and all(file.is_file() for file in needed)  # folds lie elsewhere
+            if is_here and len(found) < MAX_DETAILED:
                 found.append(detail(config, files, data_dir, name, row, seeds[2]))
             else:
                 more += 1

@@ -2,14 +2,17 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from steps.compare import main as compare
+from steps.config.load import load
 from steps.report import other_commits
+from steps.reporting import page
 from steps.reporting.calibration import calibrate, unit_confidences
 from steps.reporting.outcomes import check_counts, compare_outcomes, heard, length_of, read_alignments
-from steps.reporting.page import histories_of
+from steps.reporting.page import details_of, histories_of
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
 from tests.support import ROOT
@@ -161,3 +164,23 @@ def test_results_that_were_altered_are_not_shown(tmp_path, capsys):
     file.write_text("{")
     with pytest.raises(DataError, match="results.json: cannot be read"):
         compare(show)
+
+
+@pytest.mark.parametrize(("folds", "shown"), [(1, 1), (6, 0)])
+def test_what_is_not_shown_unit_by_unit_is_counted(tmp_path, monkeypatch, folds, shown):
+    row = {"teacher": "teacher", "student": "student_plain", "distilled": "student", "twin": True}
+    row |= {"seeds": [0], "teacher_seeds": [0]}
+    control = row | {"student": "labelled", "twin": False}
+    parts = {"dev": {"comparisons": [row]}, "test": {"folds": folds, "comparisons": [row, control]}}
+    found = [SimpleNamespace(set_name=name, part=part, experiment="exp") for name, part in parts.items()]
+    monkeypatch.setattr(page, "sections", lambda results: found)
+    monkeypatch.setattr(page, "detail", lambda *args: "shown")
+    config = load(ROOT / "egs" / "demo" / "conf.toml", [])
+    arguments = (config, {}, {"exp": tmp_path}, tmp_path)
+    assert details_of(*arguments) == ([], 1)  # no decodings lie here
+    for name in ("teacher", "student_plain", "student"):
+        (tmp_path / name / "seed0" / "decode_test").mkdir(parents=True)
+        (tmp_path / name / "seed0" / "decode_test" / "alignments.txt").write_text("")
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "utt2spk").write_text("")
+    assert details_of(*arguments) == (["shown"] * shown, 1 - shown)
