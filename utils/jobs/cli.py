@@ -14,6 +14,7 @@ from utils.jobs import log
 from utils.jobs.errors import DataError, Interrupted, MachineError, RetortError, UsageError
 from utils.jobs.watch import die_with_driver
 
+MAX_NAME = 100  # characters of a path that a message shows
 MACHINE_FAULTS = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -25,7 +26,7 @@ MACHINE_FAULTS = {
     errno.EMFILE,
     errno.ENOMEM,
 }
-PATH_FAULTS = {errno.ENAMETOOLONG, errno.ELOOP}
+PATH_FAULTS = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 class Parser(argparse.ArgumentParser):
@@ -103,7 +104,9 @@ def _status_of(error: BaseException) -> int:
         log.info("error: out of memory; use fewer processes (--nj) or smaller batches (max_frames)")
         return MachineError.status
     if isinstance(error, OSError) and error.errno in PATH_FAULTS:
-        log.info(f"error: {str(error.filename)[:60]}…: {error.strerror}; correct the path")
+        name = str(error.filename)
+        name = f"{name[:MAX_NAME]}…" if len(name) > MAX_NAME else name
+        log.info(f"error: {name}: {error.strerror}; correct the path")
         return DataError.status
     log.info(f"error: this is a bug in Retort\n{''.join(traceback.format_exception(error)).rstrip()}")
     return 1
