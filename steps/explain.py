@@ -5,8 +5,8 @@
 Under the features each model has a panel with its posteriors of the tokens that it or the transcript holds, the
 transcript aligned to them (crosses) and its own best path (circles); above them, where its last layer's states are
 large. Self-attention (of the last layer, the mean of its heads) has a panel of its own: where each frame, from the top
-down, looks; so has an attention decoder: where it listens while it reads the transcript. The file's ending says its
-format.
+down, looks; so has each attention decoder: where it (or its last layer) listens while it reads the transcript. The
+file's ending says its format.
 """
 
 from pathlib import Path

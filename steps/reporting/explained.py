@@ -1,18 +1,20 @@
 """What models make of one utterance, frame by frame, and a picture of it."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from steps.decoding.greedy import spikes
 from steps.features.settings import check_features
 from steps.heads.las import LasHead
 from steps.heads.transcripts import transcribed
+from steps.heads.transformer_decoder import TransformerDecoderHead
 from steps.losses.attention_transfer import energy
 from steps.nnet.attention import SelfAttention
 from steps.nnet.inference import pad
@@ -110,12 +112,12 @@ def align(log_probs: torch.Tensor, labels: list[int], blank_id: int) -> list[tup
 
 
 @contextmanager
-def self_attention(model: Recogniser) -> Iterator[dict[str, np.ndarray]]:
-    """Where the frames of an utterance look in the encoder's last layer of self-attention, if it has one."""
-    found, layers = {}, [layer for layer in model.encoder.modules() if isinstance(layer, SelfAttention)]
+def watched(layers: list[nn.Module], name: str, weigh: Callable[..., torch.Tensor]) -> Iterator[dict[str, np.ndarray]]:
+    """Under a name what `weigh`, (layer, its arguments) -> weights, makes of the last of some layers when it runs."""
+    found = {}
 
-    def keep(layer: SelfAttention, args: tuple) -> None:
-        found["self-attention of its last layer"] = layer.weights(*args[:2])[0].mean(0).numpy()
+    def keep(layer: nn.Module, args: tuple) -> None:
+        found[name] = weigh(layer, *args).numpy()
 
     handles = [layer.register_forward_pre_hook(keep) for layer in layers[-1:]]
     try:
@@ -125,17 +127,30 @@ def self_attention(model: Recogniser) -> Iterator[dict[str, np.ndarray]]:
             handle.remove()
 
 
+def self_attention(model: Recogniser) -> AbstractContextManager[dict[str, np.ndarray]]:
+    """Where the frames of an utterance look in the encoder's last layer of self-attention, if it has one."""
+    layers = [layer for layer in model.encoder.modules() if isinstance(layer, SelfAttention)]
+    name = "self-attention of its last layer"
+    return watched(layers, name, lambda layer, x, mask, *_: layer.weights(x, mask)[0].mean(0))
+
+
 def decoder_attention(heads: dict, output: ModelOutput, labels: list[int]) -> dict[str, np.ndarray]:
-    """Where a decoder with attention, if there is one, listens while it reads a transcript."""
-    head = next((head for head in heads.values() if isinstance(head, LasHead)), None)
-    if head is None or not labels:
-        return {}
-    found = transcribed(output, [tuple(labels)])
-    state, weights = head.start(found.encoder_out, found.lengths), []
-    for last in [head.end_id, *labels]:
-        _, state = head.advance(torch.tensor([last]), state)
-        weights.append(state["weights"][0, : int(found.lengths[0])].numpy())
-    return {"attention of its decoder": np.stack(weights)}
+    """Where decoders with attention, if there are any, listen while they read a transcript."""
+    drawn = {}
+    for name, head in heads.items() if labels else ():
+        found, title = transcribed(output, [tuple(labels)]), f"attention of its decoder {name}"
+        if isinstance(head, LasHead):
+            state, weights = head.start(found.encoder_out, found.lengths), []
+            for last in [head.end_id, *labels]:
+                _, state = head.advance(torch.tensor([last]), state)
+                weights.append(state["weights"][0, : int(found.lengths[0])].numpy())
+            drawn[title] = np.stack(weights)
+        elif isinstance(head, TransformerDecoderHead):
+            layers = [layer.multihead_attn for layer in head.layers]
+            with watched(layers, title, lambda layer, x, memory, _: layer.forward(x, memory, memory)[1][0]) as one:
+                head.forced(found)
+            drawn |= one
+    return drawn
 
 
 def picture(utt_id: str, text: str, views: list[View], kind: str) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from steps.explain import write
-from steps.reporting.explained import View, align, picture, self_attention
+from steps.reporting.explained import View, align, decoder_attention, picture, self_attention
 from tests.models import F, make
 from tests.support import command, error_of
 from utils.jobs.errors import MachineError
@@ -23,6 +23,18 @@ def test_each_frame_shares_out_all_of_its_attention(encoder):
     assert weights.sum(1) == pytest.approx(np.ones(10), abs=1e-5)
     model(torch.randn(1, 20, F), torch.tensor([20]))
     assert list(found.values())[0] is weights  # nothing listens any more
+
+
+@pytest.mark.parametrize("head", ["las", "transformer_decoder"])
+def test_a_decoder_shares_out_its_attention_at_each_token(head):
+    model = make("lstm", head).eval()
+    with torch.inference_mode():
+        output = model(torch.randn(1, 20, F), torch.tensor([20]))
+        found = decoder_attention(model.heads, output, [1, 2, 1])
+        assert decoder_attention(model.heads, output, []) == {}
+    (weights,) = found.values()
+    assert list(found) == [f"attention of its decoder {head}"]
+    assert weights.shape == (4, 10) and weights.sum(1) == pytest.approx(np.ones(4), abs=1e-5)
 
 
 def test_a_model_without_self_attention_shows_none():
