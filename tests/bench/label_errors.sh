@@ -3,8 +3,8 @@
 #
 #   tests/bench/label_errors.sh --corpus-dir DIR [--nj N] [--out FILE]
 #
-# Replaces a word in 5 % of the training utterances, trains five models in exp_critic, and ranks the utterances. About an
-# hour and a half on 2 cores; run again, it goes on.
+# Replaces a word in 5 % of the training utterances, trains five models in exp_critic, and ranks the utterances. About
+# 20 minutes on 2 cores; run again, it goes on.
 set -euo pipefail
 
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
