@@ -238,7 +238,8 @@ def hidden_utterances(examples: list[Example], data_dir: Path, every: int) -> se
     """Those whose transcripts are not used, where only every n-th speaker's are."""
     if every == 1:
         return set()
-    labelled, speakers = set(every_speaker(every, 0, data_dir)), speakers_of(data_dir)
+    speakers = speakers_of(data_dir)
+    labelled = set(every_speaker(speakers, every, 0))
     return {example.utt_id for example in examples if speakers[example.utt_id] not in labelled}
 
 
@@ -264,14 +265,15 @@ def speakers_of(data_dir: Path) -> dict[str, str]:
     return persons(read_table(data_dir / "utt2spk"), utt2uniq)
 
 
-def every_speaker(every: int, first: int, data_dir: Path) -> list[str]:
-    """Every n-th speaker of a set, in C order and from a given one on, whatever is made of the set."""
-    return sorted(set(speakers_of(data_dir).values()), key=str.encode)[first::every]
+def every_speaker(speakers: dict[str, str], every: int, first: int) -> list[str]:
+    """Every n-th of the speakers of a set, in C order and from a given one on, whatever is made of the set."""
+    return sorted(set(speakers.values()), key=str.encode)[first::every]
 
 
 def outside_fold(examples: list[Example], data_dir: Path, settings: TrainConfig) -> list[Example]:
     """The examples without those of every n-th speaker. Raises: DataError when none, or no transcript, is left."""
-    left_out, speakers = set(every_speaker(settings.folds, settings.fold, data_dir)), speakers_of(data_dir)
+    speakers = speakers_of(data_dir)
+    left_out = set(every_speaker(speakers, settings.folds, settings.fold))
     found = [e for e in examples if speakers[e.utt_id] not in left_out]
     labelled, left = ([e for e in those if e.tokens is not None] for those in (examples, found))
     if not found or (labelled and not left):

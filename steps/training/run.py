@@ -28,6 +28,7 @@ from steps.training.examples import (
     every_speaker,
     find_classes,
     read_examples,
+    speakers_of,
 )
 from steps.training.heard import completed, find_examples, hours_of
 from steps.training.initialise import (
@@ -98,7 +99,7 @@ def model_config(
         blank_id=0,
         train=training,
         heads=heads,
-        left_out=every_speaker(folds, fold, data_dir / system.data.train) if folds else [],
+        left_out=every_speaker(speakers_of(data_dir / system.data.train), folds, fold) if folds else [],
     )
 
 
