@@ -94,11 +94,16 @@ def table_of(raw: dict, name: str, path: Path, known: tuple[str, ...]) -> dict:
     return table
 
 
-def inherit(name: str, systems: dict) -> dict:
-    """A system's table laid over that of its base.
+def inherit(name: str, systems: dict, heirs: tuple[str, ...] = ()) -> dict:
+    """A system's table laid over that of its base, which may have one, too.
 
     Sub-tables are merged. [[distill]], heads, and a model with another encoder are replaced whole; controls and what is
     tuned are left.
+
+    Args:
+        name: Of the system.
+        systems: The tables of all systems.
+        heirs: The systems that have this one as their base, directly or through others.
     """
     table = dict(systems[name])
     base = table.pop("base", None)
@@ -106,9 +111,9 @@ def inherit(name: str, systems: dict) -> dict:
         return table
     if not isinstance(base, str) or base not in systems:
         raise UsageError(f"[{name}] base = '{base}': no such system{near(base, systems)}")
-    if "base" in systems[base]:
-        raise UsageError(f"[{name}] base = '{base}', which has a base itself; one level only")
-    merged = {key: value for key, value in systems[base].items() if key not in OWN_ALONE}
+    if base in (*heirs, name):
+        raise UsageError(f"[{name}] base = '{base}', whose base is [{name}] in turn")
+    merged = {key: value for key, value in inherit(base, systems, (*heirs, name)).items() if key not in OWN_ALONE}
     for key, value in table.items():
         both = isinstance(value, dict) and isinstance(merged.get(key, {}), dict) and not is_whole(key, value, merged)
         merged[key] = {**merged.get(key, {}), **value} if both else value

@@ -199,7 +199,8 @@ FAULTS = [
     ("[other.model]\nencoder = 'lstm'\ndropout = nan", "dropout = nan: must be finite"),
     ("[other.model]\nencoder = 'conformer'\nsubsampling = 5", "subsampling = 5: choose one of 1, 2, 3, 4, 6, 8"),
     ("[other]\nbase = 'studen'", "[other] base = 'studen': no such system; valid: student, other, teacher"),
-    ("[a]\nbase = 'student'\n[b]\nbase = 'a'", "[b] base = 'a', which has a base itself; one level only"),
+    ("[a]\nbase = 'b'\n[b]\nbase = 'a'", "[b] base = 'a', whose base is [b] in turn"),
+    ("[a]\nbase = 'a'", "[a] base = 'a', whose base is [a] in turn"),
     ("[student.distil]\nloss = 'x'", "[student] has no setting 'distil'; valid: distill"),
     ("[a]\nbase = 'teacher'\n[a.distill]\nloss = 'frame_kl'", "[a.distill] must be written [[a.distill]]"),
     (
@@ -417,6 +418,14 @@ def test_base_is_inherited_and_overlaid(conf):
     assert small.model == {**student.model, "dim": 8}
     assert (small.train.lr, small.train.updates) == (0.5, student.train.updates)
     assert small.distill == student.distill
+
+
+def test_a_base_may_have_a_base(conf):
+    table = "base = 'student'\ncontrols = ['student']\nmodel.dim = 8\ntrain.lr = 0.5"
+    config = conf(f"[small]\n{table}\n[smaller]\nbase = 'small'\nmodel.dim = 4")
+    small, smaller = config.systems["small"], config.systems["smaller"]
+    assert smaller.model == {**small.model, "dim": 4}
+    assert (smaller.train, smaller.distill, list(smaller.controls)) == (small.train, small.distill, [])
 
 
 def test_distillation_terms_replace_those_of_the_base(conf):
