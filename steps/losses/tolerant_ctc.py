@@ -83,7 +83,7 @@ def find_spikes(target: Posteriors) -> Spikes:
     frames = nn.utils.rnn.pad_sequence(places.split(sizes.tolist()), batch_first=True)  # (B, S)
     log_probs = p.gather(1, frames[..., None].expand(-1, -1, p.size(-1)))
     probs = log_probs.exp()
-    labels = best.gather(1, frames)
+    labels = best.gather(1, frames).masked_fill(~is_frame(sizes, frames.size(1)), target.blank_id)
     runs = nn.functional.pad((labels[:, 1:] != labels[:, :-1]).cumsum(-1), (1, 0))[:, : frames.size(1)]
     return Spikes(probs, (probs * log_probs.clamp(min=IMPOSSIBLE)).sum(-1), frames, runs, sizes)
 

@@ -72,6 +72,14 @@ def test_it_is_the_sum_over_all_alignments(path, early, late):
     assert count == len([k for k, _ in itertools.groupby(path) if k])
 
 
+def test_the_utterances_of_a_batch_do_not_change_each_other():
+    student = torch.randn(len(PATHS), 6, 5, generator=torch.Generator().manual_seed(0))
+    teacher = torch.cat([spiky(path, height=2.0) for path in PATHS])
+    together, _ = tolerant_ctc(output_of(student), target_of(teacher))
+    alone = [tolerant_ctc(output_of(s[None]), target_of(t[None]))[0] for s, t in zip(student, teacher, strict=True)]
+    assert float(together) == pytest.approx(float(sum(alone)), rel=1e-5)
+
+
 def test_a_teacher_without_spikes_asks_for_silence():
     student = torch.randn(1, 6, 5, generator=torch.Generator().manual_seed(0))
     total, count = tolerant_ctc(output_of(student), target_of(spiky([0] * 6)))
