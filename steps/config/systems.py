@@ -96,9 +96,12 @@ def pairs_of(config: Config) -> list[tuple[str | None, str, str]]:
 def reference_of(config: Config, system: SystemConfig) -> tuple[str, list[int]]:
     """(the teacher whose error rate a distilled system could reach, its seeds).
 
-    It is the first that its first term names, or in a chain of teachers the one with which that begins.
+    It is the first that its terms name, of those that write something, if any does; or in a chain of teachers the one
+    with which that begins.
     """
-    teachers = teachers_of(system.distill[0])
+    named = [teachers_of(term) for term in system.distill]
+    writing = [those for those in named if can_transcribe(config.systems[those[0][0]])]
+    teachers = (writing or named)[0]
     name = teachers[0][0]
     teacher = config.systems[name]
     if teacher.distill:

@@ -231,9 +231,11 @@ def comparisons(
 
     def of_other(name: str, ours: str) -> tuple[str, SystemScores | None]:
         """The set on which another system is compared, and its scores there; None of one that writes nothing."""
+        if not can_transcribe(systems[name]):
+            return set_name, None
         home = set_in_place(systems[name], systems[ours], set_name)
         heard = scores.get(name)
-        if home != set_name and can_transcribe(systems[name]):
+        if home != set_name:
             heard = gather(read_scores(exp_dirs, name, runs[name], home, config.decode))
         if heard:
             check_same(heard, scores[ours], home, set_name)

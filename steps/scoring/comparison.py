@@ -88,10 +88,12 @@ def gap_closed(
     if not gap.is_above_zero():
         return None, None
     closed = gain / gap.value
-    influence = closed + (gain_by_seed - closed * gap_by_seed) / gap.value  # delta method over seeds
-    ratio = gain_by_draw / np.where(gap_by_draw == 0, np.nan, gap_by_draw)
-    found = estimate(closed, influence, ratio[np.isfinite(ratio)], len(twin.speakers))
-    return round(closed, 4), found.interval
+    # delta method: of the ratios themselves one draw with a gap near 0 would set the interval
+    by_seed, by_draw = (
+        closed + (gains - closed * gaps) / gap.value
+        for gains, gaps in ((gain_by_seed, gap_by_seed), (gain_by_draw, gap_by_draw))
+    )
+    return round(closed, 4), estimate(closed, by_seed, by_draw, len(twin.speakers)).interval
 
 
 def on_seeds(scores: SystemScores, seeds: list[int]) -> SystemScores:

@@ -795,6 +795,13 @@ def test_the_gap_is_that_to_the_teacher_that_is_named_or_to_its_own(conf, teache
     assert reference_of(config, config.systems["other"]) == expected
 
 
+def test_the_gap_is_that_to_a_teacher_that_writes(conf):
+    silent = "[silent]\nmodel.encoder = 'lstm'\nheads.best_rq = {}\n"
+    terms = "[[other.distill]]\nloss = 'hint'\nteacher = 'silent'\n[[other.distill]]\nloss = 'frame_kl'"
+    config = conf(f"{silent}[other]\nbase = 'student'\n{terms}")
+    assert reference_of(config, config.systems["other"]) == ("teacher", [0])
+
+
 def test_systems_that_differ_in_their_terms_alone_share_a_twin(conf):
     config = conf("[other]\nbase = 'student'\n[[other.distill]]\nloss = 'frame_kl'\nweight = 0.9")
     assert sorted(all_systems(config)) == ["other", "student", "student_plain", "teacher"]

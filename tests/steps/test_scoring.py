@@ -228,6 +228,14 @@ def test_the_gap_closed_is_the_gain_over_the_gap():
     assert low < found["gap_closed"] < high
 
 
+def test_a_speaker_with_hardly_a_gap_does_not_set_the_interval_of_what_is_closed():
+    gaps, gains = np.array([1.0, 10.0, 10.0, 10.0]), np.array([20.0, 5.0, 5.0, 5.0])
+    found = compare(scores(1, [20 - gaps]), scores(3, [[20] * 4] * 3), scores(3, [20 - gains] * 3))
+    closed = gains.sum() / gaps.sum()
+    reach = stats.t.ppf(0.975, 3) * stats.sem((gains - closed * gaps) / gaps.mean())
+    assert found["gap_closed_ci95"] == pytest.approx([closed - reach, closed + reach], rel=0.1)
+
+
 def test_the_interval_of_the_gain_is_paired_over_seeds():
     differences = TWIN.by_seed - BETTER.by_seed
     expected = stats.t.interval(0.95, 2, differences.mean(), stats.sem(differences))
