@@ -10,6 +10,7 @@ distillation fixed and broke, unit by unit, where the decodings lie in --models-
 """
 
 import platform
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from steps.config.schema import Config
 from steps.scoring.collect import check_results, runs_of
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import UsageError
+from utils.jobs.errors import RetortError, UsageError
 from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
@@ -53,7 +54,15 @@ def other_commits(homes: dict[Path, Path], runs: dict[str, list[int]], commit: s
     return "; ".join(f"{other} ({', '.join(dict.fromkeys(names))})" for other, names in found.items())
 
 
-def report(config: Config, args: object, runs: dict[str, list[int]], homes: dict[Path, Path], stage: Path) -> dict:
+def report(
+    config: Config,
+    args: object,
+    runs: dict[str, list[int]],
+    homes: dict[Path, Path],
+    tuned: list[Path],
+    swept: list[Path],
+    stage: Path,
+) -> dict:
     """Writes RESULTS.md and report.html of one experiment, or of several under one another.
 
     Args:
@@ -61,6 +70,8 @@ def report(config: Config, args: object, runs: dict[str, list[int]], homes: dict
         args: The options.
         runs: The seeds of each system.
         homes: Where the models of each experiment are.
+        tuned: What steps.tune found.
+        swept: What steps.sweep_filter found.
         stage: Where the files go.
     """
     from steps.reporting.markdown import results_markdown
@@ -71,9 +82,9 @@ def report(config: Config, args: object, runs: dict[str, list[int]], homes: dict
     if others := other_commits(homes, runs, made["commit"]):
         made["trained by"] = others
     results = {exp.name: read_json(exp / "results.json") for exp in homes}
-    tuned, swept = ([read_json(path) for path in found_files(homes, kind, config)] for kind in ("tune", "filter"))
+    tables = [[read_json(path) for path in paths] for paths in (tuned, swept)]
     title = f"Results of egs/{Path.cwd().name}"
-    text = results_markdown(results, tuned, swept, title, args.command, made, note)
+    text = results_markdown(results, *tables, title, args.command, made, note)
     (stage / "RESULTS.md").write_text(text, encoding="utf-8")
     facts = {"commands": args.command, "made": ", ".join(f"{key}: {value}" for key, value in made.items())}
     models = {exp.name: home for exp, home in homes.items()}
@@ -83,11 +94,27 @@ def report(config: Config, args: object, runs: dict[str, list[int]], homes: dict
     return {"in": len(homes), "out": len(homes), "dropped": 0}
 
 
-def found_files(homes: dict[Path, Path], kind: str, config: Config) -> list[Path]:
-    """What steps.tune ("tune") or steps.sweep_filter ("filter") found of each system that there is."""
-    folders = dict.fromkeys(folder / kind for pair in homes.items() for folder in pair)
-    files = [folder / f"{name}.json" for folder in folders for name in config.systems]
-    return [file for file in files if file.is_file() and file.with_suffix(".manifest.json").is_file()]
+def tried_files(config: Config, args: object, homes: dict[Path, Path]) -> tuple[list[Path], list[Path]]:
+    """What steps.tune and steps.sweep_filter found of each system; what is not of this configuration is left out."""
+    from steps.sweep_filter import check_swept
+    from steps.tune import check_tuned
+
+    folders = list(dict.fromkeys(folder for pair in homes.items() for folder in pair))
+    tuned = [folder / "tune" / f"{name}.json" for folder in folders for name in config.systems]
+    terms = [f"{name}.{number}" for name, system in config.systems.items() for number in range(len(system.distill))]
+    swept = [folder / "filter" / f"{term}.json" for folder in folders for term in terms]
+    tuned = [path for path in tuned if path.is_file() and is_current(path, partial(check_tuned, args, config))]
+    return tuned, [path for path in swept if path.is_file() and is_current(path, partial(check_swept, config))]
+
+
+def is_current(path: Path, check: Callable[[Path], None]) -> bool:
+    """Whether a table passes its check; if not, says so."""
+    try:
+        check(path)
+    except RetortError as e:
+        log.warn(f"{path}: left out of the report: {e}")
+        return False
+    return True
 
 
 def main(argv: list[str]) -> None:
@@ -109,7 +136,8 @@ def main(argv: list[str]) -> None:
         raise UsageError("two experiment folders have one name, which their tables would share")
     inputs = [exp / "results.json" for exp in homes]
     config = load(args.config, args.set)
-    inputs += [path for kind in ("tune", "filter") for path in found_files(homes, kind, config)]
+    tuned, swept = tried_files(config, args, homes)
+    inputs += [*tuned, *swept]
     note, runs = config.report.note, runs_of(config, parse_seeds(args.seeds))
     settings = {"commands": args.command, "runs": runs} | ({"note": note} if note else {})
     settings |= {"models": [str(folder) for folder in homes.values()], "data": str(args.data_dir)}
@@ -117,7 +145,7 @@ def main(argv: list[str]) -> None:
     if not args.why:
         for exp, models_dir in homes.items():
             check_results(exp, models_dir, config, runs)
-    is_done = job.run(args, partial(report, config, args, runs, homes))
+    is_done = job.run(args, partial(report, config, args, runs, homes, tuned, swept))
     if is_done and args.publish and not args.why:
         write_atomic(args.publish, (home / "RESULTS.md").read_bytes())
         log.info(f"{args.publish}: published")

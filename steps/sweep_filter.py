@@ -1,4 +1,4 @@
-"""exp/<teacher>/seed<k>/soft_labels/<set>/transcripts -> exp/filter/<system>.json, and a table on the screen
+"""exp/<teacher>/seed<k>/soft_labels/<set>/transcripts -> exp/filter/<system>.<term>.json, and a table on the screen
 
     python3 -m steps.sweep_filter --system student_extra exp
 
@@ -14,12 +14,14 @@ from pathlib import Path
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.systems import judged_by, soft_label_folder, soft_label_sets, system_named, teacher_of
+from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import DataError, UsageError
+from utils.jobs.errors import DataError, RetortError, StaleError, UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
+from utils.jobs.manifest import Manifest, check_made
 
-FORMAT = 1
+FORMAT = 2
 SHARES = tuple(share / 10 for share in range(10, 0, -1))
 
 
@@ -51,18 +53,23 @@ def sweep(config: Config, system: SystemConfig, number: int, args: object, stage
         raise DataError(
             f"[{system.name}] learns from the transcripts of all its utterances: there is nothing to filter"
         )
-    if config.tokens.unit == units.name == "phone":
-        lexicon = read_lexicon(args.data_dir / "lang" / "lexicon.txt")
+    written, path = store.texts, lexicon_of(config, args.data_dir)
+    if units.name == "phone" and path:
+        lexicon = read_lexicon(path)
         truth = {utt_id: spell(text, lexicon) for utt_id, text in truth.items()}
+        if store.unit == "word":
+            written = {utt_id: spell(text, lexicon) for utt_id, text in written.items()}
+    elif store.unit == "phone" and units.name != "phone":
+        truth = {}  # which no word of the teacher's can be compared with
     told = judge(store, seconds, second_transcripts(stores, term.filter))
-    tried = tried_shares(args.exp_dir / "tune" / f"{system.name}.json", number)
+    tried = tried_shares(args, config, system, number)
     rows = []
     for share in SHARES:
         settings = dataclasses.replace(term.filter, keep=share)
         chosen = kept(told, settings)
         errors = Errors()
         for utt_id in chosen & truth.keys():
-            errors += count_errors(units.split(truth[utt_id]), units.split(store.texts[utt_id]))
+            errors += count_errors(units.split(truth[utt_id]), units.split(written[utt_id]))
         rows.append(
             {
                 "keep": share,
@@ -74,15 +81,45 @@ def sweep(config: Config, system: SystemConfig, number: int, args: object, stage
             }
         )
     found = {"system": system.name, "term": number, "unit": config.score.unit, "set": system.data.dev, "rows": rows}
-    (stage / f"{system.name}.json").write_text(to_json(found), encoding="utf-8")
+    (stage / f"{system.name}.{number}.json").write_text(to_json(found), encoding="utf-8")
     return {"in": len(told), "out": len(told), "dropped": 0}
 
 
-def tried_shares(path: Path, number: int) -> dict[float, float]:
-    """The student's error rate on dev by the share kept, as steps.tune found it."""
-    from steps.scoring.collect import read_json
+def lexicon_of(config: Config, data_dir: Path) -> Path | None:
+    """The pronunciations of the recipe's phones, of [tokens] or else of a head's own, if there are some."""
+    names = ["lang", *(f"lang_{name}" for name, tokens in config.other_tokens.items() if tokens.unit == "phone")]
+    return next((path for path in (data_dir / name / "lexicon.txt" for name in names) if path.is_file()), None)
 
+
+def settings_of(config: Config, system: SystemConfig, number: int) -> dict:
+    """What the figures of a term depend on, beside the files; not the share that it keeps, for they are of all."""
+    term, train = system.distill[number], system.train
+    judged = {key: value for key, value in asdict(term.filter).items() if key != "keep"}
+    heard = {key: getattr(train, key) for key in ("labelled_every", "labelled_only", "folds", "fold")}
+    return {"term": number, "unit": config.score.unit, "filter": judged, "sets": term.sets, **heard}
+
+
+def check_swept(config: Config, path: Path) -> None:
+    """Raises StaleError when exp/filter/<system>.<term>.json is not of this configuration."""
+    manifest = path.with_suffix(".manifest.json")
+    check_made(manifest)
+    name, _, number = path.stem.rpartition(".")
+    if Manifest.read(manifest).settings != settings_of(config, config.systems[name], int(number)):
+        raise StaleError(f"{path}: of other settings; run steps.sweep_filter again")
+
+
+def tried_shares(args: object, config: Config, system: SystemConfig, number: int) -> dict[float, float]:
+    """The student's error rate on dev by the share kept, as steps.tune found it with these settings."""
+    from steps.scoring.collect import read_json
+    from steps.tune import check_tuned
+
+    path = args.exp_dir / "tune" / f"{system.name}.json"
     if not path.is_file():
+        return {}
+    try:
+        check_tuned(args, config, path)
+    except RetortError as e:
+        log.warn(f"{path}: the student's errors are left out: {e}")
         return {}
     rows = reversed(next(iter(read_json(path)["systems"].values())))  # the best last, which stays
     key = f"distill.{number}.filter.keep"
@@ -115,16 +152,15 @@ def main(argv: list[str]) -> None:
         tables = [args.data_dir / name / table for table in ("text", "utt2spk", "utt2uniq", "utt2dur")]
         files += [path for path in tables if path.is_file()]
     files += [Path(config.score.map)] if config.score.map else []
-    lexicon = args.data_dir / "lang" / "lexicon.txt"
-    files += [lexicon] if lexicon.is_file() else []
+    lexicon = lexicon_of(config, args.data_dir)
+    files += [lexicon] if lexicon else []
     tuned = args.exp_dir / "tune" / f"{args.system}.json"
     files += [tuned] if tuned.is_file() else []
-    manifest = home / f"{args.system}.manifest.json"
-    settings = {"term": args.term, "unit": config.score.unit, "filter": asdict(term.filter), "sets": term.sets}
-    settings["labelled_every"] = system.train.labelled_every
+    manifest = home / f"{args.system}.{args.term}.manifest.json"
+    settings = settings_of(config, system, args.term)
     job = Job("sweep_filter", FORMAT, manifest, tuple(files), settings, is_final=True)
     if job.run(args, partial(sweep, config, system, args.term, args)) and not args.why:
-        print(f"\n{to_text(filter_rows(read_json(home / f'{args.system}.json')))}\n", flush=True)
+        print(f"\n{to_text(filter_rows(read_json(home / f'{args.system}.{args.term}.json')))}\n", flush=True)
 
 
 if __name__ == "__main__":

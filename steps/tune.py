@@ -12,9 +12,9 @@ from statistics import mean
 
 from steps.compare import parse_seeds
 from steps.config.load import load
-from steps.config.schema import Config
+from steps.config.schema import Config, SystemConfig
 from steps.config.systems import system_named
-from steps.config.tuning import grids_of, name_of_point, to_overrides
+from steps.config.tuning import Point, grids_of, name_of_point, to_overrides
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
@@ -22,8 +22,10 @@ from utils.jobs.manifest import check_made
 
 FORMAT = 1
 
+Tried = dict[str, list[tuple[Point, list[Path]]]]  # system -> points, with their scores
 
-def collect(tried: dict[str, list[tuple[dict, list[Path]]]], dev: str, seeds: list[int], stage: Path) -> dict:
+
+def collect(tried: Tried, dev: str, seeds: list[int], stage: Path) -> dict:
     """Writes the error rate of each point, the best first; returns counts."""
     from steps.scoring.collect import read_json
 
@@ -39,13 +41,49 @@ def collect(tried: dict[str, list[tuple[dict, list[Path]]]], dev: str, seeds: li
     return {"in": count, "out": count, "dropped": 0}
 
 
-def check_point(config: Config, name: str, scores: list[Path]) -> None:
-    """Raises StaleError when the models of a point were trained, or decoded, with other settings than these."""
+def tried_points(system: SystemConfig, seeds: list[int], home: Path) -> Tried:
+    """The points of a system and of its twin, with the scores of each seed on dev; `home` is exp/tune."""
+    from steps.scoring.collect import score_file
+
+    return {
+        name: [
+            (point, [score_file(home / name_of_point(point), name, seed, system.data.dev) for seed in seeds])
+            for point in points
+        ]
+        for name, points in zip((system.name, f"{system.name}_plain"), grids_of(system), strict=True)
+    }
+
+
+def check_points(args: object, tried: Tried) -> None:
+    """Raises StaleError when models of a point were trained, or decoded, with other settings than conf.toml has.
+
+    Args:
+        args: The options: --config and --set.
+        tried: The points of a system and of its twin.
+    """
     from steps.scoring.collect import check_decoder, check_settings, read_json
 
-    for score in scores:
-        check_settings(score.parents[1], config, system_named(config, name))
-        check_decoder(score, read_json(score), config.decode)
+    system = next(iter(tried))
+    for name, points in tried.items():
+        for point, scores in points:
+            config = load(args.config, args.set + to_overrides(system, point))
+            for score in scores:
+                check_settings(score.parents[1], config, system_named(config, name))
+                check_decoder(score, read_json(score), config.decode)
+
+
+def check_tuned(args: object, config: Config, path: Path) -> None:
+    """Raises StaleError when a comparison is not what this configuration would give.
+
+    Args:
+        args: The options: --config and --set.
+        config: What they say.
+        path: exp/tune/<system>.json
+    """
+    from steps.scoring.collect import read_json
+
+    check_made(path.with_suffix(".manifest.json"))
+    check_points(args, tried_points(system_named(config, path.stem), read_json(path)["seeds"], path.parent))
 
 
 def print_table(found: dict) -> None:
@@ -57,7 +95,7 @@ def print_table(found: dict) -> None:
 
 def main(argv: list[str]) -> None:
     """Compares the points of a grid."""
-    from steps.scoring.collect import read_json, score_file
+    from steps.scoring.collect import read_json
 
     parser = Parser(__doc__)
     parser.add_config()
@@ -76,19 +114,11 @@ def main(argv: list[str]) -> None:
         return
     config, seeds = load(args.config, args.set), parse_seeds(args.seeds)
     system = system_named(config, args.system)
-    tried = {
-        name: [
-            (point, [score_file(home / name_of_point(point), name, seed, system.data.dev) for seed in seeds])
-            for point in points
-        ]
-        for name, points in zip((args.system, f"{args.system}_plain"), grids_of(system), strict=True)
-    }
+    tried = tried_points(system, seeds, home)
     files = tuple(file for points in tried.values() for _, found in points for file in found)
     job = Job("tune", FORMAT, manifest, files, {"seeds": seeds}, is_final=True)
     if not args.why:
-        for name, points in tried.items():
-            for point, found in points:
-                check_point(load(args.config, args.set + to_overrides(args.system, point)), name, found)
+        check_points(args, tried)
     job.run(args, partial(collect, tried, system.data.dev, seeds))
 
 

@@ -17,7 +17,7 @@ from steps.config.systems import (
     start_of,
     variant_of,
 )
-from steps.config.teaching import check_chains, check_needed_heads, check_teachers
+from steps.config.teaching import check_chains, check_nbest, check_needed_heads, check_teachers
 from steps.config.types import near
 from steps.features.settings import band_hz
 from steps.heads.registry import HIDING, SELF_SUPERVISED, WITH_OTHER_TOKENS
@@ -29,6 +29,7 @@ def check_config(config: Config) -> None:
     """Raises UsageError for settings that are right one by one, and wrong together."""
     check_twins(config.systems)
     check_teachers(config.systems)
+    check_nbest(config)
     check_starts(config.systems)
     check_chains(config.systems)  # from here on it is known what is trained before what
     for name, features in {"": config.features, **config.variants}.items():
@@ -112,9 +113,11 @@ def check_units(config: Config) -> None:
             raise UsageError(f"{head}, and score.unit = '{config.score.unit}'; set it to 'phone' too")
     if config.tokens.unit == "bpe" and config.score.unit == "phone":
         raise UsageError("tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
-    if config.decode.decoder == "beam" and config.decode.nbest > config.decode.beam_size:
-        sizes = f"decode.nbest = {config.decode.nbest} and decode.beam_size = {config.decode.beam_size}"
-        raise UsageError(f"{sizes}; a beam holds no more hypotheses than its size")
+    written = {f"{s.name}.soft_labels.": s.soft_labels.decode for s in config.systems.values()}
+    for where, decode in {"": config.decode, **written}.items():
+        if decode and decode.decoder == "beam" and decode.nbest > decode.beam_size:
+            sizes = f"{where}decode.nbest = {decode.nbest} and {where}decode.beam_size = {decode.beam_size}"
+            raise UsageError(f"{sizes}; a beam holds no more hypotheses than its size")
 
 
 def check_filters(settings: FeaturesConfig) -> None:
@@ -173,11 +176,15 @@ def check_self_supervised(systems: dict[str, SystemConfig]) -> None:
 
 
 def check_folds(systems: dict[str, SystemConfig]) -> None:
-    """Raises UsageError for a fold that is not there, or leaves no speaker."""
+    """Raises UsageError for a fold that is not there, or a start that heard whom it leaves out."""
     for system in systems.values():
         folds, fold = system.train.folds, system.train.fold
         if folds == 1 or (fold and fold >= folds):
             raise UsageError(f"[{system.name}.train] folds = {folds} and fold = {fold}: 2 folds or more, from 0")
+        start = systems.get(start_of(system))
+        if folds and start and can_transcribe(start) and (start.train.folds, start.train.fold) != (folds, fold):
+            told = f"starts from [{start.name}], which heard whom it leaves out; give both the same folds and fold"
+            raise UsageError(f"[{system.name}.train] folds = {folds}: {told}")
 
 
 def check_tokens_of_heads(config: Config) -> None:

@@ -1,7 +1,16 @@
 """Faults of who teaches whom: teachers, the sources of their soft labels, and the heads that are compared."""
 
-from steps.config.schema import EMA_DECAY, DistillConfig, FilterConfig, SystemConfig
-from steps.config.systems import has_teacher, head_for, name_and_seed, start_of, teachers_of, transcripts_for
+from steps.config.schema import EMA_DECAY, Config, DistillConfig, FilterConfig, SystemConfig
+from steps.config.systems import (
+    can_transcribe,
+    has_teacher,
+    head_for,
+    judged_by,
+    name_and_seed,
+    start_of,
+    teachers_of,
+    transcripts_for,
+)
 from steps.config.types import near
 from utils.jobs.errors import UsageError
 
@@ -35,11 +44,16 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
                         f"[{system.name}] teacher = '{written}' was not trained on '{system.data.train}' but on "
                         f"'{systems[teacher].data.train}', heard by its soft labels alone: source = \"store\""
                     )
-            check_filter(system, term)
+            check_filter(system, term, systems)
 
 
-def check_filter(system: SystemConfig, term: DistillConfig) -> None:
-    """Raises UsageError for a filter where all that is heard has a transcript."""
+def check_filter(system: SystemConfig, term: DistillConfig, systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError for a filter where all that is heard has a transcript, that keeps nothing, or asks the dumb."""
+    where = f"[{system.name}] the loss {term.loss}: filter"
+    for name in [name for name, _, _ in judged_by(term) if not can_transcribe(systems[name])]:
+        raise UsageError(f"{where} judges by what [{name}] writes, and it writes nothing")
+    if not term.filter.keep or (term.filter.max_rate and term.filter.min_rate > term.filter.max_rate):
+        raise UsageError(f"{where} keeps nothing: keep must be above 0, and max_rate above min_rate")
     hears_transcripts = system.train.labelled_every == 1 or system.train.labelled_only
     if term.filter != FilterConfig() and hears_transcripts and {*term.sets} <= {system.data.train}:
         told = f"filter chooses among utterances without a transcript, and [{system.name}] hears none"
@@ -87,12 +101,25 @@ def check_source(system: SystemConfig, term: DistillConfig) -> None:
         if term.combine != "average":
             raise UsageError(f"{where}: combine = '{term.combine}' needs several teachers")
         return
-    if len(set(term.teacher)) < len(term.teacher):
+    if len(set(map(name_and_seed, term.teacher))) < len(term.teacher):
         raise UsageError(f"{where}: a teacher stands there twice")
     allowed = JOINED[term.kind]
     if term.combine not in allowed:
         choices = f"set combine = {' or '.join(map(repr, allowed))}" if allowed else "write a term for each"
         raise UsageError(f"{where}: {term.kind} of several teachers cannot be joined by '{term.combine}'; {choices}")
+
+
+def check_nbest(config: Config) -> None:
+    """Raises UsageError for a term that learns from more hypotheses than its teachers write."""
+    for system in config.systems.values():
+        for term in system.distill:
+            for name, _ in teachers_of(term) if term.kind == "transcripts" else ():
+                decode = config.systems[name].soft_labels.decode or config.decode
+                asked, written = term.settings["nbest"], decode.nbest if decode.decoder == "beam" else 1
+                if asked > written:
+                    told = f"nbest = {asked}, and the teacher writes {written} of each utterance"
+                    remedy = f'set [{name}.soft_labels] decode = {{ decoder = "beam", nbest = {asked} }}'
+                    raise UsageError(f"[{system.name}] the loss {term.loss}: {told}; {remedy}")
 
 
 def check_needed_heads(systems: dict[str, SystemConfig]) -> None:

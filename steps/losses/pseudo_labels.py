@@ -19,6 +19,6 @@ def pseudo_labels(output: ModelOutput, target: Transcripts, *, nbest: PositiveIn
         output: The student's; its head learns as from a transcript: by CTC, attention decoder or transducer.
         target: What the teacher wrote, in the student's tokens.
         nbest: Of so many hypotheses one is drawn in each epoch, by its probability among them (Takashima et al. 2018
-            sum over them); 1: the best. The teacher must have written as many: see [<teacher>.soft_labels] nbest.
+            sum over them); 1: the best. The teacher must write as many: see [<teacher>.soft_labels] decode.
     """
     return target.learn(output, [tokens or None for tokens in target.labels])

@@ -40,7 +40,7 @@ def results_markdown(
         heading = f"## Choice on {found['set']}: {next(iter(found['systems']))} and its twin"
         parts += [heading, to_markdown(tuning_rows(found))]
     for found in swept:
-        heading = f"## What a filter keeps: {found['system']}"
+        heading = f"## What a filter keeps: {found['system']}" + (f", term {found['term']}" if found["term"] else "")
         parts += [heading, to_markdown(filter_rows(found))]
     parts += ["## How it was made", "```\n" + "\n".join(commands) + "\n```"]
     parts.append("\n".join(f"- {key}: {value}" for key, value in made.items()))

@@ -12,6 +12,7 @@ from steps.features.extract import read_samples
 from steps.reporting.calibration import Calibration, calibrate
 from steps.reporting.figures import learning_curves, reliability
 from steps.reporting.outcomes import CLASSES, STATES, Outcomes, Pairs, check_counts, compare_outcomes, read_alignments
+from steps.score import written
 from steps.scoring.collect import read_json, score_file
 from steps.scoring.table import sections
 from utils.data_dir.data_dir import DataDir
@@ -63,8 +64,8 @@ def score_files(exp_dir: Path, row: dict, set_name: str, seeds: list[int]) -> li
     return [score_file(exp_dir, row[key], seed, heard) for key, seed, heard in zip(THREE, seeds, sets, strict=True)]
 
 
-def detail(config: Config, files: list[Path], data_dir: Path, set_name: str, row: dict, seed: int) -> Detail:
-    """Looks at one comparison on one set, of the first seeds; `files` are the scores of the three systems."""
+def detail(config: Config, files: list[Path], data_dir: Path, set_name: str, row: dict, seeds: list[int]) -> Detail:
+    """Looks at one comparison on one set; `files` are the scores of the three systems, of these seeds."""
     names = [row[key] for key in THREE]
     alignments: list[dict[str, Pairs]] = []
     for file in files:
@@ -75,10 +76,11 @@ def detail(config: Config, files: list[Path], data_dir: Path, set_name: str, row
     for name, file, aligned in zip(names, files, alignments, strict=True):
         lines = file.with_name("nbest.jsonl").read_text(encoding="utf-8").splitlines()
         entries = {entry["utt_id"]: entry for entry in map(json.loads, lines)}
-        found = calibrate(entries, aligned, config.tokens.unit, config.score.unit)
+        unit, _, _ = written(config, data_dir / set_name, file.parent)
+        found = calibrate(entries, aligned, unit, config.score.unit)
         calibrations |= {name: found} if found else {}
     picture = reliability(calibrations) if calibrations else ""
-    title = f"{set_name}: {names[2]} against {names[1]}, teacher {names[0]}, seed {seed}"
+    title = f"{set_name}: {names[2]} against {names[1]}, seed {seeds[2]}; teacher {names[0]}, seed {seeds[0]}"
     clips = clips_of(config, data_dir / set_name, outcomes, alignments)
     return Detail(title, names, outcomes, calibrations, picture, clips)
 
@@ -142,6 +144,15 @@ def histories_of(exp_dir: Path, systems: dict[str, list[int]]) -> dict[str, list
     return found
 
 
+def histories_of_all(homes: dict[str, Path], systems: dict[str, list[int]]) -> dict[str, list[list[dict]]]:
+    """What each training wrote of itself, as `histories_of`; of several folders the experiment stands before the name."""
+    found, places = {}, {home: experiment for experiment, home in homes.items()}
+    for home, experiment in places.items():
+        prefix = f"{experiment}: " if len(places) > 1 else ""
+        found |= {f"{prefix}{name}": histories for name, histories in histories_of(home, systems).items()}
+    return found
+
+
 def details_of(
     config: Config, results: dict[str, dict], homes: dict[str, Path], data_dir: Path
 ) -> tuple[list[Detail], int]:
@@ -156,7 +167,7 @@ def details_of(
             needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
             is_here = part.get("folds", 1) == 1 and all(file.is_file() for file in needed)  # folds lie elsewhere
             if is_here and len(found) < MAX_DETAILED:
-                found.append(detail(config, files, data_dir, name, row, seeds[2]))
+                found.append(detail(config, files, data_dir, name, row, seeds))
             else:
                 more += 1
     return found, more
@@ -187,9 +198,7 @@ def page(
     from jinja2 import Environment, FileSystemLoader
 
     details, more = details_of(config, results, homes, data_dir)
-    histories = {}
-    for home in homes.values():
-        histories |= histories_of(home, runs)
+    histories = histories_of_all(homes, runs)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

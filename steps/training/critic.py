@@ -9,6 +9,7 @@ from steps.features.settings import check_features
 from steps.nnet.inference import run_model
 from steps.nnet.model import LoadedModel, load_model
 from steps.scoring.disbelief import NO_BELIEF, Disbelief, disbelief, mean_of
+from steps.scoring.score_set import check_speakers
 from steps.tokens.token_table import TokenTable, read_speller
 from steps.training.examples import speakers_of
 from utils.data_dir.data_dir import DataDir
@@ -26,6 +27,7 @@ def judge_set(
     """
     data = DataDir.read(data_dir, "feats.scp", "utt2num_frames")
     texts = read_table(data_dir / "text", has_value=False)
+    check_speakers(texts, read_table(data_dir / "utt2spk"), data_dir)
     models = {folder: load_model(folder) for folder in folders}
     judges = judges_of(models, data_dir, [utt_id for utt_id in texts if utt_id in data.tables["feats.scp"]])
     found: dict[str, list[Disbelief]] = {}

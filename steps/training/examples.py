@@ -283,7 +283,7 @@ def outside_fold(examples: list[Example], data_dir: Path, settings: TrainConfig)
 
 
 def hidden_speech(system: SystemConfig, sets: list[str], data_dir: Path) -> tuple[dict[str, float], dict[str, str]]:
-    """(seconds, transcript where there is one) of each utterance whose transcript a system does not use."""
+    """(seconds, transcript where there is one) of each utterance that a system hears without its transcript."""
     seconds, truth = {}, {}
     for name in sets or [system.data.train]:
         folder = data_dir / name
@@ -291,7 +291,8 @@ def hidden_speech(system: SystemConfig, sets: list[str], data_dir: Path) -> tupl
         durations = read_table(folder / "utt2dur")
         examples = [Example(utt_id, "", 0, ()) for utt_id in durations]
         if name == system.data.train:
-            examples = hide_transcripts(examples, folder, system.train.labelled_every)
+            examples = labelled_part(examples, folder, system.train)
+            examples = outside_fold(examples, folder, system.train) if system.train.folds else examples
         for example in examples:
             if example.tokens is None or name != system.data.train:
                 seconds[example.utt_id] = float(durations[example.utt_id])

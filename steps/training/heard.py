@@ -116,10 +116,11 @@ def hours_of(
 ) -> dict[str, float]:
     """Hours of speech with transcripts and without, or with classes where a system learns nothing else.
 
-    Of a distilled system what no term speaks on, `taught`, by a filter, counts as unheard.
+    Of a distilled system what no term speaks on, `taught`, by a filter, counts as unheard; a system that is used as it
+    is hears nothing.
     """
     frames = {"labelled_hours": 0, "unlabelled_hours": 0}
-    for example in examples:
+    for example in examples if system.train.updates else ():
         is_labelled = example.tokens is not None if can_transcribe(system) else bool(example.classes)
         if is_labelled or not system.distill or example.utt_id in taught:
             frames["labelled_hours" if is_labelled else "unlabelled_hours"] += example.num_frames

@@ -132,6 +132,8 @@ def make_term(
             for folder, (name, _) in zip(folders, named, strict=True)
         ]
         weights = weights_of(folders, settings.combine)
+    if settings.kind == "transcripts":  # of which the empty ones say nothing
+        examples = [e for e in examples if any(source.hypotheses[e.utt_id] for source in sources)]
     source = sources[0] if len(sources) == 1 else Ensemble(sources, settings.combine, weights, student.seed)
     loss, unit = ready_loss(settings, label, sources[0], examples, student)
     utt_ids = frozenset(example.utt_id for example in examples)

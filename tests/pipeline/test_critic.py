@@ -46,6 +46,11 @@ def test_wrong_transcripts_are_ranked_first(tmp_path):
     assert_status(command("steps.find_label_errors", *bob, *models, cwd=recipe), 0)
     rows = [set((recipe / f"exp/{name}/ranking.tsv").read_text().splitlines()) for name in ("critic", "bob")]
     assert len(rows[1]) > 10 and rows[1] < rows[0]  # judged by the same model, whatever else is judged
+    lines = (recipe / "part/train/utt2spk").read_text().splitlines(keepends=True)
+    (recipe / "part/train/utt2spk").write_text("".join(lines[1:]))
+    lost = command("steps.find_label_errors", "--force", *bob, *models, cwd=recipe)
+    assert_status(lost, 3)
+    assert f"utterance '{lines[0].split()[0]}' is not in utt2spk" in lost.stderr
     one = command("steps.find_label_errors", "--out", "exp/one", "data/train", models[0], cwd=recipe)
     assert_status(one, 0)
     assert "24 of 48 utterances are judged by models that may know them" in one.stderr

@@ -171,6 +171,7 @@ def test_weights_are_rounded_while_learning_or_afterwards(prepared, corpus):
         matrices = [x for key, x in weights(prepared, name).items() if x.ndim > 1 and "log_" not in key]
         assert matrices and all(max(len(row.unique()) for row in x.flatten(1)) <= 7 for x in matrices)
     systems = json.loads((prepared / "exp" / "results.json").read_text())["sets"]["test"]["systems"]
+    assert systems["after"]["labelled_hours"] == 0 < systems["aware"]["labelled_hours"]
     assert systems["whole"]["megabytes"] > 5 * systems["aware"]["megabytes"] == 5 * systems["after"]["megabytes"]
     whole, aware = (prepared / "exp" / name / "seed0" / "model.safetensors" for name in ("whole", "aware"))
     assert whole.stat().st_size > 3 * aware.stat().st_size

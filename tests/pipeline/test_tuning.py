@@ -56,6 +56,12 @@ def test_a_grid_is_tried_on_dev_alone_and_changes_no_result(recipe, corpus):
     assert_status(run_stages(recipe, corpus, first=11), 0)
     report = (recipe / "exp/RESULTS.md").read_text()
     assert "## Choice on dev: student and its twin" in report and "| student_plain | train.lr = 0.02 |" in report
+    other = command(
+        "steps.report", "--seeds", "0", "--set", "student.tune_plain.train.lr=[0.01, 0.03]", "exp", cwd=recipe
+    )
+    assert_status(other, 0)
+    assert "exp/tune/student.json: left out of the report: " in other.stderr
+    assert "## Choice on dev" not in (recipe / "exp/RESULTS.md").read_text()
 
 
 def test_a_recipe_without_grid_is_not_tuned(recipe, corpus):

@@ -153,7 +153,7 @@ def test_a_filter_keeps_a_share_and_a_sweep_shows_what_others_would(recipe, corp
         assert_status(run_stages(recipe, corpus, "--tune", "picky", last=9), 0)
     shown = command("steps.sweep_filter", "--system", "picky", "exp", cwd=recipe)
     assert_status(shown, 0)
-    found = json.loads((recipe / "exp" / "filter" / "picky.json").read_text())["rows"]
+    found = json.loads((recipe / "exp" / "filter" / "picky.0.json").read_text())["rows"]
     assert [row["keep"] for row in found] == [x / 10 for x in range(10, 0, -1)]
     assert [row["utterances"] for row in found] == [8, 8, 7, 6, 5, 4, 4, 3, 2, 1]
     assert all(row["label_error_rate"] is not None for row in found)
@@ -162,5 +162,8 @@ def test_a_filter_keeps_a_share_and_a_sweep_shows_what_others_would(recipe, corp
     if is_tuned:
         assert_status(run_stages(recipe, corpus, last=11), 0)
         assert "What a filter keeps: picky" in (recipe / "exp" / "RESULTS.md").read_text()
+        other = ("--seeds", "0", "--set", "picky.distill.0.filter.max_difference=2.0", "exp")
+        stale = command("steps.report", *other, cwd=recipe)
+        assert "exp/filter/picky.0.json: left out of the report: " in stale.stderr
     wrong = command("steps.sweep_filter", "--system", "picky", "--term", "3", "exp", cwd=recipe)
     assert_status(wrong, 2)

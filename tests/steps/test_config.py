@@ -223,6 +223,36 @@ FAULTS = [
     ("[[student.distill]]\nloss = 'frame_kl'\nteacher = []", "student.distill.1.teacher = []: name at least one"),
     ("[[student.distill]]\nloss = 'frame_kl'\nteacher = ['teacher', 'teacher']", "a teacher stands there twice"),
     (
+        "[[student.distill]]\nloss = 'frame_kl'\nteacher = ['teacher', 'teacher/seed0']",
+        "a teacher stands there twice",
+    ),
+    (
+        "[[student.distill]]\nloss = 'pseudo_labels'\nnbest = 3\n[decode]\ndecoder = 'beam'\nnbest = 2",
+        "the loss pseudo_labels: nbest = 3, and the teacher writes 2 of each utterance; set [teacher.soft_labels]",
+    ),
+    (
+        "[teacher.soft_labels]\ndecode = { decoder = 'beam', nbest = 4, beam_size = 2 }",
+        "teacher.soft_labels.decode.nbest = 4 and teacher.soft_labels.decode.beam_size = 2",
+    ),
+    (
+        "[[student.distill]]\nloss = 'frame_kl'\nfilter.keep = 0\n[student.train]\nlabelled_every = 2",
+        "the loss frame_kl: filter keeps nothing: keep must be above 0",
+    ),
+    (
+        "[[student.distill]]\nloss = 'frame_kl'\nfilter = { min_rate = 2, max_rate = 1 }\n"
+        "[student.train]\nlabelled_every = 2",
+        "filter keeps nothing: keep must be above 0, and max_rate above min_rate",
+    ),
+    (
+        "[dumb]\nbase = 'teacher'\nheads.best_rq = {}\n[student.train]\nlabelled_every = 2\n"
+        "[[student.distill]]\nloss = 'frame_kl'\nfilter = { agree_with = 'dumb' }",
+        "filter judges by what [dumb] writes, and it writes nothing",
+    ),
+    (
+        "[a]\nbase = 'teacher'\ninit.model = 'teacher'\ntrain.folds = 2",
+        "[a.train] folds = 2: starts from [teacher], which heard whom it leaves out",
+    ),
+    (
         "[[student.distill]]\nloss = 'hint'\nteacher = ['teacher', 'teacher/seed1']",
         "hidden_codes of several teachers cannot be joined by 'average'; write a term for each",
     ),

@@ -16,8 +16,10 @@ from steps.losses.pseudo_labels import pseudo_labels
 from steps.nnet.model import LoadedModel, Recogniser
 from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
+from steps.training import teachers
 from steps.training.examples import Example
 from steps.training.teachers import Student, usable_transcripts
+from steps.training.terms import make_term
 from utils.jobs.errors import DataError, StaleError
 
 V = 4
@@ -114,6 +116,17 @@ def test_a_teacher_none_of_whose_transcripts_can_be_used_is_refused(tmp_path, te
         return
     with pytest.raises(DataError, match="term: all 2 transcripts are empty, or cannot be spelt by the student"):
         usable_transcripts(settings, "term", [folder], examples, student)
+
+
+def test_what_a_teacher_says_nothing_of_is_not_taught(tmp_path, monkeypatch):
+    folder = write_store(tmp_path / "a", "u1 ab\nu2\n", "char")
+    monkeypatch.setattr(teachers, "soft_label_folder", lambda *_: folder)
+    head = SimpleNamespace(frames_needed=len, loss=None)
+    model = SimpleNamespace(output_lens=lambda num_frames: num_frames, heads={"ctc": head})
+    student = Student(SimpleNamespace(heads={"ctc": {"type": "ctc"}}), model, {"": CHARS}, "cpu", 0)
+    settings = build_distill({"loss": "pseudo_labels", "sets": ["more"]}, "test")
+    examples = [Example(utt_id, "", 40, None) for utt_id in ("u1", "u2")]
+    assert make_term(None, settings, tmp_path, examples, student, {}).utt_ids == {"u1"}
 
 
 def test_a_head_with_tokens_of_its_own_learns_what_is_spelt_in_them(tmp_path):

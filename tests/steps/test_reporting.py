@@ -12,7 +12,7 @@ from steps.report import other_commits
 from steps.reporting import page
 from steps.reporting.calibration import calibrate, unit_confidences
 from steps.reporting.outcomes import check_counts, compare_outcomes, heard, length_of, read_alignments
-from steps.reporting.page import details_of, histories_of
+from steps.reporting.page import details_of, histories_of, histories_of_all
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
 from tests.support import ROOT
@@ -147,6 +147,20 @@ def test_a_line_of_a_learning_curve_that_no_training_wrote_is_told_with_its_plac
     file.write_text(f"{json.dumps(row)}\n{line}\n")
     with pytest.raises(StaleError, match="student/seed0/metrics.jsonl:2: no line of a training"):
         histories_of(tmp_path, {"student": [0]})
+
+
+def test_the_learning_curves_of_each_experiment_are_shown(tmp_path):
+    for name, rate in (("one", 10.0), ("two", 90.0)):
+        (tmp_path / name / "student" / "seed0").mkdir(parents=True)
+        line = json.dumps({"update": 1, "dev_error_rate": rate})
+        (tmp_path / name / "student" / "seed0" / "metrics.jsonl").write_text(f"{line}\n")
+    homes = {name: tmp_path / name for name in ("one", "two")}
+    both = histories_of_all(homes, {"student": [0]})
+    assert {name: found[0][0]["dev_error_rate"] for name, found in both.items()} == {
+        "one: student": 10.0,
+        "two: student": 90.0,
+    }
+    assert list(histories_of_all({"one": homes["one"], "two": homes["one"]}, {"student": [0]})) == ["student"]
 
 
 def test_results_that_were_altered_are_not_shown(tmp_path, capsys):

@@ -1,6 +1,7 @@
 import dataclasses
 import math
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from steps.training.batching import BatchSampler, make_batches
 from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
 from steps.training.examples import (
     Example,
+    hidden_speech,
     hide_transcripts,
     labelled_part,
     labels_for,
@@ -279,6 +281,23 @@ def test_hidden_transcripts_are_hidden_from_heads_with_tokens_of_their_own(tmp_p
     (tmp_path / "utt2spk").write_text("a-1 a\nb-1 b\n")
     hidden = hide_transcripts(found, tmp_path, 2)
     assert [labels_for("letters", None, [e])[0] for e in hidden] == [(2,), None]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (TrainConfig(labelled_every=2), ["b-1", "d-1"]),
+        (TrainConfig(labelled_every=2, labelled_only=True), []),
+        (TrainConfig(labelled_every=2, folds=3), ["b-1"]),  # of whom a and d are left out
+    ],
+)
+def test_the_hidden_transcripts_are_those_of_utterances_that_are_heard(tmp_path, settings, expected):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    for name, value in (("utt2spk", "{}"), ("text", "said"), ("utt2dur", "2")):
+        (folder / name).write_text("".join(f"{s}-1 {value.format(s)}\n" for s in "abcd"))
+    system = SimpleNamespace(train=settings, data=SimpleNamespace(train="train"))
+    assert hidden_speech(system, [], tmp_path) == (dict.fromkeys(expected, 2.0), dict.fromkeys(expected, "said"))
 
 
 @pytest.mark.parametrize("tokens", [(1,), None])  # None: of a system that reads no transcripts
