@@ -145,7 +145,7 @@ def histories_of(exp_dir: Path, systems: dict[str, list[int]]) -> dict[str, list
 
 
 def histories_of_all(homes: dict[str, Path], systems: dict[str, list[int]]) -> dict[str, list[list[dict]]]:
-    """What each training wrote of itself, as `histories_of`; of several folders the experiment stands before the name."""
+    """As `histories_of`, of several folders; the experiment of each stands before its names."""
     found, places = {}, {home: experiment for experiment, home in homes.items()}
     for home, experiment in places.items():
         prefix = f"{experiment}: " if len(places) > 1 else ""

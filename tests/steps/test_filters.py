@@ -2,12 +2,15 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 
+from steps.config.load import load
 from steps.config.schema import FilterConfig
 from steps.distillation.filters import Told, confidence_of, difference_of, judge, kept, second_transcripts
 from steps.distillation.transcripts import TranscriptStore, write_unit
+from steps.sweep_filter import folders_of, sweep
 from utils.jobs.errors import StaleError
 
 TOLD = {
@@ -78,3 +81,41 @@ def test_only_utterances_of_known_length_are_judged(tmp_path):
     (tmp_path / "nbest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = judge(TranscriptStore(tmp_path), {"u1": 4.0}, {"u1": "a"})
     assert found == {"u1": Told(pytest.approx(math.exp(-1 / 3)), 0.5, 0.5)}
+
+
+CONF = """
+[tokens]
+unit = "phone"
+[tokens.letters]
+unit = "char"
+[score]
+unit = "phone"
+[teacher]
+model.encoder = "lstm"
+heads = { ctc = {}, letters = { type = "ctc", tokens = "letters" } }
+[student]
+base = "teacher"
+train.labelled_every = 2
+distill = [{ loss = "pseudo_labels", head = "letters" }]
+"""
+
+
+@pytest.mark.parametrize(("unit", "said"), [("char", "so be"), ("phone", "S OW B IY")])
+def test_words_that_a_teacher_writes_are_judged_in_phones(tmp_path, unit, said):
+    (tmp_path / "conf.toml").write_text(CONF)
+    config = load(tmp_path / "conf.toml")
+    system = config.systems["student"]
+    data, folder = tmp_path / "data", folders_of(config, config.systems["student"], 0, tmp_path)[0][0]
+    files = {"train/text": "so be", "train/utt2spk": "{}", "train/utt2dur": "2"}
+    for path in (data / "lang", data / "train", folder):
+        path.mkdir(parents=True)
+    (data / "lang" / "lexicon.txt").write_text("be B IY\nso S OW\n")
+    for name, value in files.items():
+        (data / name).write_text("".join(f"{speaker} {value.format(speaker)}\n" for speaker in "ab"))
+    write_unit(folder, unit)
+    (folder / "text").write_text(f"a {said}\nb {said}\n")
+    best = {"text": said, "tokens": said.split(), "score": -1.0}
+    (folder / "nbest.jsonl").write_text(json.dumps({"utt_id": "b", "nbest": [best]}) + "\n")
+    sweep(config, system, 0, SimpleNamespace(exp_dir=tmp_path, data_dir=data), tmp_path)
+    found = json.loads((tmp_path / "student.0.json").read_text())
+    assert [row["label_error_rate"] for row in found["rows"]] == [0.0] * 10
