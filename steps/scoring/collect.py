@@ -27,7 +27,7 @@ from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather, on_seeds
 from steps.scoring.intervals import holm
 from utils.jobs.errors import DataError, StaleError
-from utils.jobs.job import flatten, show
+from utils.jobs.job import first_change
 from utils.jobs.manifest import Manifest
 
 Runs = dict[str, list[int]]  # system -> seeds
@@ -94,24 +94,18 @@ def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
     if "config" in system.model:  # of a pre-trained encoder, which only the folder holds
         before["model"] = before["model"] | {"config": system.model["config"]}
     before["heads"] = {name: {k: v for k, v in t.items() if k not in FOUND} for name, t in before["heads"].items()}
-    before = flatten(before)
     now = system.training() | {"features": asdict(features_of(config, system.data.train))}
-    after = flatten(json.loads(json.dumps(now)))
-    keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
-    keys = [k for k in keys if k != "features.utts_per_shard"]  # changes no weight
-    if keys:
-        pair = f"{keys[0]} {show(before.get(keys[0]))} -> {show(after.get(keys[0]))}"
-        raise StaleError(f"{folder}: trained with other settings ({pair}); run its stage again")
+    now["features"]["utts_per_shard"] = before["features"].get("utts_per_shard")  # changes no weight
+    if changed := first_change(before, json.loads(json.dumps(now))):
+        raise StaleError(f"{folder}: trained with other settings ({' '.join(changed)}); run its stage again")
 
 
 def check_results(exp_dir: Path, models_dir: Path, config: Config, runs: Runs) -> None:
     """Raises StaleError when results.json is of other systems, seeds or settings than these."""
     made = Manifest.read(exp_dir / "compare.manifest.json")
-    before, now = flatten(made.settings if made else {}), flatten(comparison_settings(config, runs))
-    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if keys:
-        pair = f"{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
-        raise StaleError(f"{exp_dir}/results.json: made with other settings ({pair}); run stage 9 again")
+    if changed := first_change(made.settings if made else {}, comparison_settings(config, runs)):
+        told = f"made with other settings ({' '.join(changed)})"
+        raise StaleError(f"{exp_dir}/results.json: {told}; run stage 9 again")
     systems = all_systems(config)
     for folder, name in [(models_dir / name / f"seed{seed}", name) for name, seeds in runs.items() for seed in seeds]:
         if (folder / "config.json").is_file():  # those of folds lie elsewhere
@@ -121,10 +115,9 @@ def check_results(exp_dir: Path, models_dir: Path, config: Config, runs: Runs) -
 def check_decoder(path: Path, score: dict, settings: DecodeConfig) -> None:
     """Raises StaleError when a score is of hypotheses that were decoded otherwise than the configuration says."""
     before, now = score.get("decode") or {}, settings.in_use()
-    keys = [key for key in now | before if before.get(key) != now.get(key)]
-    if keys:
-        pair = f"decode.{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
-        raise StaleError(f"{path}: of hypotheses decoded with other settings ({pair}); decode and score again")
+    if changed := first_change({"decode": before}, {"decode": now}):
+        told = f"of hypotheses decoded with other settings ({' '.join(changed)})"
+        raise StaleError(f"{path}: {told}; decode and score again")
 
 
 def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:

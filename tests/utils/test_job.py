@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import change_keeping_size_and_time, execute, released
 from utils.jobs.errors import DataError, StaleError
-from utils.jobs.job import Job
+from utils.jobs.job import Job, first_change
 
 
 class Copying:
@@ -282,7 +282,7 @@ def test_a_death_between_two_outputs_leaves_no_manifest(done, monkeypatch):
 KILLED = """
 import argparse, os, signal
 from pathlib import Path
-from utils.jobs.job import Job
+from utils.jobs.job import Job, first_change
 
 def build(stage):
     (stage / "out.txt").write_text("half")
@@ -332,3 +332,19 @@ def test_a_job_whose_files_were_copied_is_up_to_date_and_trusts_their_new_number
         done.input.stat().st_ctime_ns,
         done.input.stat().st_ino,
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": {"b": 1}, "c": 2}, {"c": 2, "a": {"b": 1}}, None),
+        ({"a": {"b": 1}}, {"a": {"b": 3}}, ("a.b", "1 -> 3")),
+        ({"a": [1, 2]}, {"a": []}, ("a", "[1, 2] -> []")),
+        ({"a": [{"b": 1, "c": {"d": 1}}]}, {"a": ({"b": 1, "c": {"d": 2}},)}, ("a.0.c.d", "1 -> 2")),
+        ({"a": [{"b": 1}]}, {"a": [{"b": 1}, {"b": 2}]}, ("a.1.b", "unset -> 2")),
+        ({"a": [{}]}, {"a": [{}, {}]}, ("a", "1 -> 2 tables")),
+        ({}, {"a": None}, None),
+    ],
+)
+def test_a_changed_setting_is_named_in_a_list_of_tables_too(before, after, expected):
+    assert first_change(before, after) == expected

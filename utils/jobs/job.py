@@ -83,11 +83,8 @@ class Job:
         return self._changed_setting(old) or self._changed_input(old, verify) or self._changed_output(old, verify)
 
     def _changed_setting(self, old: Manifest) -> str | None:
-        before, after = flatten(old.settings), flatten(self.settings)
-        for key in sorted(before.keys() | after.keys()):
-            if before.get(key) != after.get(key):
-                return f"setting {key} changed ({show(before.get(key))} -> {show(after.get(key))})"
-        return None
+        changed = first_change(old.settings, self.settings)
+        return f"setting {changed[0]} changed ({changed[1]})" if changed else None
 
     def _changed_input(self, old: Manifest, verify: bool) -> str | None:
         names = {name_of(path): path for path in self.inputs}
@@ -301,6 +298,20 @@ def flatten(settings: dict, prefix: str = "") -> dict:
     for key, value in settings.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def first_change(before: dict, after: dict) -> tuple[str, str] | None:
+    """The first setting by name in which two differ, and how: ("distill.0.weight", "1.0 -> 0.3"); None if none does."""
+    before, after = flatten(before), flatten(after)
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if all(isinstance(part, (list, tuple)) and all(isinstance(x, dict) for x in part) for part in (old, new)):
+            tables = [{f"{key}.{i}": table for i, table in enumerate(part)} for part in (old, new)]
+            return first_change(*tables) or (key, f"{len(old)} -> {len(new)} tables")
+        return key, f"{show(old)} -> {show(new)}"
+    return None
 
 
 def show(value: object) -> str:
