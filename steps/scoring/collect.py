@@ -27,7 +27,7 @@ from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather, on_seeds
 from steps.scoring.intervals import holm
 from utils.jobs.errors import DataError, StaleError
-from utils.jobs.job import first_change
+from utils.jobs.job import first_change, show
 from utils.jobs.manifest import Manifest
 
 Runs = dict[str, list[int]]  # system -> seeds
@@ -115,9 +115,10 @@ def check_results(exp_dir: Path, models_dir: Path, config: Config, runs: Runs) -
 def check_decoder(path: Path, score: dict, settings: DecodeConfig) -> None:
     """Raises StaleError when a score is of hypotheses that were decoded otherwise than the configuration says."""
     before, now = score.get("decode") or {}, settings.in_use()
-    if changed := first_change({"decode": before}, {"decode": now}):
-        told = f"of hypotheses decoded with other settings ({' '.join(changed)})"
-        raise StaleError(f"{path}: {told}; decode and score again")
+    keys = [key for key in now | before if before.get(key) != now.get(key)]  # the decoder first
+    if keys:
+        pair = f"decode.{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
+        raise StaleError(f"{path}: of hypotheses decoded with other settings ({pair}); decode and score again")
 
 
 def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
