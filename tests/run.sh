@@ -33,4 +33,4 @@ for argument in "$@"; do
 done
 targets=()
 if ! $has_target; then targets+=(tests); fi
-exec python3 -m pytest -c tests/pytest.ini --rootdir . -n auto --maxprocesses 8 --dist loadfile "$@" "${targets[@]}"
+exec python3 -m pytest -c tests/pytest.ini --rootdir . -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder "$@" "${targets[@]}"
