@@ -1,8 +1,11 @@
 import os
 import signal
+from functools import partial
 
+import numpy as np
 import pytest
 
+from utils.data_dir.archive import read_feats, write_archive
 from utils.jobs.errors import DataError, MachineError
 from utils.jobs.workers import map_in_processes
 
@@ -17,6 +20,10 @@ def pid_of(_):
 
 def refuse(x):
     raise DataError(f"{x} is bad")
+
+
+def sum_of(utt_id, places):
+    return [float(read_feats(places[utt_id]).sum()) for _ in range(20)]
 
 
 def die(x):
@@ -45,3 +52,11 @@ def test_an_error_of_a_worker_is_raised_here():
 def test_a_killed_worker_is_an_error_of_the_machine_and_no_hang():
     with pytest.raises(MachineError, match="a worker process was killed"):
         map_in_processes(die, [1, 2, 3], 2)
+
+
+def test_processes_do_not_move_each_others_place_in_an_archive_that_was_open_before_them(tmp_path):
+    feats = {f"u{i}": np.full((50, 40), i, np.float32) for i in range(100)}
+    places = write_archive(tmp_path / "a.ark", tmp_path / "a.ark", feats.items(), compress=False)
+    read_feats(places["u0"])
+    found = map_in_processes(partial(sum_of, places=places), list(feats), 4)
+    assert found == [[2000.0 * i] * 20 for i in range(100)]

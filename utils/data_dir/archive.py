@@ -1,5 +1,6 @@
 """Archives of feature matrices: the one place that writes and reads them."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 _OPEN = kaldiio.utils.LimitedSizeDict(64)  # archives that stay open, by path
+os.register_at_fork(after_in_child=_OPEN.clear)  # else processes would move each other's place in a file
 
 
 def read_feats(entry: str, utt_id: str = "") -> np.ndarray:
