@@ -10,17 +10,16 @@ distillation fixed and broke, unit by unit, where the decodings lie in --models-
 """
 
 import platform
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from steps.compare import parse_seeds
 from steps.config.load import load
 from steps.config.schema import Config
-from steps.scoring.collect import check_results, runs_of
+from steps.scoring.collect import check_results, passes, runs_of
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import RetortError, UsageError
+from utils.jobs.errors import UsageError
 from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
@@ -103,18 +102,12 @@ def tried_files(config: Config, args: object, homes: dict[Path, Path]) -> tuple[
     tuned = [folder / "tune" / f"{name}.json" for folder in folders for name in config.systems]
     terms = [f"{name}.{number}" for name, system in config.systems.items() for number in range(len(system.distill))]
     swept = [folder / "filter" / f"{term}.json" for folder in folders for term in terms]
-    tuned = [path for path in tuned if path.is_file() and is_current(path, partial(check_tuned, args, config))]
-    return tuned, [path for path in swept if path.is_file() and is_current(path, partial(check_swept, config))]
-
-
-def is_current(path: Path, check: Callable[[Path], None]) -> bool:
-    """Whether a table passes its check; if not, says so."""
-    try:
-        check(path)
-    except RetortError as e:
-        log.warn(f"{path}: left out of the report: {e}")
-        return False
-    return True
+    checks = (tuned, partial(check_tuned, args, config)), (swept, partial(check_swept, config))
+    tuned, swept = (
+        [path for path in paths if path.is_file() and passes(path, check, "left out of the report")]
+        for paths, check in checks
+    )
+    return tuned, swept
 
 
 def main(argv: list[str]) -> None:

@@ -7,16 +7,14 @@ missing, extra or repeated hypothesis is an error; with --allow-missing a missin
 says how the hypotheses were decoded.
 """
 
-import json
 from pathlib import Path
 
 from steps.config.load import load
-from steps.config.schema import Config
-from steps.config.systems import writing_head
 from steps.scoring.units import Units
+from steps.scoring.written import heads_of, written
 from steps.tokens.lexicon import read_lexicon, spell, without_pronunciation
 from utils.data_dir.labels import label_file, read_labels
-from utils.data_dir.tables import read_table, text_file
+from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.files import to_json
@@ -77,21 +75,6 @@ def names_of(data_dir: Path, decode_dir: Path) -> dict:
     seed = decode_dir.parent.name.removeprefix("seed")
     names = {"system": decode_dir.parent.parent.name, "seed": int(seed) if seed.isdigit() else None}
     return names | {"set": data_dir.name, "decode": decoded_with(decode_dir)}
-
-
-def heads_of(decode_dir: Path) -> dict[str, dict]:
-    """The heads of the model that a folder was decoded with, if one is known."""
-    config = decode_dir.parent / "config.json"
-    return json.loads(config.read_text(encoding="utf-8")).get("heads", {}) if config.is_file() else {}
-
-
-def written(config: Config, data_dir: Path, decode_dir: Path) -> tuple[str, str, Path]:
-    """(unit, lang folder) of the tokens that the hypotheses were written in, and the transcripts to compare with."""
-    heads = heads_of(decode_dir)
-    head = heads.get(writing_head(heads, config.decode.head), {})
-    if not head.get("tokens"):
-        return config.tokens.unit, "lang", data_dir / "text"
-    return head["unit"], f"lang_{head['tokens']}", text_file(data_dir, head["tokens"])
 
 
 def label_files(data_dir: Path, decode_dir: Path) -> dict[str, tuple[Path, Path]]:

@@ -14,9 +14,8 @@ from pathlib import Path
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
 from steps.config.systems import judged_by, soft_label_folder, soft_label_sets, system_named, teacher_of
-from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import DataError, RetortError, StaleError, UsageError
+from utils.jobs.errors import DataError, StaleError, UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest, check_made
@@ -110,16 +109,11 @@ def check_swept(config: Config, path: Path) -> None:
 
 def tried_shares(args: object, config: Config, system: SystemConfig, number: int) -> dict[float, float]:
     """The student's error rate on dev by the share kept, as steps.tune found it with these settings."""
-    from steps.scoring.collect import read_json
+    from steps.scoring.collect import passes, read_json
     from steps.tune import check_tuned
 
     path = args.exp_dir / "tune" / f"{system.name}.json"
-    if not path.is_file():
-        return {}
-    try:
-        check_tuned(args, config, path)
-    except RetortError as e:
-        log.warn(f"{path}: the student's errors are left out: {e}")
+    if not path.is_file() or not passes(path, partial(check_tuned, args, config), "the student's errors are left out"):
         return {}
     rows = reversed(next(iter(read_json(path)["systems"].values())))  # the best last, which stays
     key = f"distill.{number}.filter.keep"

@@ -48,7 +48,7 @@ def check_teachers(systems: dict[str, SystemConfig]) -> None:
 
 
 def check_filter(system: SystemConfig, term: DistillConfig, systems: dict[str, SystemConfig]) -> None:
-    """Raises UsageError for a filter where all that is heard has a transcript, that keeps nothing, or asks the dumb."""
+    """Raises UsageError for a filter that has nothing to choose from, nothing to go by, or keeps nothing."""
     where = f"[{system.name}] the loss {term.loss}: filter"
     for name in [name for name, _, _ in judged_by(term) if not can_transcribe(systems[name])]:
         raise UsageError(f"{where} judges by what [{name}] writes, and it writes nothing")

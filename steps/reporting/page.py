@@ -12,9 +12,9 @@ from steps.features.extract import read_samples
 from steps.reporting.calibration import Calibration, calibrate
 from steps.reporting.figures import learning_curves, reliability
 from steps.reporting.outcomes import CLASSES, STATES, Outcomes, Pairs, check_counts, compare_outcomes, read_alignments
-from steps.score import written
 from steps.scoring.collect import read_json, score_file
 from steps.scoring.table import sections
+from steps.scoring.written import written
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_lines, read_table
 from utils.jobs.errors import DataError, MachineError, StaleError

@@ -1,6 +1,7 @@
 """Reads the scores of all systems of one experiment folder, or of several folds of it, into results.json's form."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -26,7 +27,8 @@ from steps.heads.registry import FOUND
 from steps.scoring.classes import class_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather, on_seeds
 from steps.scoring.intervals import holm
-from utils.jobs.errors import DataError, StaleError
+from utils.jobs import log
+from utils.jobs.errors import DataError, RetortError, StaleError
 from utils.jobs.job import first_change, show
 from utils.jobs.manifest import Manifest
 
@@ -98,6 +100,16 @@ def check_settings(folder: Path, config: Config, system: SystemConfig) -> None:
     now["features"]["utts_per_shard"] = before["features"].get("utts_per_shard")  # changes no weight
     if changed := first_change(before, json.loads(json.dumps(now))):
         raise StaleError(f"{folder}: trained with other settings ({' '.join(changed)}); run its stage again")
+
+
+def passes(path: Path, check: Callable[[Path], None], otherwise: str) -> bool:
+    """Whether a table passes its check; if not, a warning says what comes of it."""
+    try:
+        check(path)
+    except RetortError as e:
+        log.warn(f"{path}: {otherwise}: {e}")
+        return False
+    return True
 
 
 def check_results(exp_dir: Path, models_dir: Path, config: Config, runs: Runs) -> None:

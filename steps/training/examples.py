@@ -282,6 +282,12 @@ def outside_fold(examples: list[Example], data_dir: Path, settings: TrainConfig)
     return found
 
 
+def heard_part(examples: list[Example], data_dir: Path, settings: TrainConfig) -> list[Example]:
+    """The examples of a training set as train.labelled_every and train.folds have them."""
+    examples = labelled_part(examples, data_dir, settings)
+    return outside_fold(examples, data_dir, settings) if settings.folds else examples
+
+
 def hidden_speech(system: SystemConfig, sets: list[str], data_dir: Path) -> tuple[dict[str, float], dict[str, str]]:
     """(seconds, transcript where there is one) of each utterance that a system hears without its transcript."""
     seconds, truth = {}, {}
@@ -291,8 +297,7 @@ def hidden_speech(system: SystemConfig, sets: list[str], data_dir: Path) -> tupl
         durations = read_table(folder / "utt2dur")
         examples = [Example(utt_id, "", 0, ()) for utt_id in durations]
         if name == system.data.train:
-            examples = labelled_part(examples, folder, system.train)
-            examples = outside_fold(examples, folder, system.train) if system.train.folds else examples
+            examples = heard_part(examples, folder, system.train)
         for example in examples:
             if example.tokens is None or name != system.data.train:
                 seconds[example.utt_id] = float(durations[example.utt_id])

@@ -16,8 +16,7 @@ from steps.training.examples import (
     Example,
     Examples,
     drop_too_long,
-    labelled_part,
-    outside_fold,
+    heard_part,
     read_examples,
     training_examples,
     with_classes,
@@ -45,10 +44,7 @@ def find_examples(
     for name in {system.data.train, system.data.dev, *system.sets}:
         check_features(data_dir / name, student.features)
     labelled = replace(labelled, kept=completed(labelled.kept, train_dir, student.heads, others, model, settings))
-    if settings.labelled_every > 1:  # the tokens of all heads
-        labelled = replace(labelled, kept=labelled_part(labelled.kept, train_dir, settings))
-    if settings.folds:
-        labelled = replace(labelled, kept=outside_fold(labelled.kept, train_dir, settings))
+    labelled = replace(labelled, kept=heard_part(labelled.kept, train_dir, settings))  # hides the tokens of all heads
     if hasattr(model.encoder, "max_samples"):  # more than which it does not hear
         check_lengths(model, {example.utt_id: example.num_frames for example in labelled.kept})
         for path in (data_dir / name / "utt2num_frames" for name in (system.data.dev, *system.data.test)):
