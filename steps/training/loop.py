@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -15,37 +15,23 @@ from steps.config.schema import SystemConfig
 from steps.distillation.sources import Heard
 from steps.nnet.device import room_for
 from steps.nnet.inference import pad
-from steps.nnet.lora import adapter_weights
 from steps.nnet.model import Recogniser
 from steps.nnet.rounding import rounded_weights
 from steps.training.batching import BatchSampler, size_of
-from steps.training.checkpoints import Checkpoints, optimizer_tensors, restore_optimizer
+from steps.training.checkpoints import Checkpoints
 from steps.training.evaluate import DevResult
 from steps.training.examples import Example, labels_for
 from steps.training.initialise import lr_scales
 from steps.training.ranks import Ranks
 from steps.training.schedule import learning_rate
 from steps.training.spec_augment import SpecAugment
+from steps.training.state import Progress, State
 from steps.training.terms import DistillTerm
 from utils.data_dir.archive import read_feats
 from utils.jobs import log
-from utils.jobs.errors import DataError, Interrupted, StaleError
+from utils.jobs.errors import DataError, Interrupted
 
 MAX_BAD_UPDATES = 3  # in a row
-
-
-@dataclass
-class Progress:
-    """All that a checkpoint holds besides tensors."""
-
-    update: int = 0
-    looked_at: int = -1  # the last update that dev was looked at after
-    bad_updates: int = 0  # in a row
-    sums: dict[str, list[float]] = field(default_factory=dict)  # term -> [sum, count] since the last look
-    history: list[dict] = field(default_factory=list)
-    best: list[list] = field(default_factory=list)  # [error rate, loss, update] of the models kept
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
 
 
 @dataclass
@@ -83,18 +69,33 @@ class Trainer:
     def __post_init__(self) -> None:
         settings = self.system.train
         own = nn.ModuleList(term.weights for term in self.terms)  # of losses, which are not kept
-        self.trained = nn.ModuleDict({"model": self.model, "terms": own})
         groups = weight_groups(self.model, settings.weight_decay, lr_scales(self.model, self.system.init.layer_decay))
         groups += weight_groups(own, settings.weight_decay, dict.fromkeys(own.state_dict(), 1.0))
+        averages = {str(i): term.average.model for i, term in enumerate(self.terms) if term.average}  # of the model
+        self.trained = (self.model, own)
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=True)
         self.augment = SpecAugment(self.system.spec_augment, self.model.static_dim, self.model.band_hz)
         self.noise = random.Random(f"noise {self.seed}")
-        self.progress = Progress()
-        self.protected: set[int] = set()
+        self.state = State(
+            {"model": self.model, "terms": own, "averages": nn.ModuleDict(averages)},
+            self.optimizer,
+            self.sampler,
+            self.noise,
+            self.checkpoints,
+            self.identity,
+            has_adapters=self.system.lora.rank > 0,
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """How far training is."""
+        return self.state.progress
 
     def train(self) -> dict[str, torch.Tensor]:
         """Goes on from the latest checkpoint to the end; returns the averaged weights."""
-        self.resume()
+        self.state.resume()
+        if self.progress.update:
+            log.info(f"goes on after update {self.progress.update} of {self.system.train.updates}")
         self.model.train()
         self.rehearse()
         self.timed = (time.monotonic(), time.process_time())
@@ -167,9 +168,9 @@ class Trainer:
             self.backward([sum(scales[name] * total for name, (total, _) in part.items()) for part in parts])
         # apart, for a sum that is cut elsewhere, and a norm that also sums the zeros of a term of weight 0, differ from
         # the twin's in their last bits
-        for part in self.trained.values():
+        for part in self.trained:
             self.ranks.sum_gradients(part)
-        weights_of = [list(part.parameters()) for part in (self.model, self.trained["terms"])]
+        weights_of = [list(part.parameters()) for part in self.trained]
         norm = sum(nn.utils.clip_grad_norm_(own, settings.clip_norm) for own in weights_of if own)
         values = self.ranks.sum([sum(float(part[name][0].detach()) for part in parts) for name in weights])
         self.progress.update += 1
@@ -257,7 +258,7 @@ class Trainer:
             rank = [x if math.isfinite(x) else math.inf for x in (result.error_rate, result.loss)]
             p.best = sorted([*p.best, [*rank, p.update]])[: self.system.train.average]
             if p.update in [update for _, _, update in p.best]:
-                self.checkpoints.save_model(p.update, self.kept(self.model))
+                self.state.save_model()
         for buffer in self.model.buffers():  # a look may change them
             self.ranks.broadcast(buffer)
         p.sums = {}
@@ -265,70 +266,9 @@ class Trainer:
         self.ranks.wait()
 
     def save(self) -> None:
-        """Saves a state that `resume` continues from bit by bit."""
-        if not self.ranks.is_main:
-            return
-        parts = self.parts_saved().items()
-        tensors = {f"{part}.{name}": x for part, module in parts for name, x in self.kept(module).items()}
-        tensors |= optimizer_tensors(self.optimizer)
-        version, internal, gauss = self.noise.getstate()
-        facts = {
-            "identity": self.identity,
-            "progress": self.progress.__dict__,
-            "sampler": self.sampler.state(),
-            "noise": [version, list(internal), gauss],
-        }
-        self.checkpoints.save(self.progress.update, tensors, facts)
-        best = {update for _, _, update in self.progress.best}
-        self.checkpoints.keep_models(best | self.protected)  # the state before this one still names its own
-        self.protected = best
-
-    def kept(self, part: nn.Module) -> dict[str, torch.Tensor]:
-        """The weights of a part that a checkpoint holds: all, or of a model with adapters these alone."""
-        weights = part.state_dict()
-        is_whole = not self.system.lora.rank or part is self.trained["terms"]
-        return weights if is_whole else adapter_weights(weights)
-
-    def parts_saved(self) -> dict[str, nn.Module]:
-        """All that has weights: the model, the losses of terms, and the averages of the model that teach it."""
-        averages = {str(i): term.average.model for i, term in enumerate(self.terms) if term.average}
-        return {**self.trained, "averages": nn.ModuleDict(averages)}
-
-    def resume(self) -> None:
-        """Continues from the latest checkpoint, if there is one. Raises: StaleError for one of another run."""
-        found = self.checkpoints.latest()
-        if found is None:
-            return
-        tensors, facts = found
-        self.check_identity(facts["identity"])
-        for part, module in self.parts_saved().items():
-            own = {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
-            module.load_state_dict(own, strict=not self.system.lora.rank)
-        restore_optimizer(self.optimizer, {k: v for k, v in tensors.items() if k.startswith("optimizer.")})
-        self.progress = Progress(**facts["progress"])
-        self.restore_position(facts["sampler"])
-        self.restore_noise(facts["noise"])
-        self.protected = {update for _, _, update in self.progress.best}
-        log.info(f"goes on after update {self.progress.update} of {self.system.train.updates}")
-
-    def restore_position(self, state: dict) -> None:
-        """Puts the sampler where it was."""
-        self.sampler.restore(state)
-
-    def restore_noise(self, state: list) -> None:
-        """Puts the generator of all noise where it was."""
-        version, internal, gauss = state
-        self.noise.setstate((version, tuple(internal), gauss))
-
-    def check_identity(self, saved: dict) -> None:
-        """Raises StaleError that lists the keys in which a checkpoint's run differs from this one."""
-        keys = sorted(k for k in saved.keys() | self.identity.keys() if saved.get(k) != self.identity.get(k))
-        if keys:
-            changes = ", ".join(f"{k} {saved.get(k)} -> {self.identity.get(k)}" for k in keys[:5])
-            raise StaleError(
-                f"{self.checkpoints.folder}: an unfinished run with other settings ({changes}); "
-                "undo the change to go on, or train anew with --force"
-            )
+        """Saves a state that training continues from bit by bit."""
+        if self.ranks.is_main:
+            self.state.save()
 
 
 def weight_groups(model: nn.Module, weight_decay: float, scales: dict[str, float]) -> list[dict]:

@@ -141,9 +141,10 @@ def copy_code(folder: Path) -> Path:
 def broken_tree(folder: Path, method: str) -> Path:
     """A copy of the code in which a training that goes on leaves out one thing."""
     copy_code(folder)
-    loop = folder / "steps" / "training" / "loop.py"
-    lines = [line for line in loop.read_text().splitlines(keepends=True) if f"self.{method}(" not in line]
-    loop.write_text("".join(lines))
+    for module in ("loop", "state"):
+        path = folder / "steps" / "training" / f"{module}.py"
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if f".{method}(" not in line))
     return folder
 
 

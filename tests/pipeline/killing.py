@@ -15,9 +15,9 @@ CONTEXT.set_forkserver_preload(["steps.training.run", "tests.pipeline.killing"])
 
 
 def train(folder: Path, arguments: list[str], without: str) -> None:
-    """Is steps.train, run in `folder`; the method of Trainer named `without` does nothing."""
+    """Is steps.train, run in `folder`; the method of State named `without` does nothing."""
     from steps import train as module
-    from steps.training.loop import Trainer
+    from steps.training.state import State
     from utils.jobs.cli import run
 
     with open(folder / "stderr.log", "a") as f:
@@ -25,8 +25,8 @@ def train(folder: Path, arguments: list[str], without: str) -> None:
     os.chdir(folder)
     sys.argv = ["train.py", *arguments]
     if without:
-        assert hasattr(Trainer, without)
-        setattr(Trainer, without, lambda self, state: None)
+        assert hasattr(State, without)
+        setattr(State, without, lambda self, state: None)
     run(module.main)
 
 
