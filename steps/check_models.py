@@ -36,7 +36,7 @@ def layers_of(config: Config, data_dir: Path) -> dict[str, int]:
     from steps.nnet.lora import add_adapters
     from steps.tokens.token_table import read_lang
     from steps.training.heard import find_examples
-    from steps.training.initialise import check_prefixes, freeze
+    from steps.training.initialise import check_prefixes, check_prunable, freeze
     from steps.training.run import model_config, other_tables
 
     table, found = read_lang(data_dir / "lang", config.tokens.unit), {}
@@ -55,6 +55,8 @@ def layers_of(config: Config, data_dir: Path) -> dict[str, int]:
                     model.inner_output(output)
             check_prefixes(system.init.take, model.state_dict(), "take")
             freeze(model, system.init.freeze)
+            if system.init.prune:
+                check_prunable(model)
             if system.lora.rank:
                 add_adapters(model, system.lora)
         except UsageError as e:

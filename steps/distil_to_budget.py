@@ -5,7 +5,7 @@
 
 Tries shapes of a distilled system, after stage 6 of the recipe. Those whose weights take more than --max-mb (10^6
 bytes), or that decode more slowly than --max-rtf (seconds a second of speech, on one core), are left out: beforehand,
-or once they are trained where the weights decide their speed, as under a beam. The others are distilled with a quarter
+or in the end where the trained weights decide their speed, as under a beam. The others are distilled with a quarter
 of the updates, the better half of them on dev with half, and the better half of those with all (successive halving:
 Jamieson and Talwalkar 2016). What no smaller shape matches stays among them, and in the end is the frontier that the
 table shows. Run again, it goes on where it stopped; write the shape that you choose into conf.toml.
@@ -14,12 +14,8 @@ table shows. Run again, it goes on where it stopped; write the shape that you ch
 import json
 import math
 import os
-import subprocess
-import sys
 import time
 import tomllib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,16 +25,17 @@ from steps.config.schema import Config, DecodeConfig, SystemConfig
 from steps.config.systems import can_transcribe, system_named, writing_head
 from steps.config.tuning import Point, name_of_point, points_of, to_overrides
 from utils.jobs import log
-from utils.jobs.cli import Parser, positive, run
-from utils.jobs.errors import BY_STATUS, Interrupted, MachineError, UsageError
+from utils.jobs.cli import Parser, positive, positive_real, run
+from utils.jobs.commands import Commands
+from utils.jobs.errors import UsageError
 from utils.jobs.files import to_json, write_atomic
 from utils.jobs.lock import lock
 from utils.jobs.manifest import Manifest
 
 FRAMEWISE = ("ctc", "hmm")  # heads that are decoded greedily as fast with any weights
+ALL_WRONG = 100.0  # percent
 RUNGS = (4, 2, 1)  # parts of all updates
 SCALES = (0.35, 0.5, 0.7, 1.0, 1.4)  # of the width, where nothing else is asked for
-RUNNING: set[subprocess.Popen] = set()
 NUM_UTTS = 20  # of dev, that speed is measured on
 NUM_MEASUREMENTS = 3  # of it, of which the best counts
 
@@ -50,7 +47,8 @@ class Shape:
     Attributes:
         point: The settings in which it differs.
         megabytes: Of its weights.
-        rtf: Seconds that a second of speech takes to decode on one core; None where only a trained model shows it.
+        rtf: Seconds that a second of speech takes to decode on one core; None until a model with all updates shows it,
+            where the weights decide it.
         errors: On dev in percent, by the number of updates.
     """
 
@@ -83,6 +81,8 @@ def grid_of(tries: list[str], model: dict) -> dict:
         key, _, values = text.partition("=")
         if key.strip() == "train.updates":
             raise UsageError("--try train.updates: how long each shape is trained is part of the search")
+        if key.strip() in found:
+            raise UsageError(f"--try {key.strip()}: twice; write all values in one list")
         try:
             found[key.strip()] = tomllib.loads(f"x = {values}")["x"]
         except tomllib.TOMLDecodeError:
@@ -136,7 +136,7 @@ def speed_of(loaded: object, dev: Path, settings: DecodeConfig) -> float:
     return min(times[1:]) / max(seconds, 1e-9)  # the first is slowed by what is loaded and allocated
 
 
-def distil(args: object, updates: int, shape: Shape) -> None:
+def distil(args: object, commands: Commands, updates: int, shape: Shape) -> None:
     """Trains, decodes and scores a shape, and notes its error on dev."""
     point = shape.point | {"train.updates": str(updates)}
     home = args.exp_dir / "budget" / name_of_point(point)
@@ -148,45 +148,16 @@ def distil(args: object, updates: int, shape: Shape) -> None:
     dev = args.data_dir / system.data.dev
     model = home / args.system / "seed0"
     folders = ["--data-dir", str(args.data_dir), "--exp-dir", str(args.exp_dir), "--out-dir", str(home)]
-    call(home, ["steps.train", "--system", args.system, "--seed", "0", *folders, *settings])
-    call(home, ["steps.decode", *settings, str(model), str(dev)])
-    call(home, ["steps.score", *settings, str(dev), str(model / f"decode_{dev.name}")])
+    log_file = home / "log"
+    commands.call(log_file, ["steps.train", "--system", args.system, "--seed", "0", *folders, *settings])
+    commands.call(log_file, ["steps.decode", *settings, str(model), str(dev)])
+    commands.call(log_file, ["steps.score", *settings, str(dev), str(model / f"decode_{dev.name}")])
     figures = json.loads((model / f"decode_{dev.name}" / "score.json").read_text(encoding="utf-8"))
     shape.errors[updates] = round(figures["error_rate"], 4)
-    if not is_steady(config, system):
+    if updates == system.train.updates and not is_steady(config, system):
         counts = Manifest.read(model / f"decode_{dev.name}" / "manifest.json").counts
         shape.rtf = counts["real_time_factor"]
     log.info(f"{name_of_point(shape.point)}: {figures['error_rate']:.2f} % on {dev.name} after {updates:,} updates")
-
-
-def call(home: Path, command: list[str]) -> None:
-    """Runs one command of the recipe, whose output goes to a log. Raises: the error that its status stands for."""
-    environment = os.environ | {"RETORT_DRIVER_PID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
-    with open(home / "log", "a", encoding="utf-8") as out:
-        job = subprocess.Popen([sys.executable, "-m", *command], stdout=out, stderr=out, env=environment)
-        RUNNING.add(job)
-        status = job.wait()
-        RUNNING.discard(job)
-    if status == 7:
-        raise Interrupted("stopped; run the same command again to go on")
-    if status:
-        lines = (home / "log").read_text(encoding="utf-8").splitlines()
-        told = next((line for line in reversed(lines) if "error:" in line), lines[-1] if lines else "")
-        kind = BY_STATUS.get(status, MachineError)
-        raise kind(f"{command[0]} failed: {told.partition('error: ')[2] or told}; its log: {home / 'log'}")
-
-
-def side_by_side(work: Callable[[Shape], None], shapes: list[Shape], nj: int) -> None:
-    """Works on shapes in threads; when one fails, or this process is told to stop, the commands of all are stopped."""
-    with ThreadPoolExecutor(nj) as pool:
-        try:
-            for done in as_completed([pool.submit(work, shape) for shape in shapes]):
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for job in list(RUNNING):
-                job.terminate()
-            raise
 
 
 def frontier(shapes: list[Shape]) -> list[Shape]:
@@ -201,9 +172,10 @@ def frontier(shapes: list[Shape]) -> list[Shape]:
 
 
 def survivors(shapes: list[Shape]) -> list[Shape]:
-    """The better half of shapes that had as many updates, and those on their frontier."""
+    """The better half of shapes that had as many updates, what is as good as its last, and those on their frontier."""
     ordered, best = sorted(shapes, key=lambda shape: shape.rank), frontier(shapes)
-    return [shape for i, shape in enumerate(ordered) if i < len(ordered) / 2 or shape in best]
+    last = ordered[(len(ordered) - 1) // 2].rank[:2]  # all that write nothing yet are equal
+    return [shape for shape in ordered if shape.rank[:2] <= last or shape in best]
 
 
 def fits(args: object, shape: Shape) -> bool:
@@ -250,8 +222,8 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_config()
     parser.add_argument("--system", default="student", help="a distilled system of conf.toml")
-    parser.add_argument("--max-mb", type=float, default=math.inf)
-    parser.add_argument("--max-rtf", type=float, default=math.inf)
+    parser.add_argument("--max-mb", type=positive_real, default=math.inf)
+    parser.add_argument("--max-rtf", type=positive_real, default=math.inf)
     parser.add_argument("--try", dest="tries", action="append", default=[], metavar="KEY=[VALUES]")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--nj", type=positive, default=os.cpu_count(), help="students trained side by side")
@@ -267,14 +239,15 @@ def main(argv: list[str]) -> None:
     measured = [measure(args, point) for point in points_of(grid_of(args.tries, system.model), "--try")]
     shapes = within(args, measured)
     left_out = [s for s in measured if s not in shapes]
-    alive = shapes
+    alive, commands = shapes, Commands()
     for part in RUNGS:
-        updates = max(1, system.train.updates // part)
+        alive, updates = survivors(alive), max(1, system.train.updates // part)
         log.info(f"{len(alive)} shapes, {updates:,} updates each")
-        side_by_side(partial(distil, args, updates), alive, args.nj)
+        commands.side_by_side(partial(distil, args, commands, updates), alive, args.nj)
         rows = write(args, shapes, left_out)
-        alive = survivors([shape for shape in alive if fits(args, shape)])
-    best = min(within(args, shapes), key=lambda shape: shape.rank)
+    best = min(within(args, [shape for shape in shapes if updates in shape.errors]), key=lambda shape: shape.rank)
+    if best.errors[updates] >= ALL_WRONG:
+        log.warn(f"no shape writes a word yet after {updates:,} updates; allow more, [{args.system}.train] updates")
     chosen = " ".join(f"--set {text}" for text in to_overrides(args.system, best.point))
     print(f"\n{to_text(rows)}\n\nbest within the budget: {chosen}\n", flush=True)
 

@@ -17,6 +17,7 @@ from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import MachineError, UsageError
 from utils.jobs.files import write_atomic
+from utils.jobs.manifest import fingerprint
 
 ENDINGS = (".png", ".svg", ".pdf")
 
@@ -54,6 +55,8 @@ def main(argv: list[str]) -> None:
     data = DataDir.read(args.data_dir, "feats.scp")
     if args.utt_id not in data.tables["feats.scp"]:
         raise UsageError(f"{args.data_dir}/feats.scp holds no utterance '{args.utt_id}'")
+    for folder in args.models:
+        fingerprint(folder / "manifest.json")  # notices what was altered
     text_file = args.data_dir / "text"
     texts = read_table(text_file, has_value=False) if text_file.is_file() else {}
 
@@ -61,7 +64,7 @@ def main(argv: list[str]) -> None:
 
     lang = args.lang_dir or args.data_dir.parent / "lang"
     entry, text = data.tables["feats.scp"][args.utt_id], texts.get(args.utt_id, "")
-    views = [explain(folder, args.data_dir, args.utt_id, entry, text, lang) for folder in args.models]
+    views = [explain(folder, args.data_dir, args.utt_id, entry, lang) for folder in args.models]
     write(args.out, picture(args.utt_id, text, views, args.out.suffix[1:]))
     log.info(f"{args.out}: '{args.utt_id}' as {len(views)} models hear it")
 

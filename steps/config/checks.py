@@ -9,12 +9,14 @@ from steps.config.systems import (
     all_sets,
     can_transcribe,
     features_of,
+    has_teacher,
     is_self_supervised,
     kinds_of_heads,
     pairs_of,
     pretrained,
     set_in_place,
     start_of,
+    teachers_of,
     variant_of,
 )
 from steps.config.teaching import check_chains, check_nbest, check_needed_heads, check_teachers
@@ -176,7 +178,7 @@ def check_self_supervised(systems: dict[str, SystemConfig]) -> None:
 
 
 def check_folds(systems: dict[str, SystemConfig]) -> None:
-    """Raises UsageError for a fold that is not there, or a start that heard whom it leaves out."""
+    """Raises UsageError for a fold that is not there, or a start or a teacher that heard whom it leaves out."""
     for system in systems.values():
         folds, fold = system.train.folds, system.train.fold
         if folds == 1 or (fold and fold >= folds):
@@ -185,6 +187,10 @@ def check_folds(systems: dict[str, SystemConfig]) -> None:
         if folds and start and can_transcribe(start) and (start.train.folds, start.train.fold) != (folds, fold):
             told = f"starts from [{start.name}], which heard whom it leaves out; give both the same folds and fold"
             raise UsageError(f"[{system.name}.train] folds = {folds}: {told}")
+        for name in {name for term in system.distill if has_teacher(term) for name, _ in teachers_of(term)}:
+            if folds and (systems[name].train.folds, systems[name].train.fold) != (folds, fold):
+                told = f"learns from [{name}], which heard whom it leaves out; give both the same folds and fold"
+                raise UsageError(f"[{system.name}.train] folds = {folds}: {told}")
 
 
 def check_tokens_of_heads(config: Config) -> None:

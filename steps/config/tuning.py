@@ -23,13 +23,15 @@ Point = dict[str, str]  # dotted key below the system -> value as TOML spells it
 def points_of(grid: dict, where: str) -> list[Point]:
     """The combinations of a grid, or as many of them as its `points` says, those of its last key next to each other.
 
-    Raises: UsageError when a key has no list of values, or there are fewer combinations than points.
+    Raises: UsageError when a key has no list of different values, or there are fewer combinations than points.
     """
     flat = flatten(grid)
     count = flat.pop("points", None)
     for key, values in flat.items():
         if not isinstance(values, list) or not values:
             raise UsageError(f"[{where}] {key} = {values!r}: write a list of values to try")
+        if any(value in values[:i] for i, value in enumerate(values)):
+            raise UsageError(f"[{where}] {key} = {values!r}: has a value twice")
     points = [
         {key: json.dumps(value, separators=(",", ":")) for key, value in zip(flat, chosen, strict=True)}
         for chosen in product(*flat.values())

@@ -102,6 +102,7 @@ class RecordStore:
     """
 
     def __init__(self, layout_class: type[Layout], *folders: Path):
+        self.folders = folders
         self.places: dict[str, Place] = {}
         self.layout = read_layout(folders[0], layout_class)
         self.shards: dict[Path, np.ndarray] = {}

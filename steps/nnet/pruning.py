@@ -1,14 +1,16 @@
 """Structured pruning: a narrower model from a wider one, by its most important units (Li et al. 2017; Xia et al. 2022).
 
-A unit is a hidden one of a feed-forward module, a recurrent cell, or an output of the frame stacking before cells. It
-has rows in the tensors that make it and columns in those that read it; its importance is the sum of the squares of all.
-Which units there are is read from the narrow model; the wide one has tensors of the same names.
+A unit is a hidden one of a feed-forward module or a gated one, a recurrent cell, or an output of the frame stacking
+before cells. It has rows in the tensors that make it and columns in those that read it; its importance is the sum of
+the squares of all. Which units there are is read from the narrow model; the wide one has tensors of the same names.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from steps.nnet.ebranchformer import GatedConvMlp
 
 GATES = {nn.LSTM: 4, nn.GRU: 3}
 READERS = ("linear", "enter")  # the maps of heads that the encoder's states go into; an LAS has none that can be cut
@@ -48,7 +50,9 @@ Units = list[Place]  # units stand in several tensors in the same order
 
 def units_of(model: nn.Module) -> list[Units]:
     """The units of a model that may be pruned."""
-    found = [units for name, part in model.named_modules() for units in of_feed_forward(name, part)]
+    parts = list(model.named_modules())
+    found = [units for name, part in parts for units in of_feed_forward(name, part)]
+    found += [of_gated(name) for name, part in parts if isinstance(part, GatedConvMlp)]
     layers = getattr(model.encoder, "layers", [])
     first = layers[0] if isinstance(layers, nn.ModuleList) and layers else None
     if isinstance(first, nn.ModuleList) and type(first[0]) in GATES:
@@ -67,6 +71,15 @@ def of_feed_forward(name: str, part: nn.Module) -> list[Units]:
             places = [Place(f"{name}.{i}.weight", 0), Place(f"{name}.{i}.bias", 0), Place(f"{name}.{j}.weight", 1)]
             found.append(places)
     return found
+
+
+def of_gated(name: str) -> Units:
+    """The pairs of a hidden unit and the one that gates it."""
+    units = [Place(f"{name}.widen.{kind}", 0, 2) for kind in ("weight", "bias")]
+    units += [
+        Place(f"{name}.{part}.{kind}", 0) for part in ("gate_norm", "depthwise.conv") for kind in ("weight", "bias")
+    ]
+    return [*units, Place(f"{name}.out.weight", 1)]
 
 
 def of_cells(model: nn.Module) -> list[Units]:
@@ -115,9 +128,13 @@ def narrowed(tensors: dict[str, Tensor], model: nn.Module) -> tuple[dict[str, Te
         first = units[0]
         if any(place.name not in tensors for place in units):
             continue
-        before, after = (int(first.count(x[first.name])) for x in (tensors, own))
+        before, after = (first.count(x[first.name]) for x in (tensors, own))
         if before <= after:
             continue
+        before, after = int(before), int(after)
+        own_module = first.name.rpartition(".")[0]
+        if any(p.count(tensors[p.name]) != before for p in units if p.name.rpartition(".")[0] == own_module):
+            continue  # the cells are of another kind
         places = [place for place in units if place.count(tensors[place.name]) == before]
         importance = sum(place.view(tensors[place.name]).float().square().sum((0, 2)) for place in places)
         kept = importance.topk(after).indices.sort().values

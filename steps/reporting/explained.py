@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from steps.decoding.decode_set import check_finite
 from steps.decoding.greedy import spikes
 from steps.features.settings import check_features
 from steps.heads.las import LasHead
@@ -18,11 +19,13 @@ from steps.heads.transformer_decoder import TransformerDecoderHead
 from steps.losses.attention_transfer import energy
 from steps.nnet.attention import SelfAttention
 from steps.nnet.inference import pad
-from steps.nnet.model import Recogniser, load_model
+from steps.nnet.model import LoadedModel, Recogniser, load_model
 from steps.nnet.output import ModelOutput
 from steps.reporting.figures import drawing
-from steps.tokens.token_table import TokenTable, read_speller
+from steps.tokens.token_table import read_speller
 from utils.data_dir.archive import read_feats
+from utils.data_dir.tables import read_table, text_file
+from utils.jobs import log
 from utils.jobs.errors import DataError, StaleError, UsageError
 
 MAX_TOKENS = 40  # rows of a panel
@@ -60,8 +63,8 @@ class View:
 
 
 @torch.inference_mode()
-def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, text: str, lang_dir: Path) -> View:
-    """Runs one model on one utterance. Raises: UsageError when it has no CTC head."""
+def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, lang_dir: Path) -> View:
+    """Runs one model on one utterance. Raises: UsageError when it has no CTC head; DataError when its output is NaN."""
     torch.set_num_threads(1)
     loaded = load_model(folder)
     check_features(data_dir, loaded.config.features)
@@ -70,12 +73,14 @@ def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, text: str, la
     feats = read_feats(entry, utt_id)
     with self_attention(loaded.model) as attention:
         output = loaded.model(*pad([feats]))
+    check_finite([utt_id], output, {utt_id: entry})
     log_probs = output.log_probs("ctc")[0, : int(output.lengths[0])]  # (U, V)
     blank, names = loaded.config.blank_id, loaded.tokens.tokens
     said = spikes(log_probs.argmax(-1).numpy(), blank)
-    labels = labels_of(text, loaded.tokens, lang_dir)
-    aligned = align(log_probs, labels, blank)
-    order = list(dict.fromkeys([*(token for token, _ in aligned), *(token for token, _ in said), *labels]))[:MAX_TOKENS]
+    labels = {head: labels_of(loaded, head, data_dir, utt_id, lang_dir) for head in drawn_heads(loaded.model)}
+    aligned = align(log_probs, labels["ctc"], blank)
+    spoken = [*(token for token, _ in aligned), *(token for token, _ in said), *labels["ctc"]]
+    order = list(dict.fromkeys(spoken))[:MAX_TOKENS]
     shown = [*order, blank]
     return View(
         f"{loaded.config.system}, seed {loaded.config.seed}",
@@ -91,13 +96,28 @@ def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, text: str, la
     )
 
 
-def labels_of(text: str, tokens: TokenTable, lang_dir: Path) -> list[int]:
-    """A transcript in a model's tokens; empty where it cannot be spelt."""
-    try:
-        found = read_speller(lang_dir, tokens).encode(text)
-    except (UsageError, DataError, StaleError):
+def drawn_heads(model: Recogniser) -> list[str]:
+    """The heads that show where they hear a transcript: the CTC, and decoders with attention."""
+    kinds = (LasHead, TransformerDecoderHead)
+    return ["ctc", *(name for name, head in model.heads.items() if isinstance(head, kinds))]
+
+
+def labels_of(loaded: LoadedModel, head: str, data_dir: Path, utt_id: str, lang_dir: Path) -> list[int]:
+    """An utterance's transcript in the tokens of a head; empty where there is none, or it cannot be spelt."""
+    name = loaded.config.heads[head].get("tokens", "")
+    path, home = text_file(data_dir, name), lang_dir.with_name(f"{lang_dir.name}_{name}") if name else lang_dir
+    text = read_table(path, has_value=False).get(utt_id, "") if path.is_file() else ""
+    if not text:
         return []
-    return [] if None in found else found
+    try:
+        found = read_speller(home, loaded.tokens_of(head)).encode(text)
+    except (UsageError, DataError, StaleError) as e:
+        log.warn(f"the transcript of '{utt_id}' is not drawn for the head {head}: {e}")
+        return []
+    if None in found:
+        log.warn(f"the transcript of '{utt_id}' is not drawn for the head {head}: {home} cannot spell it")
+        return []
+    return found
 
 
 def align(log_probs: torch.Tensor, labels: list[int], blank_id: int) -> list[tuple[int, int]]:
@@ -134,14 +154,17 @@ def self_attention(model: Recogniser) -> AbstractContextManager[dict[str, np.nda
     return watched(layers, name, lambda layer, x, mask, *_: layer.weights(x, mask)[0].mean(0))
 
 
-def decoder_attention(heads: dict, output: ModelOutput, labels: list[int]) -> dict[str, np.ndarray]:
-    """Where decoders with attention, if there are any, listen while they read a transcript."""
+def decoder_attention(heads: dict, output: ModelOutput, labels: dict[str, list[int]]) -> dict[str, np.ndarray]:
+    """Where decoders with attention, if there are any, listen while they read a transcript in their tokens."""
     drawn = {}
-    for name, head in heads.items() if labels else ():
-        found, title = transcribed(output, [tuple(labels)]), f"attention of its decoder {name}"
+    for name, head in heads.items():
+        read = labels.get(name, [])
+        if not read:
+            continue
+        found, title = transcribed(output, [tuple(read)]), f"attention of its decoder {name}"
         if isinstance(head, LasHead):
             state, weights = head.start(found.encoder_out, found.lengths), []
-            for last in [head.end_id, *labels]:
+            for last in [head.end_id, *read]:
                 _, state = head.advance(torch.tensor([last]), state)
                 weights.append(state["weights"][0, : int(found.lengths[0])].numpy())
             drawn[title] = np.stack(weights)

@@ -17,6 +17,7 @@ from steps.scoring.table import sections
 from steps.scoring.written import written
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_lines, read_table
+from utils.jobs import log
 from utils.jobs.errors import DataError, MachineError, StaleError
 
 THREE = ("teacher", "student", "distilled")  # of a comparison
@@ -64,13 +65,22 @@ def score_files(exp_dir: Path, row: dict, set_name: str, seeds: list[int]) -> li
     return [score_file(exp_dir, row[key], seed, heard) for key, seed, heard in zip(THREE, seeds, sets, strict=True)]
 
 
-def detail(config: Config, files: list[Path], data_dir: Path, set_name: str, row: dict, seeds: list[int]) -> Detail:
-    """Looks at one comparison on one set; `files` are the scores of the three systems, of these seeds."""
+def detail(
+    config: Config, files: list[Path], data_dir: Path, set_name: str, row: dict, seeds: list[int]
+) -> Detail | None:
+    """Looks at one comparison on one set; `files` are the scores of the three systems, of these seeds.
+
+    Returns: None where the teacher heard the same words under other utterance ids.
+    """
     names = [row[key] for key in THREE]
     alignments: list[dict[str, Pairs]] = []
     for file in files:
         alignments.append(read_alignments(file.with_name("alignments.txt")))
         check_counts(file.with_name("alignments.txt"), alignments[-1], read_json(file))
+    if "teacher_set" in row and alignments[0].keys() != alignments[1].keys():
+        told = f"{names[0]} heard '{row['teacher_set']}', whose utterances are called otherwise"
+        log.warn(f"{set_name}: {told}; what distillation fixed is left out")
+        return None
     outcomes = compare_outcomes(*alignments, read_table(data_dir / set_name / "utt2spk"))
     calibrations = {}
     for name, file, aligned in zip(names, files, alignments, strict=True):
@@ -166,10 +176,8 @@ def details_of(
             files = score_files(homes[section.experiment], row, name, seeds)
             needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
             is_here = part.get("folds", 1) == 1 and all(file.is_file() for file in needed)  # folds lie elsewhere
-            if is_here and len(found) < MAX_DETAILED:
-                found.append(detail(config, files, data_dir, name, row, seeds))
-            else:
-                more += 1
+            one = detail(config, files, data_dir, name, row, seeds) if is_here and len(found) < MAX_DETAILED else None
+            found, more = ([*found, one], more) if one else (found, more + 1)
     return found, more
 
 

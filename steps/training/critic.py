@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from steps.decoding.decode_set import check_finite
 from steps.decoding.greedy import spikes
 from steps.features.settings import check_features
 from steps.nnet.inference import run_model
@@ -23,7 +24,7 @@ def judge_set(
 ) -> tuple[dict[str, Disbelief], dict[str, tuple[str, str]]]:
     """(what the models think of each transcript of a set, each transcript and what the last model wrote).
 
-    Raises: UsageError for a model without a CTC head.
+    Raises: UsageError for a model without a CTC head; DataError where its output is NaN.
     """
     data = DataDir.read(data_dir, "feats.scp", "utt2num_frames")
     texts = read_table(data_dir / "text", has_value=False)
@@ -42,6 +43,7 @@ def judge_set(
         feats_scp = {u: data.tables["feats.scp"][u] for u in own}
         num_frames = {u: int(data.tables["utt2num_frames"][u]) for u in own}
         for utt_ids, output in run_model(teacher.model, feats_scp, num_frames):
+            check_finite(utt_ids, output, feats_scp)
             for row, utt_id in enumerate(utt_ids):
                 log_probs = output.log_probs("ctc")[row, : int(output.lengths[row])].clone()
                 one, words = judge(log_probs, texts[utt_id], table)

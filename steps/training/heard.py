@@ -23,6 +23,8 @@ from steps.training.examples import (
     with_clean,
     with_other_tokens,
 )
+from utils.data_dir.data_dir import DataDir
+from utils.data_dir.same_utterances import same_utterance
 from utils.data_dir.tables import read_table
 from utils.jobs.errors import DataError
 
@@ -88,12 +90,24 @@ def untranscribed_examples(data_dir: Path, table: TokenTable, settings: TrainCon
 
 
 def unlabelled_examples(system: SystemConfig, data_dir: Path, table: TokenTable) -> dict[str, Examples]:
-    """The utterances of each set that only a teacher speaks on."""
+    """The utterances of each set that only a teacher speaks on. Raises: DataError for one that is in dev or test."""
     found = {}
     for name in system.sets:
         if name != system.data.train:
+            check_apart(data_dir / name, [data_dir / other for other in (system.data.dev, *system.data.test)])
             found[name] = untranscribed_examples(data_dir / name, table, system.train)
     return found
+
+
+def check_apart(path: Path, others: list[Path]) -> None:
+    """Raises DataError when a set holds an utterance of others, in whatever rendering, as their tables tell.
+
+    Stage 1 compares the samples, and not whether they are of one utterance.
+    """
+    ours = DataDir.read(path)
+    for other in others:
+        if (other / "wav.scp").is_file() and (same := same_utterance(ours, DataDir.read(other))):
+            raise DataError(f"{path}: {same}; take it out, for what is scored must not be learnt")
 
 
 def check_different(by_set: dict[str, list[Example]]) -> None:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from steps.config.schema import InitConfig
-from steps.heads.registry import SELF_SUPERVISED
+from steps.heads.registry import SELF_SUPERVISED, WRITING
 from steps.nnet.model import ModelConfig
-from steps.nnet.pruning import narrowed
+from steps.nnet.pruning import narrowed, units_of
 from steps.nnet.rounding import load_weights
 from steps.tokens.token_table import SPACE, TokenTable
 from utils.jobs import log
@@ -72,6 +72,8 @@ def take_weights(model: nn.Module, folder: Path, settings: InitConfig) -> Taken:
         log.info(f"not taken: {name}: {why}")
     for name in unused:
         log.info(f"not used: {name}")
+    if settings.prune:
+        check_pruned(found, folder)
     return found
 
 
@@ -105,6 +107,27 @@ def pruned(tensors: dict[str, Tensor], model: nn.Module, folder: Path) -> dict[s
     for name, (before, after) in told.items():
         log.info(f"pruned: {name}: {after} of {before} units")
     return found
+
+
+def check_pruned(taken: Taken, folder: Path) -> None:
+    """Raises StaleError when most of an encoder does not fit though units were cut: what is around them differs."""
+    there = [name for name in taken.names if name.startswith("encoder.")]
+    fresh = {name: why for name, why in taken.left.items() if name.startswith("encoder.") and "shape" in why}
+    if len(fresh) > len(there):
+        name, why = next(iter(fresh.items()))
+        told = f"with fewer units, too, {len(fresh)} weights of the encoder do not fit ({name}: {why})"
+        raise StaleError(f"{folder}: init.prune = true: {told}; what stands around the units must be the same")
+    if fresh:
+        log.warn(f"{folder}: init.prune: {len(fresh)} weights of the encoder begin anew; the log lists them")
+
+
+def check_prunable(model: nn.Module) -> None:
+    """Raises UsageError for a model without units that can be cut."""
+    if not units_of(model):
+        kind = type(model.encoder).__name__
+        raise UsageError(
+            f"init.prune = true: {kind} has no units that can be cut; leave it out, or take another encoder"
+        )
 
 
 def layer_of(name: str) -> int:
@@ -155,6 +178,15 @@ def check_whole(folder: Path) -> None:
     base = read_config(folder).get("base")
     if base:
         raise StaleError(f"{folder}: holds adapters alone; start from the model they stand beside, {base['path']}")
+
+
+def check_left_out(folder: Path, left_out: list[str]) -> None:
+    """Raises StaleError when a model to start from learnt transcripts of speakers whom a fold leaves out."""
+    there = read_config(folder)
+    has_read = not {head["type"] for head in there.get("heads", {}).values()}.isdisjoint(WRITING)
+    if has_read and (known := sorted(set(left_out) - set(there.get("left_out", [])))):
+        told = f"knows the transcripts of '{known[0]}', whom this fold leaves out"
+        raise StaleError(f"{folder}: {told}; start from a model of the same folds and fold")
 
 
 def check_base(taken: Taken, folder: Path, student: ModelConfig) -> None:

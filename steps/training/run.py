@@ -34,7 +34,9 @@ from steps.training.heard import completed, find_examples, hours_of
 from steps.training.initialise import (
     Taken,
     check_base,
+    check_left_out,
     check_meaning,
+    check_prunable,
     check_whole,
     freeze,
     take_ctc_head,
@@ -195,8 +197,11 @@ def prepare_model(
     model = new_model(student, cmvn, job.seed)
     if clean := clean_set(Path(job.data_dir) / system.data.train, student.heads):
         model.set_drawn_cmvn(*moments(accumulate(read_table(clean / "feats.scp"))))
+    if system.init.prune:
+        check_prunable(model)
     if start:
         check_whole(start)
+        check_left_out(start, student.left_out)
         taken = take_weights(model, start, system.init)
         check_meaning(taken, start, student.heads, table, others)
         check_start(taken, start, system, student, model)

@@ -232,7 +232,8 @@ def check_there(label: str, store: RecordStore | TranscriptStore, examples: list
     missing = [e.utt_id for e in examples if e.utt_id not in store]
     if missing:
         shown = ", ".join(missing[:5])
-        raise DataError(f"{label}: no soft labels for {len(missing)} utterances ({shown}); run stage 6")
+        told = f"no soft labels for {len(missing)} utterances ({shown}) in {', '.join(map(str, store.folders))}"
+        raise DataError(f"{label}: {told}; run stage 6, if the teacher's set holds them")
 
 
 def check_labels(label: str, folders: list[Path], examples: list[Example]) -> None:

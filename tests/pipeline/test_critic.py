@@ -1,9 +1,12 @@
 """Transcripts that were changed on purpose are found by models that never heard their speakers."""
 
 import json
+import math
+import shutil
 
+from steps.nnet.tensor_file import load_tensors, save_tensors
 from tests.pipeline.tiny import WORDS, run_stages, write_corpus, write_recipe
-from tests.support import assert_status, command
+from tests.support import assert_status, command, error_of
 
 FOLDS = """
 [fold0]
@@ -54,3 +57,14 @@ def test_wrong_transcripts_are_ranked_first(tmp_path):
     one = command("steps.find_label_errors", "--out", "exp/one", "data/train", models[0], cwd=recipe)
     assert_status(one, 0)
     assert "24 of 48 utterances are judged by models that may know them" in one.stderr
+    silent = recipe / "exp" / "silent"
+    drawn = ("steps.explain", "--out", "one.png", "data/train", "ada-0", "exp/silent")
+    shutil.copytree(recipe / "exp" / "fold0" / "seed0", silent)
+    tensors, facts = load_tensors(silent / "model.safetensors")
+    tensors["heads.ctc.linear.bias"][1] = math.nan
+    save_tensors(silent / "model.safetensors", tensors, facts)
+    assert "not what train wrote" in error_of(command(*drawn, cwd=recipe), 4)
+    (silent / "manifest.json").unlink()
+    damaged = command("steps.find_label_errors", "--out", "exp/two", "data/train", "exp/silent", cwd=recipe)
+    assert "the model's output is not finite" in error_of(damaged, 3)
+    assert "the model's output is not finite" in error_of(command(*drawn, cwd=recipe), 3)

@@ -10,7 +10,7 @@ from steps.nnet.model import read_model_config
 from steps.nnet.tensor_file import load_tensors
 from tests.pipeline.tiny import RATE, SPEAKERS, run_stages, say
 from tests.support import assert_status, command
-from utils.data_dir.tables import write_table
+from utils.data_dir.tables import read_table, write_table
 
 SETS = 'data.unlabelled=["extra"]'
 
@@ -108,6 +108,19 @@ def test_an_id_in_two_sets_is_refused(extra, corpus):
     result = run_stages(extra, corpus, *use("train", "extra"), first=1, last=7)
     assert_status(result, 3)
     assert "stands in train and in extra; ids must differ" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["dev", "test"])
+def test_a_rendering_of_what_is_scored_is_refused_before_any_training(extra, corpus, name):
+    assert_status(run_stages(extra, corpus, first=1, last=1), 0)
+    scored = min(read_table(extra / "data" / name / "utt2spk"))
+    folder = extra / "data" / "extra"
+    for table in ("wav.scp", "utt2spk"):
+        (folder / table).write_text((folder / table).read_text().replace(f"{scored[:3]}-x2 ", f"{scored} "))
+    assert_status(command("utils.fix_data_dir", folder, cwd=extra), 0)
+    result = run_stages(extra, corpus, *use("train", "extra"), first=1, last=4)
+    assert_status(result, 3)
+    assert f"data/extra: utterance '{scored}' is '{scored}' of data/{name}; take it out" in result.stderr
 
 
 def test_a_temperature_that_the_store_knows_too_little_for_is_refused(recipe, corpus):

@@ -253,6 +253,10 @@ FAULTS = [
         "[a.train] folds = 2: starts from [teacher], which heard whom it leaves out",
     ),
     (
+        "[student.train]\nfolds = 2\n[[student.distill]]\nloss = 'frame_kl'",
+        "[student.train] folds = 2: learns from [teacher], which heard whom it leaves out",
+    ),
+    (
         "[[student.distill]]\nloss = 'hint'\nteacher = ['teacher', 'teacher/seed1']",
         "hidden_codes of several teachers cannot be joined by 'average'; write a term for each",
     ),

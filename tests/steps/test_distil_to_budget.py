@@ -1,6 +1,7 @@
 """Which shapes of a student a search within a budget goes on with, and which it marks."""
 
 import json
+import re
 import time
 from types import SimpleNamespace
 
@@ -25,9 +26,10 @@ def searched(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT / "egs" / "demo")
 
     def run(shapes, *options, fresh=0.001):
-        def distil(args, updates, shape):
-            _, *errors, shape.rtf = shapes[int(shape.point["model.dim"])]
+        def distil(args, commands, updates, shape):
+            _, *errors, rtf = shapes[int(shape.point["model.dim"])]
             shape.errors[updates] = errors[UPDATES.index(updates)]
+            shape.rtf = rtf if updates == UPDATES[-1] else shape.rtf
 
         monkeypatch.setattr(search, "measure", lambda args, p: Shape(p, shapes[int(p["model.dim"])][0], fresh))
         monkeypatch.setattr(search, "distil", distil)
@@ -67,16 +69,40 @@ def test_the_better_half_is_kept_where_one_shape_matches_all(searched):
     assert on_frontier(found) == [8]
 
 
-def test_of_shapes_with_one_error_rate_the_smallest_is_kept(searched, capsys):
+def test_of_shapes_with_one_error_rate_the_smallest_is_best(searched, capsys):
     found = searched({dim: (0.08 - dim / 1000, 35, 35, 35, 0.001) for dim in (24, 32, 40)})
-    assert trained(found) == on_frontier(found) == [40]
+    assert on_frontier(found) == [40]
     assert "best within the budget: --set student.model.dim=40" in capsys.readouterr().out
+
+
+def test_shapes_that_write_nothing_yet_are_all_given_more_updates(searched, capsys):
+    later = {8: (100, 60), 16: (90, 30), 24: (80, 20), 32: (100, 10)}
+    found = searched({dim: (dim / 1000, 100, *errors, 0.001) for dim, errors in later.items()})
+    assert trained(found) == [8, 16, 24] and len(found[32]["errors"]) == 2
+    assert "writes a word" not in capsys.readouterr().err
+    searched({dim: (dim / 1000, 100, 100, 100, 0.001) for dim in (8, 16)})
+    assert "no shape writes a word yet after 3,000 updates" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--max-mb", "nan"), "--max-mb: 'nan' is not a number above 0"),
+        (("--max-rtf", "-1"), "--max-rtf: '-1' is not a number above 0"),
+        (("--try", "model.dim=[8]", "--try", "model.dim=[16]"), "--try model.dim: twice"),
+        (("--try", "model.dim=[8, 8]"), "[--try] model.dim = [8, 8]: has a value twice"),
+    ],
+)
+def test_a_budget_and_tries_that_are_none_are_refused(tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(ROOT / "egs" / "demo")
+    with released(), pytest.raises(UsageError, match=re.escape(said)):
+        search.main([*options, str(tmp_path)])
 
 
 def test_a_shape_that_decodes_too_slowly_once_it_is_trained_is_left_out(searched, capsys):
     shapes = {8: (0.01, 60, 50, 45, 0.002), 16: (0.02, 30, 20, 10, 0.06), 24: (0.03, 40, 30, 20, 0.05)}
     found = searched(shapes, "--max-rtf", "0.05")
-    assert trained(found) == on_frontier(found) == [8, 24]
+    assert trained(found) == [8, 16, 24] and on_frontier(found) == [8, 24]
     said = capsys.readouterr().out
     assert "best within the budget: --set student.model.dim=24" in said
     assert next(line for line in said.splitlines() if "model.dim = 16" in line).endswith("over the budget")
@@ -105,7 +131,7 @@ def test_speed_is_known_before_the_training_where_no_weight_decides_it(tmp_path,
 def test_no_shape_is_left_out_for_a_speed_that_only_its_training_shows(searched, capsys):
     shapes = {8: (0.01, 60, 50, 45, 0.002), 16: (0.02, 30, 20, 10, 0.06), 24: (0.08, 40, 30, 20, 0.05)}
     found = searched(shapes, "--max-rtf", "0.05", "--max-mb", "0.05", fresh=None)
-    assert trained(found) == on_frontier(found) == [8]
+    assert trained(found) == [8, 16] and on_frontier(found) == [8]
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "model.dim = " in line]
     assert {row[2]: row[4] for row in rows if row[0] == "model.dim"} == {"8": "0.0020", "16": "0.0600", "24": "–"}
     with pytest.raises(UsageError, match="--max-mb 0.001 --max-rtf inf: the smallest shape takes 0.010 MB;"):

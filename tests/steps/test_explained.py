@@ -1,13 +1,16 @@
 """What the picture of an utterance shows."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from steps.explain import write
-from steps.reporting.explained import View, align, decoder_attention, picture, self_attention
+from steps.nnet.model import LoadedModel
+from steps.reporting.explained import View, align, decoder_attention, labels_of, picture, self_attention
+from steps.tokens.token_table import TokenTable
 from tests.models import F, make
 from tests.support import command, error_of
 from utils.jobs.errors import MachineError
@@ -30,11 +33,18 @@ def test_a_decoder_shares_out_its_attention_at_each_token(head):
     model = make("lstm", head).eval()
     with torch.inference_mode():
         output = model(torch.randn(1, 20, F), torch.tensor([20]))
-        found = decoder_attention(model.heads, output, [1, 2, 1])
-        assert decoder_attention(model.heads, output, []) == {}
+        found = decoder_attention(model.heads, output, {head: [1, 2, 1]})
+        assert decoder_attention(model.heads, output, {head: []}) == {}
     (weights,) = found.values()
     assert list(found) == [f"attention of its decoder {head}"]
     assert weights.shape == (4, 10) and weights.sum(1) == pytest.approx(np.ones(4), abs=1e-5)
+
+
+def make_lang(folder, tokens, unit):
+    table = TokenTable(["<blk>", *tokens], unit)
+    folder.mkdir()
+    (folder / "tokens.txt").write_text(table.to_text())
+    return table
 
 
 def test_a_model_without_self_attention_shows_none():
@@ -50,6 +60,22 @@ def test_a_transcript_is_aligned_where_it_is_likely():
         log_probs[frame, token] = 0.0
     assert align(log_probs.log_softmax(-1), [1, 2], 0) == [(1, 1), (2, 3)]
     assert align(log_probs.log_softmax(-1), [1] * 4, 0) == []  # no room for the blanks between
+
+
+def test_each_head_reads_the_transcript_in_its_own_tokens(tmp_path, capsys):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "text").write_text("u-1 low top\n")
+    (tmp_path / "test" / "text_letters").write_text("u-1 lot\n")
+    words = make_lang(tmp_path / "lang", ["low", "top"], "word")
+    letters = make_lang(tmp_path / "lang_letters", ["l", "o", "t"], "char")
+    heads = {"ctc": {}, "las": {"tokens": "letters"}, "transformer_decoder": {}}
+    loaded = LoadedModel(None, SimpleNamespace(heads=heads), words, {"letters": letters})
+    read = [labels_of(loaded, head, tmp_path / "test", "u-1", tmp_path / "lang") for head in heads]
+    assert read == [[1, 2], [1, 2, 3], [1, 2]] and capsys.readouterr().err == ""
+    assert labels_of(loaded, "ctc", tmp_path / "test", "u-2", tmp_path / "lang") == []
+    (tmp_path / "test" / "text").write_text("u-1 low zebra\n")
+    assert labels_of(loaded, "ctc", tmp_path / "test", "u-1", tmp_path / "lang") == []
+    assert "the transcript of 'u-1' is not drawn for the head ctc" in capsys.readouterr().err
 
 
 def test_the_picture_has_a_panel_for_each_attention_and_says_what_its_marks_are():

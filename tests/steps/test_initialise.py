@@ -10,7 +10,16 @@ from steps.config.schema import InitConfig, SystemConfig, TrainConfig
 from steps.nnet.model import ModelConfig, Recogniser
 from steps.nnet.tensor_file import save_tensors
 from steps.tokens.token_table import TokenTable
-from steps.training.initialise import LAYER, check_base, check_meaning, check_whole, freeze, lr_scales, take_weights
+from steps.training.initialise import (
+    LAYER,
+    check_base,
+    check_left_out,
+    check_meaning,
+    check_whole,
+    freeze,
+    lr_scales,
+    take_weights,
+)
 from steps.training.loop import weight_groups
 from steps.training.run import check_start
 from utils.jobs.errors import StaleError, UsageError
@@ -218,6 +227,20 @@ def test_adapters_alone_are_no_start(whole):
     (folder / "config.json").write_text(json.dumps(config.to_dict() | {"base": {"path": "../base"}}))
     with pytest.raises(StaleError, match="holds adapters alone; start from the model they stand beside, ../base"):
         check_whole(folder)
+
+
+def test_a_fold_starts_from_no_model_that_read_whom_it_leaves_out(tmp_path):
+    def write(heads, left_out):
+        facts = {"heads": heads, "left_out": left_out}
+        (tmp_path / "config.json").write_text(json.dumps(facts))
+
+    write({"ctc": {"type": "ctc"}}, ["ada", "bob"])
+    check_left_out(tmp_path, ["ada"])
+    check_left_out(tmp_path, [])
+    with pytest.raises(StaleError, match="knows the transcripts of 'cleo', whom this fold leaves out"):
+        check_left_out(tmp_path, ["ada", "cleo"])
+    write({"best_rq": {"type": "best_rq"}}, [])
+    check_left_out(tmp_path, ["cleo"])
 
 
 def test_a_system_that_is_used_as_it_is_takes_all_weights(whole):

@@ -7,8 +7,8 @@ from steps.config.schema import InitConfig
 from steps.nnet.model import Recogniser
 from steps.nnet.pruning import narrowed, units_of
 from steps.nnet.tensor_file import save_tensors
-from steps.training.initialise import take_weights
-from utils.jobs.errors import StaleError
+from steps.training.initialise import check_prunable, take_weights
+from utils.jobs.errors import StaleError, UsageError
 
 WIDE = {
     "lstm": ({"encoder": "lstm", "dim": 12, "num_layers": 2}, {"dim": 5}),
@@ -19,6 +19,15 @@ WIDE = {
         {"expansion": 2},
     ),
     "transformer": ({"encoder": "transformer", "dim": 16, "num_layers": 2, "num_heads": 2}, {"expansion": 1}),
+}
+
+
+NORMED = {  # over the units, so that silent ones are heard
+    "normed lstm": ({"encoder": "lstm", "dim": 12, "num_layers": 2, "layer_norm": True}, {"dim": 5}),
+    "ebranchformer": (
+        {"encoder": "ebranchformer", "dim": 16, "num_layers": 2, "num_heads": 2, "expansion": 4},
+        {"expansion": 2},
+    ),
 }
 
 
@@ -49,10 +58,37 @@ def test_a_model_that_does_without_some_units_says_the_same_when_they_are_cut(na
     assert told and torch.allclose(model(feats, lens).logits["ctc"], narrow(feats, lens).logits["ctc"], atol=1e-4)
 
 
-def test_norms_are_cut_with_their_units():
-    wide = {"encoder": "lstm", "dim": 12, "num_layers": 2, "layer_norm": True}
-    narrow = make(wide | {"dim": 5}, seed=1)
-    narrow.load_state_dict(narrowed(make(wide).state_dict(), narrow)[0])
+def start(folder, wide, narrow):
+    """Takes what fits of a wide model."""
+    save_tensors(folder / "model.safetensors", make(wide).state_dict())
+    return take_weights(make(narrow, seed=1), folder, InitConfig("x", prune=True))
+
+
+@pytest.mark.parametrize("name", WIDE | NORMED)
+def test_a_narrow_model_takes_all_of_a_wide_one(tmp_path, name):
+    wide, change = (WIDE | NORMED)[name]
+    assert start(tmp_path, wide, wide | change).left == {}
+
+
+@pytest.mark.parametrize(
+    ("wide", "change"),
+    [
+        ("conformer", {"dim": 8, "expansion": 4}),
+        ("transformer", {"dim": 8, "expansion": 4}),
+        ("conformer", {"dim": 8, "expansion": 2}),
+        ("lstm", {"encoder": "gru", "dim": 5}),
+        ("lstm", {"bidirectional": True, "dim": 5}),
+    ],
+)
+def test_a_model_of_which_most_does_not_fit_though_units_were_cut_is_refused(tmp_path, wide, change):
+    with pytest.raises(StaleError, match="what stands around the units must be the same"):
+        start(tmp_path, WIDE[wide][0], WIDE[wide][0] | change)
+
+
+@pytest.mark.parametrize("encoder", ["dnn", "cnn", "tdnn"])
+def test_an_encoder_without_units_to_cut_is_refused(encoder):
+    with pytest.raises(UsageError, match="has no units that can be cut"):
+        check_prunable(make({"encoder": encoder, "dim": 8}))
 
 
 def test_a_transducer_keeps_what_it_reads_of_the_cells_that_stay():

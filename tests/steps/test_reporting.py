@@ -198,3 +198,5 @@ def test_what_is_not_shown_unit_by_unit_is_counted(tmp_path, monkeypatch, folds,
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "utt2spk").write_text("")
     assert details_of(*arguments) == (["shown"] * shown, 1 - shown)
+    monkeypatch.setattr(page, "detail", lambda *args: None)
+    assert details_of(*arguments) == ([], 1)  # one that cannot be
