@@ -184,12 +184,12 @@ def check_folds(systems: dict[str, SystemConfig]) -> None:
         if folds == 1 or (fold and fold >= folds):
             raise UsageError(f"[{system.name}.train] folds = {folds} and fold = {fold}: 2 folds or more, from 0")
         start = systems.get(start_of(system))
-        if folds and start and can_transcribe(start) and (start.train.folds, start.train.fold) != (folds, fold):
-            told = f"starts from [{start.name}], which heard whom it leaves out; give both the same folds and fold"
-            raise UsageError(f"[{system.name}.train] folds = {folds}: {told}")
-        for name in {name for term in system.distill if has_teacher(term) for name, _ in teachers_of(term)}:
-            if folds and (systems[name].train.folds, systems[name].train.fold) != (folds, fold):
-                told = f"learns from [{name}], which heard whom it leaves out; give both the same folds and fold"
+        known = [("starts from", start)] if start and can_transcribe(start) else []
+        taught = [name for term in system.distill if has_teacher(term) for name, _ in teachers_of(term)]
+        known += [("learns from", systems[name]) for name in taught]
+        for how, other in known if folds else []:
+            if (other.train.folds, other.train.fold) != (folds, fold):
+                told = f"{how} [{other.name}], which heard whom it leaves out; give both the same folds and fold"
                 raise UsageError(f"[{system.name}.train] folds = {folds}: {told}")
 
 

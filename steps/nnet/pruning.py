@@ -34,6 +34,11 @@ class Place:
     part: int = 0
     parts: int = 1
 
+    @property
+    def module(self) -> str:
+        """What the tensor belongs to."""
+        return self.name.rpartition(".")[0]
+
     def count(self, tensor: Tensor) -> float:
         """How many units stand there."""
         return tensor.size(self.axis) / self.blocks / self.parts
@@ -118,8 +123,9 @@ def reads_encoder(name: str, weight: Tensor, model: nn.Module) -> bool:
 def narrowed(tensors: dict[str, Tensor], model: nn.Module) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:
     """(the tensors of a wider model cut to a narrower one's sizes, (before, after) of each kind of units by its name).
 
-    Units of which the wide model does not have more, or whose tensors do not all exist there, are left as they are; so
-    is a tensor that has others in their place, as that of a layer which did not follow the one before it.
+    Left as they are: units of which the wide model does not have more, or whose tensors do not all exist there; cells
+    of another kind (tensors of one module hold different numbers of them); and a tensor that has others in their place,
+    as that of a layer which did not follow the one before it.
     """
     own = model.state_dict()
     chosen: dict[tuple[str, int], dict[int, Tensor]] = {}
@@ -128,17 +134,13 @@ def narrowed(tensors: dict[str, Tensor], model: nn.Module) -> tuple[dict[str, Te
         first = units[0]
         if any(place.name not in tensors for place in units):
             continue
-        before, after = (first.count(x[first.name]) for x in (tensors, own))
-        if before <= after:
+        before, after = (int(first.count(x[first.name])) for x in (tensors, own))
+        if before <= after or any(p.count(tensors[p.name]) != before for p in units if p.module == first.module):
             continue
-        before, after = int(before), int(after)
-        own_module = first.name.rpartition(".")[0]
-        if any(p.count(tensors[p.name]) != before for p in units if p.name.rpartition(".")[0] == own_module):
-            continue  # the cells are of another kind
         places = [place for place in units if place.count(tensors[place.name]) == before]
         importance = sum(place.view(tensors[place.name]).float().square().sum((0, 2)) for place in places)
         kept = importance.topk(after).indices.sort().values
-        told[first.name.rpartition(".")[0]] = (before, after)
+        told[first.module] = (before, after)
         for place in places:
             rows = torch.cat([block * before + kept for block in range(place.blocks)])
             chosen.setdefault((place.name, place.axis), {})[place.part] = rows + place.part * place.blocks * before

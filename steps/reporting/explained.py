@@ -22,7 +22,7 @@ from steps.nnet.inference import pad
 from steps.nnet.model import LoadedModel, Recogniser, load_model
 from steps.nnet.output import ModelOutput
 from steps.reporting.figures import drawing
-from steps.tokens.token_table import read_speller
+from steps.tokens.token_table import lang_of, read_speller
 from utils.data_dir.archive import read_feats
 from utils.data_dir.tables import read_table, text_file
 from utils.jobs import log
@@ -105,7 +105,7 @@ def drawn_heads(model: Recogniser) -> list[str]:
 def labels_of(loaded: LoadedModel, head: str, data_dir: Path, utt_id: str, lang_dir: Path) -> list[int]:
     """An utterance's transcript in the tokens of a head; empty where there is none, or it cannot be spelt."""
     name = loaded.config.heads[head].get("tokens", "")
-    path, home = text_file(data_dir, name), lang_dir.with_name(f"{lang_dir.name}_{name}") if name else lang_dir
+    path, home = text_file(data_dir, name), lang_of(lang_dir, name)
     text = read_table(path, has_value=False).get(utt_id, "") if path.is_file() else ""
     if not text:
         return []

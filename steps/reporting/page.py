@@ -177,7 +177,10 @@ def details_of(
             needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
             is_here = part.get("folds", 1) == 1 and all(file.is_file() for file in needed)  # folds lie elsewhere
             one = detail(config, files, data_dir, name, row, seeds) if is_here and len(found) < MAX_DETAILED else None
-            found, more = ([*found, one], more) if one else (found, more + 1)
+            if one:
+                found.append(one)
+            else:
+                more += 1
     return found, more
 
 

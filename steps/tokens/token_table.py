@@ -106,6 +106,11 @@ class TokenTable:
         return " ".join("".join(" " if token == SPACE else token for token in tokens).split())
 
 
+def lang_of(lang_dir: Path, name: str) -> Path:
+    """The folder of the tokens called `name`, beside that of [tokens], which is meant where there is no name."""
+    return lang_dir.with_name(f"{lang_dir.name}_{name}") if name else lang_dir
+
+
 def read_speller(lang_dir: Path, tokens: TokenTable) -> TokenTable:
     """The table of a lang folder, which spells text in the tokens of a model. Raises: StaleError when they differ."""
     table = read_lang(lang_dir, tokens.unit)

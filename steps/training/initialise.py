@@ -100,7 +100,11 @@ def with_layers(tensors: dict[str, Tensor], own: dict[str, Tensor], layers: list
 
 
 def pruned(tensors: dict[str, Tensor], model: nn.Module, folder: Path) -> dict[str, Tensor]:
-    """The weights of a wider model cut to the sizes of this one. Raises: StaleError when it has no units to cut."""
+    """The weights of a wider model cut to the sizes of this one.
+
+    Raises: UsageError for an encoder without units that can be cut; StaleError when the wider one has no more of them.
+    """
+    check_prunable(model)
     found, told = narrowed(tensors, model)
     if not told:
         raise StaleError(f"{folder}: init.prune = true, and it has no more units than the model that starts from it")

@@ -19,7 +19,7 @@ from steps.nnet.model import ModelConfig, Recogniser, new_model
 from steps.nnet.rounding import megabytes, pack, round_all
 from steps.nnet.tensor_file import save_tensors
 from steps.scoring.units import Units
-from steps.tokens.token_table import TokenTable, read_lang
+from steps.tokens.token_table import TokenTable, lang_of, read_lang
 from steps.training.batching import BatchSampler
 from steps.training.checkpoints import Checkpoints
 from steps.training.evaluate import DevLook, set_priors
@@ -36,7 +36,6 @@ from steps.training.initialise import (
     check_base,
     check_left_out,
     check_meaning,
-    check_prunable,
     check_whole,
     freeze,
     take_ctc_head,
@@ -132,10 +131,7 @@ def dev_look(
 def other_tables(config: Config, system: SystemConfig, lang_dir: Path) -> dict[str, TokenTable]:
     """The tokens of heads that have some of their own, by the name of these."""
     names = {table["tokens"] for table in system.heads.values()} - {""}
-    return {
-        name: read_lang(lang_dir.with_name(f"{lang_dir.name}_{name}"), config.other_tokens[name].unit)
-        for name in sorted(names)
-    }
+    return {name: read_lang(lang_of(lang_dir, name), config.other_tokens[name].unit) for name in sorted(names)}
 
 
 def sized(heads: dict[str, dict], tables: dict[str, TokenTable]) -> dict[str, dict]:
@@ -197,8 +193,6 @@ def prepare_model(
     model = new_model(student, cmvn, job.seed)
     if clean := clean_set(Path(job.data_dir) / system.data.train, student.heads):
         model.set_drawn_cmvn(*moments(accumulate(read_table(clean / "feats.scp"))))
-    if system.init.prune:
-        check_prunable(model)
     if start:
         check_whole(start)
         check_left_out(start, student.left_out)
