@@ -17,7 +17,8 @@ from steps.nnet.output import is_frame, zero_padding
 from steps.scoring.errors import Errors, count_errors
 from steps.scoring.units import Units
 from steps.tokens.token_table import TokenTable
-from steps.training.examples import Example, labels_for
+from steps.training.examples import Example
+from steps.training.head_labels import labels_for
 from steps.training.terms import DistillTerm, teacher_path
 from utils.jobs import log
 

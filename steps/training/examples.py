@@ -4,17 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
 from steps.config.schema import SystemConfig, TrainConfig
-from steps.config.systems import clean_set
-from steps.heads.autoencoder import AutoencoderHead
-from steps.heads.classifier import ClassifierHead
 from steps.tokens.token_table import TokenTable
-from utils.data_dir.archive import read_feats
-from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.perturb import persons
-from utils.data_dir.tables import read_table, text_file
+from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.errors import DataError
 
@@ -101,137 +94,13 @@ def training_examples(
             dropped[example.utt_id] = f"too short: {frames} frames for tokens that need {needed}"
         else:
             kept.append(example)
-    _refuse(list(unknown.values()), total, settings.max_unk, "train.max_unk")
+    refuse_faults(list(unknown.values()), total, settings.max_unk, "train.max_unk")
     short = {utt_id: why for utt_id, why in dropped.items() if why != "empty transcript"}
-    _refuse(_places(data_dir, short), total, settings.max_too_short, "train.max_too_short")
-    _tell(data_dir, dropped, total, "cannot be trained on")
+    refuse_faults(located(data_dir, short), total, settings.max_too_short, "train.max_too_short")
+    tell_faults(data_dir, dropped, total, "cannot be trained on")
     if not kept:
         raise DataError(f"{data_dir}: no utterance is left to train on")
     return Examples(kept, dropped | too_long | dict.fromkeys(unknown, "unknown token"))
-
-
-def with_classes(examples: list[Example], data_dir: Path, heads: dict[str, dict]) -> list[Example]:
-    """The same examples with the class of each, as the number that the heads of a model give it.
-
-    Args:
-        examples: Of one set.
-        data_dir: Of the set.
-        heads: Settings by name; those with "classes" are classifiers. A class that training lacked has no number.
-    """
-    for name, table in heads.items():
-        if "classes" in table:
-            labels, places = (
-                read_labels(data_dir, table["label"] or name),
-                {c: i for i, c in enumerate(table["classes"])},
-            )
-            examples = [
-                replace(e, classes=e.classes | {name: places[labels[e.utt_id]]})
-                if labels.get(e.utt_id) in places
-                else e
-                for e in examples
-            ]
-            without = [e.utt_id for e in examples if name not in e.classes]
-            place = label_file(data_dir, table["label"] or name)
-            if len(without) == len(examples):
-                raise DataError(f"{place}: the head {name} knows the class of no utterance of {data_dir}")
-            if without:
-                shown = ", ".join(without[:5])
-                log.warn(f"{place}: {len(without)} of {len(examples)} utterances have no class to learn ({shown})")
-    return examples
-
-
-def with_other_tokens(
-    examples: list[Example],
-    data_dir: Path,
-    heads: dict[str, dict],
-    tables: dict[str, TokenTable],
-    fits: Callable[[str, tuple[int, ...], int], bool],
-    settings: TrainConfig | None = None,
-) -> list[Example]:
-    """The same examples with the tokens of heads that have some of their own; None where a head cannot write them.
-
-    Those without a transcript of their own are heard, and listed.
-
-    Args:
-        examples: Of one set.
-        data_dir: Of the set.
-        heads: Settings by name.
-        tables: Of tokens, by their name.
-        fits: Whether a head of this name can write tokens in a number of frames.
-        settings: Of the training, with the shares of utterances that may have a fault; None: any.
-
-    Raises: DataError when more have one, or a head learns from none.
-    """
-    for head, table in heads.items():
-        name = table["tokens"]
-        if not name:
-            continue
-        path = text_file(data_dir, name)
-        texts, found = read_table(path, has_value=False), dict.fromkeys((e.utt_id for e in examples), None)
-        empty, unknown, short = {}, {}, {}
-        for e in examples:
-            if settings and e.tokens is None:  # hidden
-                continue
-            tokens = tuple(tables[name].encode(texts.get(e.utt_id, "")))
-            if not tokens:
-                empty[e.utt_id] = "no transcript"
-            elif None in tokens:
-                unknown[e.utt_id] = f"holds a token that is not in lang_{name}/tokens.txt"
-            elif not fits(head, tokens, e.num_frames):
-                short[e.utt_id] = f"too short for {len(tokens)} tokens"
-            else:
-                found[e.utt_id] = tokens
-        if settings:
-            _refuse(_places(path, unknown), len(found), settings.max_unk, "train.max_unk")
-            _refuse(_places(path, short), len(found), settings.max_too_short, "train.max_too_short")
-        if not any(found.values()):
-            raise DataError(f"{path}: the head {head} can learn none of it in the tokens of lang_{name}")
-        _tell(path, empty | unknown | short, len(found), f"teach nothing to the head {head}", "not learnt")
-        examples = [replace(e, others=e.others | {head: found[e.utt_id]}) for e in examples]
-    return examples
-
-
-def with_clean(examples: list[Example], data_dir: Path, heads: dict[str, dict]) -> list[Example]:
-    """The same examples with their clean features, where an autoencoder draws those.
-
-    Raises: DataError when the set has none, or of another length.
-    """
-    source = clean_set(data_dir, heads)
-    if source is None:
-        return examples
-    feats, num_frames = read_table(source / "feats.scp"), read_table(source / "utt2num_frames")
-    for example in examples:
-        if num_frames.get(example.utt_id) != str(example.num_frames):
-            found = f"{num_frames[example.utt_id]} frames" if example.utt_id in num_frames else "nothing"
-            told = f"{found} of '{example.utt_id}', which has {example.num_frames} in {data_dir}"
-            raise DataError(f"{source}: {told}; a denoiser needs the same utterances in both")
-    return [replace(example, clean=feats[example.utt_id]) for example in examples]
-
-
-def labels_for(name: str, head: object, examples: list[Example]) -> list:
-    """What a head learns of each example: its class, its clean features, or its tokens; None where it has none."""
-    if isinstance(head, ClassifierHead):
-        return [example.classes.get(name) for example in examples]
-    if isinstance(head, AutoencoderHead):
-        return [torch.from_numpy(read_feats(e.clean, e.utt_id).copy()) if e.clean else None for e in examples]
-    return [example.others.get(name, example.tokens) for example in examples]
-
-
-def find_classes(data_dir: Path, heads: dict[str, dict]) -> dict[str, dict]:
-    """The settings of heads, those of classifiers with the classes that a training set has.
-
-    Raises: DataError when there are fewer than two.
-    """
-    found = {}
-    for name, table in heads.items():
-        if table["type"] == "classifier":
-            label = table["label"] or name
-            classes = sorted(set(read_labels(data_dir, label).values()))
-            if len(classes) < 2:
-                raise DataError(f"{label_file(data_dir, label)}: {len(classes)} class, and there must be two to learn")
-            table = table | {"classes": classes}
-        found[name] = table
-    return found
 
 
 def hidden_utterances(examples: list[Example], data_dir: Path, every: int) -> set[str]:
@@ -318,17 +187,17 @@ def drop_too_long(
         for example in examples
         if example.num_frames > limit
     }
-    _refuse(_places(data_dir, dropped), len(examples), settings.max_too_long, "train.max_too_long")
-    _tell(data_dir, dropped, len(examples), "are too long")
+    refuse_faults(located(data_dir, dropped), len(examples), settings.max_too_long, "train.max_too_long")
+    tell_faults(data_dir, dropped, len(examples), "are too long")
     return [example for example in examples if example.utt_id not in dropped], dropped
 
 
-def _places(place: Path, faults: dict[str, str]) -> list[str]:
+def located(place: Path, faults: dict[str, str]) -> list[str]:
     """Faults with the place and the utterance of each."""
     return [f"{place}: utterance '{utt_id}': {why}" for utt_id, why in faults.items()]
 
 
-def _tell(place: Path, faults: dict[str, str], total: int, fault: str, what: str = "dropped") -> None:
+def tell_faults(place: Path, faults: dict[str, str], total: int, fault: str, what: str = "dropped") -> None:
     """Lists utterances with their faults, and warns of their number."""
     for utt_id, why in faults.items():
         log.info(f"{what} '{utt_id}': {why}")
@@ -336,7 +205,7 @@ def _tell(place: Path, faults: dict[str, str], total: int, fault: str, what: str
         log.warn(f"{place}: {len(faults)} of {total} utterances {fault}; the log lists them")
 
 
-def _refuse(faults: list[str], total: int, allowed: float, setting: str) -> None:
+def refuse_faults(faults: list[str], total: int, allowed: float, setting: str) -> None:
     """Raises DataError when too many utterances have a fault; lists the first of them."""
     for fault in faults[:MAX_SHOWN]:
         log.info(fault)

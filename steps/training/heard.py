@@ -19,10 +19,8 @@ from steps.training.examples import (
     heard_part,
     read_examples,
     training_examples,
-    with_classes,
-    with_clean,
-    with_other_tokens,
 )
+from steps.training.head_labels import with_classes, with_clean, with_other_tokens
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.same_utterances import same_utterance
 from utils.data_dir.tables import read_table

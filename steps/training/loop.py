@@ -20,7 +20,8 @@ from steps.nnet.rounding import rounded_weights
 from steps.training.batching import BatchSampler, size_of
 from steps.training.checkpoints import Checkpoints
 from steps.training.evaluate import DevResult
-from steps.training.examples import Example, labels_for
+from steps.training.examples import Example
+from steps.training.head_labels import labels_for
 from steps.training.initialise import lr_scales
 from steps.training.ranks import Ranks
 from steps.training.schedule import learning_rate

@@ -26,10 +26,10 @@ from steps.training.evaluate import DevLook, set_priors
 from steps.training.examples import (
     Example,
     every_speaker,
-    find_classes,
     read_examples,
     speakers_of,
 )
+from steps.training.head_labels import find_classes
 from steps.training.heard import completed, find_examples, hours_of
 from steps.training.initialise import (
     Taken,

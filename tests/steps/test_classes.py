@@ -13,7 +13,8 @@ from steps.score import scored_classes, warn_of_unsaid, written
 from steps.scoring.classes import class_scores, confusions, count_in, keyword_confusions, pooled_confusions
 from steps.scoring.table import class_rows
 from steps.train import check_data_dirs
-from steps.training.examples import Example, find_classes, with_classes
+from steps.training.examples import Example
+from steps.training.head_labels import find_classes, with_classes
 from tests.support import write_data_dir
 from utils.data_dir.labels import read_labels
 from utils.jobs.errors import DataError

@@ -16,12 +16,11 @@ from steps.training.examples import (
     hidden_speech,
     hide_transcripts,
     labelled_part,
-    labels_for,
     outside_fold,
     read_examples,
     training_examples,
-    with_other_tokens,
 )
+from steps.training.head_labels import labels_for, with_other_tokens
 from steps.training.ranks import Ranks
 from steps.training.reports import to_events
 from steps.training.schedule import learning_rate
