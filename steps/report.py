@@ -24,7 +24,7 @@ from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
 
-FORMAT = 6
+FORMAT = 7
 
 
 def machine() -> str:
@@ -73,7 +73,7 @@ def report(
         swept: What steps.sweep_filter found.
         stage: Where the files go.
     """
-    from steps.reporting.markdown import results_markdown
+    from steps.reporting.markdown import results_markdown, tried_tables
     from steps.reporting.page import page
     from steps.scoring.collect import read_json
 
@@ -81,14 +81,14 @@ def report(
     if others := other_commits(homes, runs, made["commit"]):
         made["trained by"] = others
     results = {exp.name: read_json(exp / "results.json") for exp in homes}
-    tables = [[read_json(path) for path in paths] for paths in (tuned, swept)]
+    tried = tried_tables(*([read_json(path) for path in paths] for paths in (tuned, swept)))
     title = f"Results of egs/{Path.cwd().name}"
-    text = results_markdown(results, *tables, title, args.command, made, note)
+    text = results_markdown(results, tried, title, args.command, made, note)
     (stage / "RESULTS.md").write_text(text, encoding="utf-8")
     facts = {"commands": args.command, "made": ", ".join(f"{key}: {value}" for key, value in made.items())}
     models = {exp.name: home for exp, home in homes.items()}
     (stage / "report.html").write_text(
-        page(config, results, runs, models, args.data_dir, title, facts, note), encoding="utf-8"
+        page(config, results, runs, models, args.data_dir, title, facts, note, tried), encoding="utf-8"
     )
     return {"in": len(homes), "out": len(homes), "dropped": 0}
 

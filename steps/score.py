@@ -21,7 +21,7 @@ from utils.jobs.files import to_json
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
 
-FORMAT = 4
+FORMAT = 5
 
 
 def score(
@@ -46,8 +46,9 @@ def score(
     if classes or keywords:
         (stage / "classes.json").write_text(to_json(names | {"heads": classes}), encoding="utf-8")
         for head, found in classes.items():
-            figures = ", ".join(f"{key} {found[key]['value']:.2f} %" for key in ("accuracy", "macro_f1"))
-            log.info(f"{decode_dir}: {head}: {figures} of {found['times']:,}")
+            keys = [key for key in ("accuracy", "found", "macro_f1") if key in found]
+            figures = ", ".join(f"{key} {found[key]['value']:.2f} %" for key in keys)
+            log.info(f"{decode_dir}: {head}: {figures or 'none'} of {found['times']:,}")
     if not is_written:
         return {"in": len(utt2spk), "out": len(utt2spk), "dropped": 0}
     if lexicon:
@@ -88,7 +89,7 @@ def label_files(data_dir: Path, decode_dir: Path) -> dict[str, tuple[Path, Path]
 
 def scored_classes(data_dir: Path, decode_dir: Path, transcripts: Path, keywords: list[str]) -> dict[str, dict]:
     """The figures of each head that classifies, and of keywords."""
-    from steps.scoring.classes import class_scores, confusions, keyword_confusions
+    from steps.scoring.classes import KEYWORDS, class_scores, confusions, keyword_confusions, keyword_scores
 
     utt2spk, found = read_table(data_dir / "utt2spk"), {}
     for name, (ref, hyp) in label_files(data_dir, decode_dir).items():
@@ -99,9 +100,9 @@ def scored_classes(data_dir: Path, decode_dir: Path, transcripts: Path, keywords
         texts = [read_table(path, has_value=False) for path in (transcripts, decode_dir / "text")]
         warn_of_unsaid(keywords, transcripts, texts[0])
         per_speaker = keyword_confusions(*texts, utt2spk, keywords)
-        scores = class_scores([per_speaker])
-        if scores["times"]:  # else there is nothing to find, and no share of it
-            found["keywords"] = scores | {"per_speaker": per_speaker}
+        is_said = any(keyword in by_class for by_class in per_speaker.values() for keyword in keywords)
+        scores = keyword_scores([per_speaker]) if is_said else {"times": 0}  # nothing to find, and no share of it
+        found[KEYWORDS] = scores | {"per_speaker": per_speaker}
     return found
 
 

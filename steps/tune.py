@@ -55,21 +55,23 @@ def tried_points(system: SystemConfig, seeds: list[int], home: Path) -> Tried:
 
 
 def check_points(args: object, tried: Tried) -> None:
-    """Raises StaleError when models of a point were trained, or decoded, with other settings than conf.toml has.
+    """Raises StaleError when models of a point were trained, decoded or scored with other settings than conf.toml has.
 
     Args:
         args: The options: --config and --set.
         tried: The points of a system and of its twin.
     """
-    from steps.scoring.collect import check_decoder, check_settings, read_json
+    from steps.scoring.collect import check_scored, check_settings, read_json
+    from steps.scoring.units import Units
 
     system = next(iter(tried))
     for name, points in tried.items():
         for point, scores in points:
             config = load(args.config, args.set + to_overrides(system, point))
+            units = Units.of(config.score)
             for score in scores:
                 check_settings(score.parents[1], config, system_named(config, name))
-                check_decoder(score, read_json(score), config.decode)
+                check_scored(score, read_json(score), config, units)
 
 
 def check_tuned(args: object, config: Config, path: Path) -> None:

@@ -18,6 +18,7 @@ from steps.config.systems import (
     start_of,
     teachers_of,
     variant_of,
+    writing_head,
 )
 from steps.config.teaching import check_chains, check_nbest, check_needed_heads, check_teachers
 from steps.config.types import near
@@ -113,8 +114,13 @@ def check_units(config: Config) -> None:
         if config.other_tokens[name].unit == "phone" and config.score.unit != "phone":
             head = f"decode.head = '{config.decode.head}' writes phones"
             raise UsageError(f"{head}, and score.unit = '{config.score.unit}'; set it to 'phone' too")
-    if config.tokens.unit == "bpe" and config.score.unit == "phone":
-        raise UsageError("tokens.unit = 'bpe' and score.unit = 'phone'; set the latter to 'word' or 'char'")
+    for system in config.systems.values():
+        named = system.heads.get(writing_head(system.heads, config.decode.head), {}).get("tokens")
+        tokens = config.other_tokens.get(named, config.tokens)
+        if config.score.unit == "phone" and tokens.unit in ("bpe", "char"):  # a word may be a phone already
+            where = f"tokens.{named}.unit" if tokens is not config.tokens else "tokens.unit"
+            told = f"[{system.name}] writes {where} = '{tokens.unit}' and score.unit = 'phone'"
+            raise UsageError(f"{told}; set the latter to 'word' or 'char', or decode.head to one that writes phones")
     written = {f"{s.name}.soft_labels.": s.soft_labels.decode for s in config.systems.values()}
     for where, decode in {"": config.decode, **written}.items():
         if decode and decode.decoder == "beam" and decode.nbest > decode.beam_size:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from steps.reporting.calibration import Calibration
 
+DASHES = ("-", "--", ":", "-.")  # of further systems in the same colours
 COLOURS = ("#444444", "#c2571a", "#1f6fb4", "#2a8f4e", "#8a4fb0", "#b0344f")
 
 
@@ -41,6 +42,7 @@ def learning_curves(histories: dict[str, list[list[dict]]]) -> str:
                 points = [(x, y) for x, y in points if y is not None and math.isfinite(y)]  # None: writes nothing
                 if points:
                     style = {"color": COLOURS[i % len(COLOURS)], "linewidth": 1.0, "alpha": 0.8}
+                    style["linestyle"] = DASHES[i // len(COLOURS) % len(DASHES)]
                     axes.plot(*zip(*points, strict=True), label="" if k else name, **style)
         axes.set_xlabel("update")
         axes.set_ylabel("error on dev, %")

@@ -1,21 +1,30 @@
 """results.json as RESULTS.md."""
 
-from steps.scoring.table import filter_rows, sections, to_markdown, tuning_rows
+from steps.scoring.table import Rows, filter_rows, sections, to_markdown, tuning_rows
 
 EXPLANATION = """\
 Error rates are pooled over the set and averaged over seeds; the interval joins the variance of seeds with that of
 speakers (bootstrap). `<system>_plain` is the twin: the same system without its distillation terms, from the same
 start, on the same batches. Gap closed is (twin − distilled) / (twin − teacher). "Better" means that the paired
-t-intervals over seeds and over speakers (bootstrap) both exclude 0; p is the greater one of the two tests.
-"Better alone" does not hold after Holm's correction for all comparisons of the set. Dev only picks which checkpoints
-are averaged. MB are those of the weights, rounded ones in their few bits; all compute in 32. CPU minutes are those of
-the training itself, without its teacher's."""
+t-intervals over seeds, over speakers (bootstrap) and over both exclude 0; p is the greatest one of the three tests.
+"Better alone" does not hold after Holm's correction for all tests of the set. Dev only picks which checkpoints are
+averaged. MB are those of the weights, rounded ones in their few bits; all compute in 32. Hours are those that are
+heard, copies of speech at other speeds counted, too. CPU minutes are those of the training itself, without its
+teacher's."""
+
+
+def tried_tables(tuned: list[dict], swept: list[dict]) -> list[tuple[str, Rows]]:
+    """(heading, table) of what was tried on dev for each system, and of what filters of untranscribed audio keep."""
+    found = [(f"Choice on {one['set']}: {next(iter(one['systems']))} and its twin", tuning_rows(one)) for one in tuned]
+    for one in swept:
+        term = f", term {one['term']}" if one["term"] else ""
+        found.append((f"What a filter keeps: {one['system']}{term}", filter_rows(one)))
+    return found
 
 
 def results_markdown(
     results: dict[str, dict],
-    tuned: list[dict],
-    swept: list[dict],
+    tried: list[tuple[str, Rows]],
     title: str,
     commands: list[str],
     made: dict,
@@ -25,8 +34,7 @@ def results_markdown(
 
     Args:
         results: The content of results.json, by experiment.
-        tuned: What was tried on dev for each system.
-        swept: What filters of untranscribed audio keep.
+        tried: What was tuned and filtered, as headings and tables.
         title: The first heading.
         commands: What a person runs to get these figures.
         made: Commit and machine, by name.
@@ -36,12 +44,8 @@ def results_markdown(
     for section in sections(results):
         about = [f"{section.about}."] if section.about else []
         parts += [f"## {section.heading}", *about, *map(to_markdown, section.tables)]
-    for found in tuned:
-        heading = f"## Choice on {found['set']}: {next(iter(found['systems']))} and its twin"
-        parts += [heading, to_markdown(tuning_rows(found))]
-    for found in swept:
-        heading = f"## What a filter keeps: {found['system']}" + (f", term {found['term']}" if found["term"] else "")
-        parts += [heading, to_markdown(filter_rows(found))]
+    for heading, rows in tried:
+        parts += [f"## {heading}", to_markdown(rows)]
     parts += ["## How it was made", "```\n" + "\n".join(commands) + "\n```"]
     parts.append("\n".join(f"- {key}: {value}" for key, value in made.items()))
     return "\n\n".join(parts) + "\n"

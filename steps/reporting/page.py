@@ -11,6 +11,7 @@ from steps.config.systems import all_sets, features_of
 from steps.features.extract import read_samples
 from steps.reporting.calibration import Calibration, calibrate
 from steps.reporting.figures import learning_curves, reliability
+from steps.reporting.markdown import EXPLANATION
 from steps.reporting.outcomes import CLASSES, STATES, Outcomes, Pairs, check_counts, compare_outcomes, read_alignments
 from steps.scoring.collect import read_json, score_file
 from steps.scoring.table import sections
@@ -46,17 +47,22 @@ class Detail:
     picture: str
     clips: list[dict]
 
-    def words(self) -> list[tuple[str, int, int]]:
-        """(unit, fixed, broken), those that changed most first."""
-        rows = [(word, counts["fixed"], counts["broken"]) for word, counts in self.outcomes.by_word.items()]
-        rows.sort(key=lambda row: (-abs(row[1] - row[2]), -row[1] - row[2], row[0]))
-        return [row for row in rows[:NUM_SHOWN] if row[1] or row[2]]
+    def words(self) -> list[tuple[str, dict]]:
+        """(unit, counts by state), those that changed most first, and the sum of the others."""
+        return changed_most({word: n for word, n in self.outcomes.by_word.items() if n["fixed"] or n["broken"]})
 
     def speakers(self) -> list[tuple[str, dict]]:
-        """(speaker, counts by state), those that changed most first."""
-        rows = sorted(self.outcomes.by_speaker.items())
-        rows.sort(key=lambda row: -abs(row[1]["fixed"] - row[1]["broken"]))
-        return rows[:NUM_SHOWN]
+        """(speaker, counts by state), those that changed most first, and the sum of the others."""
+        return changed_most(self.outcomes.by_speaker)
+
+
+def changed_most(counts: dict[str, dict[str, int]]) -> list[tuple[str, dict]]:
+    """(name, counts by state) of those that changed most, and at the end the sum of the others."""
+    rows = sorted(counts.items())
+    rows.sort(key=lambda row: (-abs(row[1]["fixed"] - row[1]["broken"]), -row[1]["fixed"] - row[1]["broken"]))
+    shown, rest = rows[:NUM_SHOWN], [found for _, found in rows[NUM_SHOWN:]]
+    others = {state: sum(found[state] for found in rest) for state in STATES}
+    return shown + ([(f"{len(rest)} other{'s' * (len(rest) > 1)}", others)] if rest else [])
 
 
 def score_files(exp_dir: Path, row: dict, set_name: str, seeds: list[int]) -> list[Path]:
@@ -193,6 +199,7 @@ def page(
     title: str,
     facts: dict,
     note: str,
+    tried: list[tuple[str, list[list[str]]]],
 ) -> str:
     """The text of report.html.
 
@@ -205,6 +212,7 @@ def page(
         title: The heading.
         facts: Commands, commit and machine, by name.
         note: What must be known of all figures.
+        tried: What was tuned and filtered, as headings and tables.
     """
     from jinja2 import Environment, FileSystemLoader
 
@@ -218,7 +226,9 @@ def page(
     return template.render(
         title=title,
         note=note,
+        explanation=EXPLANATION.replace("`", ""),
         sections=list(sections(results)),
+        tried=tried,
         curves=curves,
         details=details,
         more=more,

@@ -4,6 +4,7 @@ import numpy as np
 
 from steps.scoring.intervals import MIN_SPEAKERS, draws, estimate
 
+KEYWORDS = "keywords"  # stands where the name of a head does
 OF_ALL = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 OF_EACH = ("precision", "recall", "f1")
 Confusions = dict[str, dict[str, dict[str, int]]]  # speaker -> reference -> hypothesis -> utterances
@@ -84,6 +85,12 @@ def class_scores(runs: list[Confusions]) -> dict:
         for i, name in enumerate(classes)
     }
     return {"times": int(counts[0, :, :-1].sum()), "speakers": len(speakers), **whole, "classes": of_each}
+
+
+def keyword_scores(runs: list[Confusions]) -> dict:
+    """As `class_scores`; in place of accuracy, which none has that is heard where nothing was said, what was found."""
+    found = class_scores(runs)
+    return {"found" if key == "accuracy" else key: value for key, value in found.items()}
 
 
 def to_matrix(by_class: dict[str, dict[str, int]], classes: list[str]) -> np.ndarray:

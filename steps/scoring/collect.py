@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from statistics import mean
 
-from steps.config.schema import Config, DecodeConfig, SystemConfig
+from steps.config.schema import Config, SystemConfig
 from steps.config.systems import (
     ANY_SEED,
     all_systems,
@@ -24,9 +24,10 @@ from steps.config.systems import (
     twin_of,
 )
 from steps.heads.registry import FOUND
-from steps.scoring.classes import class_scores, pooled_confusions
+from steps.scoring.classes import KEYWORDS, class_scores, keyword_scores, pooled_confusions
 from steps.scoring.comparison import SystemScores, compare, describe, gather, on_seeds
 from steps.scoring.intervals import holm
+from steps.scoring.units import Units
 from utils.jobs import log
 from utils.jobs.errors import DataError, RetortError, StaleError
 from utils.jobs.job import first_change, show
@@ -78,7 +79,8 @@ def comparison_settings(config: Config, runs: Runs) -> dict:
     """The settings that results.json depends on, beside those of the models."""
     found = {"runs": runs, "sets": scored_systems(all_systems(config)), "decode": config.decode.in_use()}
     references = {name: list(reference_of(config, s)) for name, s in config.systems.items() if s.distill}
-    return found | {"comparisons": [list(pair) for pair in pairs_of(config)], "references": references}
+    found |= {"comparisons": [list(pair) for pair in pairs_of(config)], "references": references}
+    return found | {"score": asdict(config.score)}
 
 
 def read_json(path: Path) -> dict:
@@ -124,13 +126,23 @@ def check_results(exp_dir: Path, models_dir: Path, config: Config, runs: Runs) -
             check_settings(folder, config, systems[name])
 
 
-def check_decoder(path: Path, score: dict, settings: DecodeConfig) -> None:
-    """Raises StaleError when a score is of hypotheses that were decoded otherwise than the configuration says."""
-    before, now = score.get("decode") or {}, settings.in_use()
+def check_scored(path: Path, score: dict, config: Config, units: Units) -> None:
+    """Raises StaleError when hypotheses were decoded, or their errors counted, otherwise than the configuration says.
+
+    Args:
+        path: score.json
+        score: What it holds.
+        config: The recipe's.
+        units: Of its [score].
+    """
+    before, now = score.get("decode") or {}, config.decode.in_use()
     keys = [key for key in now | before if before.get(key) != now.get(key)]  # the decoder first
     if keys:
         pair = f"decode.{keys[0]} {show(before.get(keys[0]))} -> {show(now.get(keys[0]))}"
         raise StaleError(f"{path}: of hypotheses decoded with other settings ({pair}); decode and score again")
+    counted, asked = f"{score['unit']} ({score['normalisation']})", f"{units.name} ({units.normalisation})"
+    if counted != asked:
+        raise StaleError(f"{path}: its errors were counted with another [score]: {counted} -> {asked}; score again")
 
 
 def facts_of(exp_dirs: list[Path], system: str, seeds: list[int]) -> dict:
@@ -160,9 +172,11 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
     """The part of results.json that belongs to one set."""
     systems = all_systems(config)
     names = scored_systems(systems)[set_name]
-    files = {name: read_scores(exp_dirs, name, runs[name], set_name, config.decode) for name in names}
+    files = {name: read_scores(exp_dirs, name, runs[name], set_name, config) for name in names}
     scores = {name: gather(found) for name, found in files.items()}
-    first = next(iter(files.values()))[0]
+    for name in names[1:]:
+        check_same(names[0], scores[names[0]], name, scores[name], set_name)
+    first = files[names[0]][0]
     rows = {}
     for name in names:
         folds = [fold for found in files[name] for fold in found]
@@ -175,7 +189,7 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
         "decode": config.decode.in_use(),
         "utterances": sum(fold["utterances"] for fold in first),
         "ref_units": sum(fold["ref_units"] for fold in first),
-        "speakers": len(next(iter(scores.values())).speakers),
+        "speakers": scores[names[0]].num_speakers,
         "folds": len(exp_dirs),
         "systems": rows,
         "comparisons": comparisons(config, exp_dirs, runs, set_name, scores),
@@ -200,10 +214,14 @@ def collect_classes(config: Config, exp_dirs: list[Path], runs: Runs) -> dict:
         folds = [read_json(file)["heads"] for file in files]
         for head in dict.fromkeys(chain(*folds)):
             found = pooled_confusions([fold[head]["per_speaker"] for fold in folds if head in fold])
-            counts.setdefault(set_name, {}).setdefault(head, {}).setdefault(system, []).append(found)
+            if any(label for by_class in found.values() for label in by_class):  # a keyword that is said, in some fold
+                counts.setdefault(set_name, {}).setdefault(head, {}).setdefault(system, []).append(found)
     return {
         set_name: {
-            head: {system: class_scores(found) for system, found in by_system.items()}
+            head: {
+                system: (keyword_scores if head == KEYWORDS else class_scores)(found)
+                for system, found in by_system.items()
+            }
             for head, by_system in heads.items()
         }
         for set_name, heads in counts.items()
@@ -214,14 +232,15 @@ KINDS = ("ins", "del", "sub")
 
 
 def read_scores(
-    exp_dirs: list[Path], system: str, seeds: list[int], set_name: str, decode: DecodeConfig | None = None
+    exp_dirs: list[Path], system: str, seeds: list[int], set_name: str, config: Config | None = None
 ) -> list[list[dict]]:
-    """score.json of each seed, and of each fold, checked to be of the decoder that is asked for."""
+    """score.json of each seed, and of each fold, checked to be decoded and scored as a configuration says, if any."""
     files = [[score_file(exp, system, seed, set_name) for exp in exp_dirs] for seed in seeds]
     found = [[read_json(file) for file in folds] for folds in files]
-    if decode:
+    if config:
+        units = Units.of(config.score)
         for file, fold in zip(chain(*files), chain(*found), strict=True):
-            check_decoder(file, fold, decode)
+            check_scored(file, fold, config, units)
     return found
 
 
@@ -242,9 +261,9 @@ def comparisons(
         home = set_in_place(systems[name], systems[ours], set_name)
         heard = scores.get(name)
         if home != set_name:
-            heard = gather(read_scores(exp_dirs, name, runs[name], home, config.decode))
+            heard = gather(read_scores(exp_dirs, name, runs[name], home, config))
         if heard:
-            check_same(heard, scores[ours], home, set_name)
+            check_same(name, heard, ours, scores[ours], home, set_name)
         return home, heard
 
     for teacher, student, distilled in pairs_of(config):
@@ -259,12 +278,23 @@ def comparisons(
             row["teacher_seeds"] = reference_of(config, systems[distilled])[1]
             heard["teacher"] = heard["teacher"] and on_seeds(heard["teacher"], row["teacher_seeds"])
         found.append(row | compare(heard["teacher"], heard["student"], scores[distilled]))
-    for row, corrected in zip(found, holm([row["p_value"] for row in found]), strict=True):
+    tested = [row for row in found if row["p_value"] is not None]
+    for row, corrected in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
         row["p_holm"] = round(corrected, 5)
     return sorted(found, key=lambda row: (-row["twin"], row["student"], -row["absolute_gain"]))
 
 
-def check_same(a: SystemScores, b: SystemScores, set_a: str, set_b: str) -> None:
-    """Raises StaleError when two sets do not hold the same words of the same speakers."""
-    if a.speakers != b.speakers or a.ref_units.tolist() != b.ref_units.tolist():
-        raise StaleError(f"'{set_a}' and '{set_b}' do not hold the same utterances, so that systems cannot be compared")
+def check_same(name: str, ours: SystemScores, other: str, theirs: SystemScores, *sets: str) -> None:
+    """Raises StaleError when two systems were not counted against the same words of the same speakers.
+
+    Args:
+        name: Of a system.
+        ours: Its scores.
+        other: Of another one.
+        theirs: Its scores.
+        sets: That of each, or that of both.
+    """
+    if ours.references != theirs.references or ours.speakers != theirs.speakers:
+        heard = " and ".join(f"'{set_name}'" for set_name in dict.fromkeys(sets))
+        told = "do not have the same words of the same speakers as reference, so that they cannot be compared"
+        raise StaleError(f"{heard}: {name} and {other} {told}")

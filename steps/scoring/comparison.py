@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from steps.scoring.intervals import MIN_SPEAKERS, draws, estimate, pooled
-from utils.jobs.errors import DataError
+from steps.scoring.intervals import estimate, rates_drawn
+from utils.jobs.errors import DataError, StaleError
 
 
 @dataclass(frozen=True)
@@ -17,27 +17,40 @@ class SystemScores:
         errors: (N, S) of each seed and speaker.
         ref_units: (S,) of each speaker.
         speakers: Their names, in order.
+        references: Of each fold, a hash of what is said and by whom, in the units that are counted.
     """
 
     seeds: list[int]
     errors: np.ndarray
     ref_units: np.ndarray
     speakers: list[str]
+    references: list[str | None]
 
     @property
     def by_seed(self) -> np.ndarray:
         """(N,) error rate of each seed, in percent."""
         return 100.0 * self.errors.sum(1) / self.ref_units.sum()
 
+    @property
+    def num_speakers(self) -> int:
+        """Those whose references hold something."""
+        return int((self.ref_units > 0).sum())
+
     def by_draw(self) -> np.ndarray | None:
-        """(NUM_DRAWS,) error rate averaged over seeds, in each bootstrap draw of speakers."""
-        if len(self.speakers) < MIN_SPEAKERS:
-            return None
-        return pooled(self.errors, self.ref_units, draws(len(self.speakers))).mean(0)
+        """(N,) error rate averaged over seeds, in each bootstrap draw of speakers; None with fewer than two of them."""
+        drawn = rates_drawn(self.errors, self.ref_units)
+        return None if drawn is None else drawn.mean(0)
 
 
 def gather(scores: list[list[dict]]) -> SystemScores:
-    """Joins score.json contents: one list for each seed, in it one for each fold of a rotated test set."""
+    """Joins score.json contents: one list for each seed, in it one for each fold of a rotated test set.
+
+    Raises: StaleError where seeds were counted against other references.
+    """
+    references = [[fold.get("references") for fold in folds] for folds in scores]
+    if other := next((folds[0] for folds, found in zip(scores, references, strict=True) if found != references[0]), {}):
+        told = f"the references of {other['system']}/seed{other['seed']} are not those of its other seeds"
+        raise StaleError(f"'{other['set']}': {told}; score again")
     merged = []
     for folds in scores:
         speakers: dict[str, tuple[int, int]] = {}
@@ -52,6 +65,7 @@ def gather(scores: list[list[dict]]) -> SystemScores:
         np.array([[speakers[name][0] for name in names] for speakers in merged]),
         np.array([merged[0][name][1] for name in names]),
         names,
+        references[0],
     )
 
 
@@ -59,7 +73,7 @@ def describe(scores: SystemScores) -> dict:
     """The figures of one system: mean over seeds, its interval, each seed, standard deviation."""
     rates = scores.by_seed
     drawn = scores.by_draw()
-    found = estimate(float(rates.mean()), rates, drawn, len(scores.speakers))
+    found = estimate(float(rates.mean()), rates, drawn, scores.num_speakers)
     interval = found.interval or (list(found.speaker_interval) if found.speaker_interval else None)
     return {
         "error_rate": round(float(rates.mean()), 4),
@@ -84,7 +98,7 @@ def gap_closed(
 ) -> tuple[float | None, list[float] | None]:
     """The share of the gap between twin and teacher that a gain closes, and its interval; None without a gap."""
     gap_by_seed, gap_by_draw = paired(twin, teacher)
-    gap = estimate(float(twin.by_seed.mean() - teacher.by_seed.mean()), gap_by_seed, gap_by_draw, len(twin.speakers))
+    gap = estimate(float(twin.by_seed.mean() - teacher.by_seed.mean()), gap_by_seed, gap_by_draw, twin.num_speakers)
     if not gap.is_above_zero():
         return None, None
     closed = gain / gap.value
@@ -93,7 +107,7 @@ def gap_closed(
         closed + (gains - closed * gaps) / gap.value
         for gains, gaps in ((gain_by_seed, gap_by_seed), (gain_by_draw, gap_by_draw))
     )
-    return round(closed, 4), estimate(closed, by_seed, by_draw, len(twin.speakers)).interval
+    return round(closed, 4), estimate(closed, by_seed, by_draw, twin.num_speakers).interval
 
 
 def on_seeds(scores: SystemScores, seeds: list[int]) -> SystemScores:
@@ -114,7 +128,7 @@ def compare(teacher: SystemScores | None, twin: SystemScores, distilled: SystemS
     twin, distilled = on_seeds(twin, shared), on_seeds(distilled, shared)
     gain_by_seed, gain_by_draw = paired(twin, distilled)
     mean_gain = float(twin.by_seed.mean() - distilled.by_seed.mean())
-    gain = estimate(mean_gain, gain_by_seed, gain_by_draw, len(twin.speakers))
+    gain = estimate(mean_gain, gain_by_seed, gain_by_draw, twin.num_speakers)
     closed, interval = gap_closed(teacher, twin, gain.value, gain_by_seed, gain_by_draw) if teacher else (None, None)
     return {
         "seeds": shared,
@@ -123,6 +137,6 @@ def compare(teacher: SystemScores | None, twin: SystemScores, distilled: SystemS
         "relative_reduction": round(gain.value / float(twin.by_seed.mean()), 4) if twin.by_seed.mean() else None,
         "absolute_gain": round(gain.value, 4),
         "absolute_gain_ci95": gain.interval,
-        "p_value": round(gain.p_value, 5),
+        "p_value": round(gain.p_value, 5) if gain.is_decidable else None,
         "better": gain.is_above_zero(),
     }

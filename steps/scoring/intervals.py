@@ -1,7 +1,8 @@
 """Intervals of error rates and of their differences.
 
 Utterances of one speaker fail together, so speakers are drawn, not utterances; and seeds differ, so a difference
-must hold over both (DESIGN: a bootstrap alone calls a third of equal systems different, a paired t over seeds 5 %).
+must hold over both: a bootstrap alone calls a third of equal systems different. Each of these tests leaves out the
+other's variance, so that it must hold with both added, too.
 """
 
 import math
@@ -25,17 +26,32 @@ def pooled(errors: np.ndarray, ref_units: np.ndarray, weights: np.ndarray) -> np
     return 100.0 * (errors @ weights.T) / np.maximum(ref_units @ weights.T, 1)
 
 
+def rates_drawn(errors: np.ndarray, ref_units: np.ndarray) -> np.ndarray | None:
+    """(..., N) error rates in percent in bootstrap draws of speakers; None where fewer than two of them say something.
+
+    A draw of speakers whose references hold nothing has no rate, and is left out.
+
+    Args:
+        errors: (..., S) of each speaker.
+        ref_units: (S,) of each speaker.
+    """
+    if (ref_units > 0).sum() < MIN_SPEAKERS:
+        return None
+    weights = draws(len(ref_units))
+    return pooled(errors, ref_units, weights[weights @ ref_units > 0])
+
+
 def speaker_interval(errors: np.ndarray, ref_units: np.ndarray) -> list[float] | None:
-    """95 % interval of an error rate over speakers; None with fewer than two of them.
+    """95 % interval of an error rate over speakers; None with fewer than two who say something.
 
     Args:
         errors: (S,) of each speaker.
         ref_units: (S,) of each speaker.
     """
-    if len(errors) < MIN_SPEAKERS:
+    drawn = rates_drawn(errors, ref_units)
+    if drawn is None:
         return None
-    drawn = pooled(errors, ref_units, draws(len(errors)))
-    low, high = of_speakers(drawn, len(errors)).interval(100.0 * errors.sum() / max(ref_units.sum(), 1))
+    low, high = of_speakers(drawn, int((ref_units > 0).sum())).interval(100.0 * errors.sum() / ref_units.sum())
     return [round(max(0.0, low), 4), round(high, 4)]
 
 
@@ -91,8 +107,8 @@ class Estimate:
         seed_interval: Over seeds, paired t; None with one seed.
         speaker_interval: Over speakers, bootstrap and t; None with one speaker.
         num_seeds: How many there are.
-        p_value: Of a figure of 0, two-sided: the greater one of the tests over seeds and over speakers; 1 where either
-            is missing.
+        p_value: Of a figure of 0, two-sided: the greatest one of the tests over seeds, over speakers, and with both
+            variances added; 1 where either is missing.
         interval: Both variances added; None if either is missing.
     """
 
@@ -103,10 +119,14 @@ class Estimate:
     num_seeds: int
     p_value: float = 1.0
 
+    @property
+    def is_decidable(self) -> bool:
+        """Whether there are seeds and speakers enough for a verdict."""
+        return self.num_seeds >= MIN_SEEDS and self.interval is not None
+
     def is_above_zero(self) -> bool:
-        """Whether the seeds and the speakers both say so."""
-        both = (self.seed_interval, self.speaker_interval)
-        return self.num_seeds >= MIN_SEEDS and all(part is not None and part[0] > 0 for part in both)
+        """Whether the seeds, the speakers, and both together say so."""
+        return self.is_decidable and self.value > 0 and self.p_value < 0.05
 
 
 def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None, num_speakers: int) -> Estimate:
@@ -120,14 +140,14 @@ def estimate(value: float, by_seed: np.ndarray, by_draw: np.ndarray | None, num_
     """
     seeds = of_seeds(by_seed) if len(by_seed) > 1 else None
     speakers = of_speakers(by_draw, num_speakers) if by_draw is not None else None
-    both = (seeds + speakers).interval(value) if seeds and speakers else None
+    both = seeds + speakers if seeds and speakers else None
     return Estimate(
         value,
         seeds and seeds.interval(value),
         speakers and speakers.interval(value),
-        both and [round(end, 4) for end in both],
+        both and [round(end, 4) for end in both.interval(value)],
         len(by_seed),
-        max(part.p_value(value) if part else 1.0 for part in (seeds, speakers)),
+        max(part.p_value(value) if part else 1.0 for part in (seeds, speakers, both)),
     )
 
 

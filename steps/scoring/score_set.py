@@ -1,5 +1,6 @@
 """The errors of a set: pooled, per speaker, and aligned utterance by utterance."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,13 @@ def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str],
     Raises: DataError when the references hold no unit at all: an error rate of them is undefined.
     """
     per_speaker: dict[str, Errors] = {}
-    lines = []
+    lines, said = [], []
     for utt_id, text in ref.items():
         wanted, found = units.split(text), units.split(hyp.get(utt_id, ""))
         speaker = utt2spk[utt_id]
         per_speaker[speaker] = per_speaker.get(speaker, Errors()) + count_errors(wanted, found)
         lines += alignment_lines(utt_id, wanted, found)
+        said.append(f"{speaker} {' '.join(wanted)}\n")
     total = sum(per_speaker.values(), Errors())
     if total.ref_units == 0:
         raise DataError(f"the references hold no {units.name}: the error rate is undefined")
@@ -51,6 +53,7 @@ def score_set(ref: dict[str, str], hyp: dict[str, str], utt2spk: dict[str, str],
     figures = {
         "unit": units.name,
         "normalisation": units.normalisation,
+        "references": hashlib.sha256("".join(sorted(said)).encode()).hexdigest(),  # whatever the utterances' ids
         **named(total),
         "error_rate": total.error_rate,
         "utterance_error_rate": 100.0 * total.wrong_utterances / total.utterances,

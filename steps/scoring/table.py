@@ -69,12 +69,13 @@ def system_rows(part: dict) -> list[list[str]]:
 def class_rows(by_system: dict) -> list[list[str]]:
     """A head and one row for each system that classifies: all classes, then each."""
     classes = sorted({name for found in by_system.values() for name in found["classes"]})  # some lack some
-    head = ["system", "accuracy % [95 %]", "macro precision", "macro recall", "macro F1 [95 %]", "seeds"]
+    first = "found" if any("found" in found for found in by_system.values()) else "accuracy"
+    head = ["system", f"{first} % [95 %]", "macro precision", "macro recall", "macro F1 [95 %]", "seeds"]
     rows = [head + [f"F1 of {name}" for name in classes]]
     for system, found in by_system.items():
-        row = [system, with_interval(found["accuracy"])]
+        row = [system, with_interval(found[first])]
         row += [number(found[f"macro_{key}"]["value"]) for key in ("precision", "recall")]
-        row += [with_interval(found["macro_f1"]), str(len(found["accuracy"]["seeds"]))]
+        row += [with_interval(found["macro_f1"]), str(len(found[first]["seeds"]))]
         by_class = [found["classes"].get(name) for name in classes]
         rows.append(row + [with_interval(one["f1"]) if one else "–" for one in by_class])
     return rows
@@ -92,17 +93,22 @@ def comparison_rows(part: dict) -> list[list[str]]:
         closed = "no gap" if has_no_gap(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
-        others = [with_set(c, role) for role in ("student", "teacher")]
-        p_value = number(c["p_value"], 3) if c["p_value"] >= 0.001 else "< 0.001"
+        others = [with_set(part, c, role) for role in ("student", "teacher")]
+        is_tiny = c["p_value"] is not None and c["p_value"] < 0.001
+        p_value = "< 0.001" if is_tiny else number(c["p_value"], 3)
         rows.append([c["distilled"], *others, gain, closed, p_value, verdict(part, c)])
     return rows
 
 
-def with_set(comparison: dict, role: str) -> str:
-    """A system of a comparison, with the set on which it is compared where that is another; a dash without one."""
+def with_set(part: dict, comparison: dict, role: str) -> str:
+    """A system of a comparison; a dash without one.
+
+    Beside it stand its seeds, where the row of its own is not of seed 0 alone, and the set, where that is another.
+    """
     name, home = comparison[role] or "–", comparison.get(f"{role}_set")
     seeds = comparison.get(f"{role}_seeds", [0])
-    if seeds != [0]:
+    runs = part["systems"].get(name, {}).get("seeds", seeds)
+    if seeds != [0] or (f"{role}_seeds" in comparison and len(runs) > 1):
         name += f"/seed{','.join(map(str, seeds))}"
     return f"{name} on {home}" if home else name
 
@@ -147,7 +153,7 @@ def verdict(part: dict, comparison: dict) -> str:
     if len(comparison["seeds"]) < MIN_SEEDS:
         return f"undecided: fewer than {MIN_SEEDS} seeds"
     if comparison["better"] and comparison.get("p_holm", 0.0) >= 0.05:
-        return f"better alone, not among {len(part['comparisons'])}"
+        return f"better alone, not among {sum('p_holm' in other for other in part['comparisons'])}"
     return "better" if comparison["better"] else "not better"
 
 
@@ -160,7 +166,7 @@ def to_text(rows: list[list[str]]) -> str:
 
 def to_markdown(rows: list[list[str]]) -> str:
     """Rows as a Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 

@@ -31,8 +31,8 @@ def to_text(lexicon: Lexicon) -> str:
 
 
 def spell(text: str, lexicon: Lexicon) -> str:
-    """A transcript in phones, for scoring. A word without pronunciation stands for itself, and is never right."""
-    return " ".join(phone for word in text.split() for phone in lexicon.get(word, [(word,)])[0])
+    """A transcript in phones, for scoring. A word without pronunciation stands in brackets, and is never right."""
+    return " ".join(phone for word in text.split() for phone in lexicon.get(word, [(f"({word})",)])[0])
 
 
 def without_pronunciation(texts: Iterable[str], lexicon: Lexicon) -> list[str]:

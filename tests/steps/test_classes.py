@@ -6,16 +6,18 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
+from steps.config.load import load
 from steps.config.schema import DecodeConfig, SystemConfig, TokensConfig
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
 from steps.score import scored_classes, warn_of_unsaid, written
 from steps.scoring.classes import class_scores, confusions, count_in, keyword_confusions, pooled_confusions
+from steps.scoring.collect import class_files, collect_classes, runs_of
 from steps.scoring.table import class_rows
 from steps.train import check_data_dirs
 from steps.training.examples import Example
 from steps.training.head_labels import find_classes, with_classes
-from tests.support import write_data_dir
+from tests.support import ROOT, write_data_dir
 from utils.data_dir.labels import read_labels
 from utils.jobs.errors import DataError
 
@@ -185,7 +187,22 @@ def test_a_head_is_scored_against_its_own_transcripts(data_dir, tmp_path):
 def test_keywords_that_are_never_said_have_no_figures(data_dir, tmp_path):
     (tmp_path / "text").write_text("ada-1 x\nada-2 x\nbob-1 x\n")
     found = [scored_classes(data_dir, tmp_path, data_dir / "text", [word]) for word in ("x", "X")]
-    assert found[0]["keywords"]["times"] == 2 and found[1] == {}
+    assert found[0]["keywords"]["times"] == 2
+    assert found[1] == {"keywords": {"times": 0, "per_speaker": {"ada": {}, "bob": {}}}}
+
+
+def test_false_alarms_of_a_fold_in_which_a_keyword_is_never_said_count(tmp_path):
+    config, folds = load(ROOT / "egs" / "yesno" / "conf.toml", ['score.keywords=["help"]']), []
+    runs = runs_of(config, [0, 1])
+    for name, ref, hyp in (("a", "help", "help"), ("b", "so", "help help help help")):
+        per_speaker = keyword_confusions({"u": ref}, {"u": hyp}, {"u": name}, ["help"])
+        folds.append(tmp_path / name)
+        for path in (file for files in class_files(config, folds[-1:], runs).values() for file in files):
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps({"heads": {"keywords": {"per_speaker": per_speaker}}}))
+    found = collect_classes(config, folds, runs)["test"]["keywords"]["student"]
+    assert (found["macro_precision"]["value"], found["found"]["value"], found["speakers"]) == (20.0, 100.0, 2)
+    assert "accuracy" not in found
 
 
 def test_keywords_that_are_never_said_are_told(capsys):

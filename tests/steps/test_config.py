@@ -183,6 +183,7 @@ FAULTS = [
     ("[decode]\nbeam_size = 0", "decode.beam_size = 0: must be from 1 to 1000000"),
     ("[decode]\nbeam_threshold = 0", "decode.beam_threshold = 0.0: must be above 0"),
     ("[decode]\ndecoder = 'beam'\nnbest = 17", "decode.nbest = 17 and decode.beam_size = 16; a beam holds no more"),
+    ("[tokens]\nunit = 'char'\n[score]\nunit = 'phone'", "writes tokens.unit = 'char' and score.unit = 'phone'"),
     ("[score]\nunit = 'bpe'", "score.unit = 'bpe': choose one of word, char, phone"),
     ("[teacher.soft_labels]\nbits = 4", "teacher.soft_labels.bits = 4: choose one of 8, 16"),
     (

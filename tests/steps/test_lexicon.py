@@ -37,7 +37,8 @@ def test_words_are_spelled_in_their_usual_pronunciation():
 
 
 def test_a_word_without_pronunciation_is_no_token_and_is_never_right():
-    assert to_phones("A BEE", LEXICON) == ["AH", None] and spell("A BEE", LEXICON) == "AH BEE"
+    assert to_phones("A BEE", LEXICON) == ["AH", None] and spell("A BEE", LEXICON) == "AH (BEE)"
+    assert spell("A AH", LEXICON) == "AH (AH)"  # which is also the name of a phone
 
 
 def test_a_table_of_phones_encodes_words_and_decodes_phones(lang):

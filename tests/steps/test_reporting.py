@@ -11,8 +11,8 @@ from steps.config.load import load
 from steps.report import other_commits
 from steps.reporting import page
 from steps.reporting.calibration import calibrate, unit_confidences
-from steps.reporting.outcomes import check_counts, compare_outcomes, heard, length_of, read_alignments
-from steps.reporting.page import details_of, histories_of, histories_of_all
+from steps.reporting.outcomes import STATES, check_counts, compare_outcomes, heard, length_of, read_alignments
+from steps.reporting.page import NUM_SHOWN, changed_most, details_of, histories_of, histories_of_all
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
 from tests.support import ROOT
@@ -200,3 +200,12 @@ def test_what_is_not_shown_unit_by_unit_is_counted(tmp_path, monkeypatch, folds,
     assert details_of(*arguments) == (["shown"] * shown, 1 - shown)
     monkeypatch.setattr(page, "detail", lambda *args: None)
     assert details_of(*arguments) == ([], 1)  # one that cannot be
+
+
+def test_what_is_left_out_of_a_list_stands_below_it_as_a_sum():
+    counts = {f"s{i:02}": dict(zip(STATES, (i, 1, 2, 3), strict=True)) for i in range(NUM_SHOWN + 2)}
+    rows = changed_most(counts)
+    assert [name for name, _ in rows[:2]] == ["s13", "s12"] and rows[-1][0] == "2 others"
+    for state in STATES:
+        assert sum(found[state] for _, found in rows) == sum(found[state] for found in counts.values())
+    assert len(changed_most(dict(list(counts.items())[:NUM_SHOWN]))) == NUM_SHOWN

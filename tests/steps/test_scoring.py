@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from steps.config.load import load
 from steps.config.schema import ScoreConfig
+from steps.scoring.collect import check_same, check_scored
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from steps.scoring.errors import Errors, align, count_errors
 from steps.scoring.intervals import draws, estimate, holm, pooled, speaker_interval
 from steps.scoring.score_set import alignment_lines, check_ids, score_set
 from steps.scoring.table import comparison_rows, size_of, to_markdown, to_text, verdict
 from steps.scoring.units import Units, read_map
-from utils.jobs.errors import DataError, UsageError
+from tests.support import ROOT
+from utils.jobs.errors import DataError, StaleError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -206,7 +209,7 @@ def test_the_interval_adds_both_variances():
 def scores(seeds, errors, ref_units=(100, 100, 100, 100)):
     """Errors of each seed and speaker."""
     ref_units = np.array(ref_units)
-    return SystemScores(list(range(seeds)), np.array(errors), ref_units, [f"s{i}" for i in range(len(ref_units))])
+    return SystemScores(list(range(seeds)), np.array(errors), ref_units, [f"s{i}" for i in range(len(ref_units))], [""])
 
 
 TWIN = scores(3, [[40, 42, 38, 40], [41, 43, 39, 41], [39, 41, 37, 39]])
@@ -355,6 +358,7 @@ def test_few_speakers_hold_their_level(num_speakers):
 def test_tables_are_aligned():
     assert to_text([["a", "bb"], ["ccc", "d"]]) == "a    bb\n---  --\nccc  d"
     assert to_markdown([["a", "b"], ["c", "d"]]) == "| a | b |\n| --- | --- |\n| c | d |"
+    assert to_markdown([["F1 of 0|9"]]) == "| F1 of 0\\|9 |\n| --- |"
 
 
 @pytest.mark.parametrize(
@@ -373,7 +377,80 @@ def test_the_p_value_agrees_with_the_verdict():
             by_seed = generator.normal(shift, 0.6, 5)
             by_draw = generator.normal(by_seed.mean(), 0.4, 2000)
             found = estimate(float(by_seed.mean()), by_seed, by_draw, 25)
-            assert found.is_above_zero() == (found.p_value < 0.05 and found.value > 0)
+            lows = [found.seed_interval[0], found.speaker_interval[0], found.interval[0]]
+            assert found.is_above_zero() == (min(lows) > 0)
+
+
+def test_seeds_and_speakers_that_each_leave_out_the_other_do_not_suffice():
+    """Each test alone says 2.2 standard errors; of both variances added it is 1.6."""
+    by_seed = 2.2 + np.array([-2.0, -1.0, 0.0, 1.0, 2.0] * 6) * 30**0.5 / 2**0.5 * (29 / 30) ** 0.5
+    by_draw = np.random.default_rng(0).normal(2.2, (24 / 25) ** 0.5, 20000)
+    found = estimate(2.2, by_seed, by_draw, 25)
+    assert found.seed_interval[0] > 0 and found.speaker_interval[0] > 0 > found.interval[0]
+    assert not found.is_above_zero() and found.p_value > 0.05
+
+
+def test_a_speaker_without_words_is_none_over_whom_an_interval_could_be():
+    assert speaker_interval(np.array([3, 3]), np.array([10, 0])) is None
+    pair, three = (
+        speaker_interval(np.array(e), np.array(n)) for e, n in (([2, 4], [10, 10]), ([2, 4, 0], [10, 10, 0]))
+    )
+    assert three == pytest.approx(pair, rel=0.1)
+    assert scores(3, [[3, 3]] * 3, (10, 0)).by_draw() is None
+
+
+def test_what_was_not_tested_has_no_p_value_and_is_not_counted():
+    few = {**compare(TEACHER, scores(1, [[40] * 4]), scores(1, [[30] * 4])), "twin": True}
+    names = {"teacher": "t", "student": "p", "distilled": "s"}
+    tested = {**compare(TEACHER, TWIN, BETTER), "p_holm": 0.06}
+    part = {"speakers": 4, "systems": {}, "comparisons": [few | names, tested | names]}
+    assert [row[5:] for row in comparison_rows(part)[1:]] == [
+        ["–", "undecided: fewer than 3 seeds"],
+        [comparison_rows(part)[2][5], "better alone, not among 1"],
+    ]
+
+
+def test_a_teacher_is_named_with_its_seed_where_its_own_row_is_of_several():
+    found = {**compare(TEACHER, TWIN, BETTER), "teacher": "t", "student": "p", "distilled": "s", "teacher_seeds": [0]}
+    part = {"speakers": 4, "comparisons": [found]}
+    teachers = [comparison_rows(part | {"systems": {"t": {"seeds": rates}}})[1][2] for rates in ([20.0], [20.0, 21.0])]
+    assert teachers == ["t", "t/seed0"]
+
+
+def scored(said, utt2spk, unit="word"):
+    """score.json of references that were heard as they are."""
+    return score_set(said, said, utt2spk, Units(unit))[0] | {"seed": 0, "system": "s", "set": "test", "decode": None}
+
+
+def test_references_are_the_same_whatever_their_utterances_are_called():
+    here, there = scored({"a-1": "x y", "b-1": "z"}, {"a-1": "a", "b-1": "b"}), {"t-a-1": "a", "t-b-1": "b"}
+    assert here["references"] == scored({"t-b-1": "z", "t-a-1": "x y"}, there)["references"]
+    assert here["references"] != scored({"t-b-1": "y", "t-a-1": "x z"}, there)["references"]
+    assert here["references"] != scored({"t-b-1": "x y", "t-a-1": "z"}, there)["references"]
+
+
+def test_seeds_that_were_counted_otherwise_are_refused():
+    utt2spk = {"a-1": "a"}
+    runs = [[scored({"a-1": "xy z"}, utt2spk)], [scored({"a-1": "xy z"}, utt2spk, "char") | {"seed": 1}]]
+    with pytest.raises(StaleError, match="'test': the references of s/seed1 are not those of its other seeds"):
+        gather(runs)
+    assert gather([runs[0], runs[0]]).by_seed.tolist() == [0.0, 0.0]
+
+
+def test_systems_with_other_references_are_not_compared():
+    with pytest.raises(StaleError, match="'test' and 'far': t and s do not have the same words"):
+        check_same("t", TEACHER, "s", replace(TWIN, references=["other"]), "test", "far")
+    check_same("t", TEACHER, "s", TWIN, "test", "test")
+
+
+def test_a_score_of_other_units_is_not_that_of_the_configuration():
+    config = load(ROOT / "egs" / "yesno" / "conf.toml")
+    score = scored({"a-1": "x y"}, {"a-1": "a"}) | {"decode": config.decode.in_use()}
+    check_scored("score.json", score, config, Units("word"))
+    with pytest.raises(
+        StaleError, match="counted with another .score.: word .NFC, single spaces. -> word .* mapped by m"
+    ):
+        check_scored("score.json", score, config, Units("word", {"x": "y"}, "m"))
 
 
 def test_the_p_value_of_a_loss_is_that_of_the_same_gain():
