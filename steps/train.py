@@ -57,7 +57,7 @@ def inputs_of(config: Config, system: SystemConfig, seed: int, data: Path, lang:
         own = lang.with_name(f"{lang.name}_{name}")
         spelt = spelling.get(config.other_tokens[name].unit)
         inputs += [text_file(train, name), text_file(dev, name), own / "tokens.txt", *([own / spelt] if spelt else [])]
-    clean = [clean_set(folder, system.heads) for folder in (train, dev)]
+    clean = [clean_set(folder, system.heads) for folder in (train, dev, *(data / name for name in system.sets))]
     inputs += [folder / "feats" / "manifest.json" for folder in clean if folder]
     pretrained = Path(system.model.get("model") or "/dev/null")
     if system.model["encoder"] in PRETRAINED and pretrained.is_dir():

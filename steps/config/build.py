@@ -1,6 +1,7 @@
 """Tables of conf.toml -> dataclasses, completed by their defaults and by those of the encoder or loss they name."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 from steps.config.schema import (
@@ -105,6 +106,8 @@ def build_heads(table: object, where: str) -> dict[str, dict]:
         if not isinstance(given, dict):
             raise UsageError(f"[{where}.{name}] is not a table")
         check_name(name, f"[{where}.{name}]")
+        if re.fullmatch(r"layer\d+", name):
+            raise UsageError(f"[{where}.{name}]: soft labels of a layer have this name; rename the head")
         kind = given.get("type", name)
         if not isinstance(kind, str) or kind not in HEADS:
             raise UsageError(f"[{where}.{name}] type = {kind!r}: no head of this name{near(kind, HEADS)}")

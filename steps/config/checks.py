@@ -226,13 +226,17 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
         if system.init.ctc_head and (system.model["encoder"] not in WITH_CTC or "ctc" not in system.heads):
             encoders = " or ".join(map(repr, WITH_CTC))
             raise UsageError(f"[{system.name}.init] ctc_head: needs encoder = {encoders} and [{system.name}.heads.ctc]")
+        brings_head = not system.init.take or any("heads.ctc".startswith(part) for part in system.init.take)
+        if system.init.ctc_head and system.init.model and brings_head:
+            told = f"its ctc head comes from init.model = '{system.init.model}'; set ctc_head = false"
+            raise UsageError(f"[{system.name}.init] ctc_head: {told}")
         check_untrained(system)
         if system.lora.rank and not system.init.model:
             raise UsageError(f"[{system.name}.lora] rank: adapters need a base; set [{system.name}.init] model")
-        if system.lora.rank and (system.init.take or system.init.freeze):
-            raise UsageError(
-                f"[{system.name}.lora] rank: adapters stand beside a whole model; leave out take and freeze"
-            )
+        changed = [name for name in ("take", "freeze", "layers", "prune") if getattr(system.init, name)]
+        if system.lora.rank and changed:
+            told = f"adapters stand beside a whole model; leave out {' and '.join(changed)}"
+            raise UsageError(f"[{system.name}.lora] rank: {told}")
         if system.lora.rank and system.train.weight_bits:
             raise UsageError(f"[{system.name}.train] weight_bits: the base of adapters stays as it is")
         if (system.init.prune or system.init.layers) and not system.init.model:

@@ -17,7 +17,7 @@ from steps.distillation.posteriors import PosteriorStore
 from steps.distillation.targets import HiddenStates, Lattice, Posteriors, from_logits
 from steps.distillation.transcripts import Hypotheses, Transcripts
 from steps.heads.transcripts import Labels, transcribed
-from steps.nnet.model import Recogniser
+from steps.nnet.model import Recogniser, in_use
 from steps.nnet.output import ModelOutput
 
 Target = Posteriors | Lattice | HiddenStates | Transcripts
@@ -45,7 +45,8 @@ class Heard:
         """Some utterances of it, without the padding that only the others need."""
         lens = self.feat_lens[rows]
         utt_ids, labels = [self.utt_ids[i] for i in rows], [self.labels[i] for i in rows]
-        return replace(self, utt_ids=utt_ids, labels=labels, feats=self.feats[rows, : int(lens.max())], feat_lens=lens)
+        longest = max(1, int(lens.max()))  # encoders hear a frame at least
+        return replace(self, utt_ids=utt_ids, labels=labels, feats=self.feats[rows, :longest], feat_lens=lens)
 
 
 Source = Callable[[Heard, ModelOutput], Target]
@@ -131,7 +132,7 @@ class Listener:
     """A model that listens to each batch beside the student, once for all terms that ask it."""
 
     def __init__(self, model: Recogniser):
-        self.model = model.eval().requires_grad_(False)
+        self.model = in_use(model).requires_grad_(False)
         self.last: tuple[Tensor, ModelOutput] | None = None
 
     def __call__(self, heard: Heard, output: ModelOutput) -> ModelOutput:

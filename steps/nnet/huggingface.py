@@ -65,6 +65,8 @@ class HuggingFaceEncoder(WaveformEncoder):
         self.model, self.is_normalised = inner, is_normalised
         self.config = json.dumps({"model": c.to_dict(), "is_normalised": is_normalised, "rate_hz": rate_hz})
         self.reach = reach_of(c.conv_kernel, c.conv_stride)
+        is_behind = getattr(c, "do_stable_layer_norm", False)  # else its norm stands before the layers
+        self.behind_layers = ("model.encoder.layer_norm",) if is_behind else ()
 
     def layers(self, samples: Tensor, num_frames: int) -> list[Tensor]:
         """(S,) -> (U, D) behind each layer; one frame of 0 for silence of no length."""

@@ -70,7 +70,7 @@ class Recogniser(nn.Module):
             raise UsageError(f"the heads {' and '.join(corrupting)} both hide frames from the encoder; leave one")
         self.corrupting = corrupting[0] if corrupting else ""  # the head that hides frames
         kinds = {table.get("type", name) for name, table in (heads or {}).items()}
-        self.corrupts_in_use = kinds <= set(SELF_SUPERVISED) or kinds.isdisjoint(HIDING)  # else others hear everything
+        self.hides_at_rest = kinds <= set(SELF_SUPERVISED) or kinds.isdisjoint(HIDING)  # for the loss on dev
         self.feature_shift_ms = frame_shift_ms
         self.frame_shift_ms = frame_shift_ms * self.encoder.subsampling
         self.look_ahead_ms = frame_shift_ms * self.encoder.look_ahead_frames
@@ -124,7 +124,7 @@ class Recogniser(nn.Module):
         clean, hidden_frames = x, None
         if augment:
             x = augment(x, feat_lens)
-        if self.corrupting and not (self.training or self.corrupts_in_use):
+        if self.corrupting and not (self.training or self.hides_at_rest):
             hidden_frames = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
         elif self.corrupting:
             x, hidden_frames = self.heads[self.corrupting].corrupt(x, feat_lens)
@@ -275,7 +275,13 @@ def load_model(folder: Path, device: str = "cpu", heads: dict[str, dict] | None 
         for table in config.heads.values()
         if table.get("tokens")
     }
-    return LoadedModel(model.eval().to(device), config, tokens, others)
+    return LoadedModel(in_use(model).to(device), config, tokens, others)
+
+
+def in_use(model: Recogniser) -> Recogniser:
+    """A model that learns no more, and hears everything."""
+    model.hides_at_rest = False
+    return model.eval()
 
 
 def with_base(config: ModelConfig, folder: Path) -> Recogniser:

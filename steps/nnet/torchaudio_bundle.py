@@ -57,6 +57,8 @@ class TorchaudioBundleEncoder(WaveformEncoder):
         self.model, self.is_normalised = inner, facts["is_normalised"]
         self.config = json.dumps(facts)
         self.reach = reach_of(kernels, strides)
+        is_before = inner.encoder.transformer.layer_norm_first  # the first layer
+        self.behind_layers = () if is_before else ("model.encoder.transformer.layer_norm",)
 
     def layers(self, samples: Tensor, num_frames: int) -> list[Tensor]:
         """(S,) -> (U, D) behind each layer; one frame of 0 for silence of no length."""

@@ -21,10 +21,12 @@ class WaveformEncoder(nn.Module):
 
     Attributes:
         config: Of the model, as JSON; kept in a model folder, so that it needs nothing else.
+        behind_layers: The parts, by name, that stand behind its layers.
     """
 
     input = "waveform"
     config = ""
+    behind_layers: tuple[str, ...] = ()
 
     def __init__(self, output_dim: int, subsampling: int, dropout: float):
         super().__init__()

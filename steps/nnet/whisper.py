@@ -81,7 +81,7 @@ class WhisperEncoder(WaveformEncoder):
         c = whole.config
         super().__init__(c.d_model, listener.hop_length * 2, dropout)  # its second convolution halves the frames
         self.model, self.listener, self.config = whole.model.encoder, listener, json.dumps(facts)
-        self.max_samples = listener.n_samples
+        self.max_samples, self.behind_layers = listener.n_samples, ("model.layer_norm",)
         marks = {key: facts[key] for key in ("prompt", "end_id", "never", "not_first")}
         self.decoder = (PretrainedDecoder(whole.model.decoder, tokenizer, **marks),)  # hidden from the weights here
 

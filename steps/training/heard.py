@@ -50,7 +50,7 @@ def find_examples(
         for path in (data_dir / name / "utt2num_frames" for name in (system.data.dev, *system.data.test)):
             frames = read_table(path) if path.is_file() else {}
             check_lengths(model, {utt_id: int(count) for utt_id, count in frames.items()})
-    found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table)
+    found = {system.data.train: labelled} | unlabelled_examples(system, data_dir, table, student.heads)
     check_different({name: examples.kept for name, examples in found.items()})
     return found
 
@@ -87,13 +87,16 @@ def untranscribed_examples(data_dir: Path, table: TokenTable, settings: TrainCon
     return Examples(*drop_too_long(data_dir, examples, settings))
 
 
-def unlabelled_examples(system: SystemConfig, data_dir: Path, table: TokenTable) -> dict[str, Examples]:
+def unlabelled_examples(
+    system: SystemConfig, data_dir: Path, table: TokenTable, heads: dict[str, dict]
+) -> dict[str, Examples]:
     """The utterances of each set that only a teacher speaks on. Raises: DataError for one that is in dev or test."""
     found = {}
     for name in system.sets:
         if name != system.data.train:
             check_apart(data_dir / name, [data_dir / other for other in (system.data.dev, *system.data.test)])
-            found[name] = untranscribed_examples(data_dir / name, table, system.train)
+            examples = untranscribed_examples(data_dir / name, table, system.train)
+            found[name] = replace(examples, kept=with_clean(examples.kept, data_dir / name, heads))
     return found
 
 

@@ -29,7 +29,7 @@ IRRELEVANT = (
 )  # to whether adapters fit a base
 NEVER = -100.0  # logit of a token that a model does not have
 LAYER = re.compile(r"^encoder\.(?:.+?\.)??(?:layers|norms)\.(\d+)\.")  # those of a pre-trained encoder lie deeper
-BEHIND = ["encoder.norm", "encoder.out"]  # the layers
+BEHIND = ("norm", "out")  # the layers of our encoders
 
 
 @dataclass
@@ -279,6 +279,7 @@ def lr_scales(model: nn.Module, decay: float) -> dict[str, float]:
     """
     names = [name for name, _ in model.named_parameters()]
     top = max(map(layer_of, names), default=-1) + 1
-    is_below = {name: name.startswith("encoder.") and not has_prefix(name, BEHIND) for name in names}
+    behind = [f"encoder.{part}" for part in (*BEHIND, *getattr(model.encoder, "behind_layers", ()))]
+    is_below = {name: name.startswith("encoder.") and not has_prefix(name, behind) for name in names}
     heights = {name: layer_of(name) if is_below[name] else top for name in names}
     return {name: decay ** (top - height) for name, height in heights.items()}

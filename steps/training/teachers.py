@@ -26,7 +26,7 @@ from utils.jobs.errors import DataError, StaleError, UsageError
 
 Teacher = tuple[LoadedModel, Listener]
 TINY = 1e-300
-MAX_ROUNDING = 1  # frame, by which features of other kinds may differ in number
+MAX_ROUNDING = 1  # frame of the slower one, by which teacher and student may differ in length
 LEAST_ERROR = 0.1  # percent, of a teacher whose word is weighted by it
 
 
@@ -150,7 +150,7 @@ def bridge_of(settings: DistillConfig, folder: Path, frame_shift_ms: float, stud
         log.info(f"{folder}: its frames of {frame_shift_ms:g} ms are mapped to {model.frame_shift_ms:g} ms")
     if kind == "hidden_codes":
         return Bridge(frames)
-    if config.tokens_sha256 == student.config.tokens_sha256:
+    if config.tokens_sha256 == student.config.tokens_sha256 and not settings.token_map:
         check_sizes(settings, folder, config, student)
         return Bridge(frames)
     if kind != "frame_topk" or head.get("type") != "ctc":
@@ -246,9 +246,11 @@ def check_labels(label: str, folders: list[Path], examples: list[Example]) -> No
 
 def check_lengths(label: str, store: RecordStore, examples: list[Example], model: Recogniser, bridge: Bridge) -> None:
     """Raises StaleError for stored labels of another length than the student's output."""
+    ratio = bridge.frames.teacher_ms / bridge.frames.student_ms if bridge.frames else 1
+    allowed = MAX_ROUNDING * max(1, math.ceil(ratio))  # frames of the student
     for example in examples:
         frames = store.num_rows(example.utt_id)
         mapped = bridge.frames.most(frames) if bridge.frames else frames
         expected = int(model.output_lens(torch.tensor(example.num_frames)))
-        if abs(mapped - expected) > MAX_ROUNDING:
+        if abs(mapped - expected) > allowed:
             raise StaleError(f"{label}: '{example.utt_id}' has {frames} stored frames, the student {expected}")

@@ -1,16 +1,19 @@
 """Teachers and students with other frames or tokens, and several teachers."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from steps.distillation.bridges import FrameMap, TokenMap, map_tokens
-from steps.distillation.sources import Average, Ensemble, Heard, best_of, mean_of
+from steps.distillation.sources import Average, Bridge, Ensemble, Heard, best_of, mean_of
 from steps.distillation.targets import HiddenStates, Posteriors, from_logits
 from steps.nnet.model import Recogniser
 from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
+from steps.training.examples import Example
+from steps.training.teachers import check_lengths
 from utils.jobs.errors import DataError, StaleError
 
 V = 4
@@ -172,3 +175,23 @@ def test_an_average_of_the_student_follows_it_slowly():
     moved = average.model.heads["ctc"].linear.bias - start
     assert torch.allclose(moved, torch.full((V,), 1 - 0.9**5), atol=1e-5)
     assert not average.model.training and not any(p.requires_grad for p in average.model.parameters())
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(4, 1), (8, 3), (6, 4), (2, 4), (3, 3)])
+def test_stored_labels_may_differ_by_a_frame_of_the_slower_one(theirs, ours):
+    model = Recogniser({"encoder": "lstm", "dim": 4, "subsampling": ours}, 4, 3, 10.0)
+    bridge = Bridge(FrameMap(10.0 * theirs, 10.0 * ours) if theirs != ours else None)
+    for T in range(100, 130):
+        example = Example("a", "", T, None)
+        store = SimpleNamespace(num_rows=lambda _, T=T: -(-T // theirs))
+        check_lengths("x", store, [example], model, bridge)
+        more = SimpleNamespace(num_rows=lambda _, T=T: -(-T // theirs) + 3 + ours)
+        with pytest.raises(StaleError, match="stored frames, the student"):
+            check_lengths("x", more, [example], model, bridge)
+
+
+def test_a_part_of_a_batch_without_a_frame_keeps_one_of_padding():
+    heard = Heard(["a", "b"], [None, None], torch.ones(2, 9, 3), torch.tensor([9, 0]))
+    output = ModelOutput(torch.ones(2, 9, 4), torch.tensor([9, 0]), {"ctc": torch.ones(2, 9, 5)})
+    assert heard.select([1]).feats.shape == (1, 1, 3) and heard.select([0]).feats.shape == (1, 9, 3)
+    assert output.select([1]).logits["ctc"].shape == (1, 1, 5)

@@ -369,10 +369,23 @@ FAULTS = [
         "heads = { ctc = {}, age = { type = 'classifier' } }",
         "[a.train] updates = 0: the head age starts from nothing; set [a.init]",
     ),
+    (
+        "[a]\nbase = 'teacher'\nlora.rank = 2\ninit = { model = 'teacher', layers = [2, 1] }",
+        "[a.lora] rank: adapters stand beside a whole model; leave out layers",
+    ),
+    (
+        f"{WAVE}[a]\nmodel = {{ encoder = 'huggingface', model = 'x' }}\n"
+        "init = { model = 'teacher', ctc_head = true }\nheads.ctc = {}",
+        "[a.init] ctc_head: its ctc head comes from init.model = 'teacher'; set ctc_head = false",
+    ),
+    (
+        "[a]\nbase = 'teacher'\nheads = { ctc = {}, layer3 = { type = 'ctc' } }",
+        "[a.heads.layer3]: soft labels of a layer have this name; rename the head",
+    ),
     ("[student.init]\nmodel = 'teacher'\n[student.train]\nupdates = 0", "updates = 0: nothing is learnt; leave out"),
     (
         "[a]\nbase = 'teacher'\nlora.rank = 2\ninit = { model = 'teacher', take = ['encoder'] }",
-        "[a.lora] rank: adapters stand beside a whole model; leave out take and freeze",
+        "[a.lora] rank: adapters stand beside a whole model; leave out take",
     ),
     ("[a]\nbase = 'teacher'\nheads.best_rq.start_share = 0", "start_share = 0: hides nothing"),
     ("[[student.distill]]\nloss = 'frame_kl'\ntemperature = 0", "temperature"),

@@ -161,8 +161,11 @@ def test_each_weight_is_in_one_group_and_only_matrices_decay():
 def test_learning_rates_fall_in_pretrained_encoders_too(prefix):
     names = [f"encoder.{prefix}.{i}.fc.layers.0.weight" for i in range(3)]
     names += ["encoder.model.feature_extractor.conv_layers.0.conv.weight", "heads.ctc.linear.weight"]
-    model = SimpleNamespace(named_parameters=lambda: [(name, None) for name in names])
-    assert list(lr_scales(model, 0.5).values()) == [0.125, 0.25, 0.5, 0.0625, 1.0]
+    names.append("encoder.model.norm.weight")
+    model = SimpleNamespace(named_parameters=lambda: [(name, None) for name in names], encoder=SimpleNamespace())
+    assert list(lr_scales(model, 0.5).values()) == [0.125, 0.25, 0.5, 0.0625, 1.0, 0.0625]
+    model.encoder.behind_layers = ("model.norm",)
+    assert list(lr_scales(model, 0.5).values())[-1] == 1.0
 
 
 TABLE = TokenTable(("<blk>", "a", "b", "c", "d"), "char")

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -8,7 +10,7 @@ from steps.nnet.model import Recogniser
 from steps.nnet.registry import encoder_class
 from steps.nnet.torchaudio_bundle import TorchaudioBundleEncoder
 from steps.tokens.token_table import TokenTable
-from steps.training.initialise import take_ctc_head
+from steps.training.initialise import lr_scales, take_ctc_head
 from tests.pretrained import CLASSES, save_bundle, save_ctc_model
 from utils.jobs.errors import DataError, UsageError
 
@@ -136,6 +138,20 @@ def test_the_ctc_head_is_that_of_the_model_in_our_order(settings):
             assert torch.equal(found.weight[i], head.weight[places[token]])
             assert found.bias[i] == head.bias[places[token]]
     assert found.bias[4] == -100 and not found.weight[4].any()
+
+
+def test_the_norm_behind_the_layers_learns_as_fast_as_the_heads(settings, tmp_path):
+    """Large models have it there; base ones before the first layer."""
+    base = Recogniser(settings, 1, 5, SHIFT_MS)
+    large = {"encoder": "huggingface", "model": str(save_ctc_model(tmp_path / "large", "wav2vec2", is_large=True))}
+    for model, is_behind in ((base, False), (Recogniser(large, 1, 5, SHIFT_MS), True)):
+        scales = lr_scales(model, 0.5)
+        norm = next(
+            name
+            for name in scales
+            if re.fullmatch(r"encoder\.model\.encoder\.(transformer\.)?layer_norm\.weight", name)
+        )
+        assert (scales[norm] == 1.0) == is_behind
 
 
 def test_tokens_that_the_head_lacks_are_refused(settings):

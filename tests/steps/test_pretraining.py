@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from steps.distillation.sources import Average, Heard, Listener
 from steps.heads.masking import hidden_spans, stack_frames
 from steps.heads.registry import SELF_SUPERVISED
 from steps.nnet.inference import pad
@@ -118,3 +119,19 @@ def test_what_is_wanted_is_not_masked(head):
     feats, feat_lens = batch()
     output = make(head).train()(feats, feat_lens, lambda x, lengths: x * 0)
     assert torch.equal(output.clean, feats)
+
+
+@pytest.mark.parametrize("kind", SELF_SUPERVISED)
+def test_a_teacher_that_learnt_without_transcripts_hears_everything(kind):
+    """Only its own training, and the loss on dev, hide frames."""
+    torch.manual_seed(0)
+    settings = {"encoder": "lstm", "dim": 8, "num_layers": 1, "subsampling": 1}
+    model = Recogniser(settings, 12, 5, 10.0, heads={kind: {"type": kind}}).eval()
+    feats, lens = torch.randn(1, 500, 12), torch.tensor([500])
+    heard = Heard(["a"], [None], feats, lens)
+    average = Average(model, 0.99)(heard, None)
+    with torch.no_grad():
+        expected, _, _ = model.encoder((feats - model.mean) * model.inverse_sd, lens)
+        assert model(feats, lens).hidden_frames.any()
+    assert torch.equal(average.encoder_out, expected) and not average.hidden_frames.any()
+    assert not Listener(model)(heard, None).hidden_frames.any()

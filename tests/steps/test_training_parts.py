@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from steps.config.schema import SpecAugmentConfig, TrainConfig
+from steps.config.schema import DataConfig, SpecAugmentConfig, SystemConfig, TrainConfig
 from steps.heads.ctc import CtcHead
 from steps.tokens.token_table import TokenTable
 from steps.training.batching import BatchSampler, make_batches
@@ -21,10 +21,12 @@ from steps.training.examples import (
     training_examples,
 )
 from steps.training.head_labels import labels_for, with_other_tokens
+from steps.training.heard import unlabelled_examples
 from steps.training.ranks import Ranks
 from steps.training.reports import to_events
 from steps.training.schedule import learning_rate
 from steps.training.spec_augment import SpecAugment, mel, spans, warping
+from tests.support import write_data_dir
 from utils.jobs.errors import DataError, StaleError
 
 
@@ -498,3 +500,18 @@ def test_tensorboard_reads_the_history_and_what_is_added_to_it(tmp_path):
     path.write_bytes(to_events([line(1), line(2)]))
     found = board.Reload().Scalars("dev_ctc")
     assert [(x.step, x.value, x.wall_time) for x in found] == [(1, 0.5, 3.0), (2, 1.0, 6.0)]
+
+
+def test_what_is_heard_without_a_transcript_is_drawn_clean_too(tmp_path):
+    data = DataConfig("train_noisy", "dev_noisy", ["test_noisy"])
+    system = SystemConfig("student", {"encoder": "lstm"}, data=data, sets=["train_noisy", "extra_noisy"])
+    heads = {"autoencoder": {"type": "autoencoder", "clean": "_noisy"}}
+    for name in ("extra", "extra_noisy"):
+        folder = write_data_dir(tmp_path / name, {"a-1": "x"})
+        (folder / "feats.scp").write_text(f"a-1 {name}.ark:4\n")
+        (folder / "utt2num_frames").write_text("a-1 9\n")
+    found = unlabelled_examples(system, tmp_path, TokenTable(("<blk>", "x"), "word"), heads)
+    assert [(e.feats, e.clean) for e in found["extra_noisy"].kept] == [("extra_noisy.ark:4", "extra.ark:4")]
+    (tmp_path / "extra" / "utt2num_frames").write_text("a-1 8\n")
+    with pytest.raises(DataError, match="8 frames of 'a-1', which has 9"):
+        unlabelled_examples(system, tmp_path, TokenTable(("<blk>", "x"), "word"), heads)
