@@ -45,8 +45,7 @@ class Heard:
         """Some utterances of it, without the padding that only the others need."""
         lens = self.feat_lens[rows]
         utt_ids, labels = [self.utt_ids[i] for i in rows], [self.labels[i] for i in rows]
-        longest = max(1, int(lens.max()))  # encoders hear a frame at least
-        return replace(self, utt_ids=utt_ids, labels=labels, feats=self.feats[rows, :longest], feat_lens=lens)
+        return replace(self, utt_ids=utt_ids, labels=labels, feats=self.feats[rows, : int(lens.max())], feat_lens=lens)
 
 
 Source = Callable[[Heard, ModelOutput], Target]

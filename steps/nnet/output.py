@@ -48,7 +48,7 @@ class ModelOutput:
     def select(self, rows: list[int]) -> "ModelOutput":
         """The output of some utterances of the batch, without the padding that only the others need."""
         lengths = self.lengths[rows]
-        longest = max(1, int(lengths.max()))  # as of encoders, which give a frame at least
+        longest = int(lengths.max())
         return ModelOutput(
             self.encoder_out[rows, :longest],
             lengths,

@@ -112,7 +112,7 @@ def make_term(
         for the temperature, or a layer does not exist; DataError when there are none for an utterance.
     """
     label = label_of(settings)
-    examples = filtered(config, settings, exp_dir, examples, student, label)
+    examples = [e for e in filtered(config, settings, exp_dir, examples, student, label) if e.num_frames]
     head = head_for(settings, student.config.heads)
     if settings.kind in FORCED:
         count, examples = len(examples), [example for example in examples if example.tokens]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from steps.config.build import build_distill
 from steps.distillation.bridges import FrameMap, TokenMap, map_tokens
 from steps.distillation.sources import Average, Bridge, Ensemble, Heard, best_of, mean_of
 from steps.distillation.targets import HiddenStates, Posteriors, from_logits
@@ -13,7 +14,8 @@ from steps.nnet.model import Recogniser
 from steps.nnet.output import ModelOutput
 from steps.tokens.token_table import TokenTable
 from steps.training.examples import Example
-from steps.training.teachers import check_lengths
+from steps.training.teachers import Student, check_lengths
+from steps.training.terms import make_term
 from utils.jobs.errors import DataError, StaleError
 
 V = 4
@@ -190,8 +192,9 @@ def test_stored_labels_may_differ_by_a_frame_of_the_slower_one(theirs, ours):
             check_lengths("x", more, [example], model, bridge)
 
 
-def test_a_part_of_a_batch_without_a_frame_keeps_one_of_padding():
-    heard = Heard(["a", "b"], [None, None], torch.ones(2, 9, 3), torch.tensor([9, 0]))
-    output = ModelOutput(torch.ones(2, 9, 4), torch.tensor([9, 0]), {"ctc": torch.ones(2, 9, 5)})
-    assert heard.select([1]).feats.shape == (1, 1, 3) and heard.select([0]).feats.shape == (1, 9, 3)
-    assert output.select([1]).logits["ctc"].shape == (1, 1, 5)
+def test_utterances_without_a_frame_teach_nothing(tmp_path):
+    model = Recogniser({"encoder": "lstm", "dim": 4}, 4, 3, 10.0)
+    student = Student(SimpleNamespace(heads={"ctc": {"type": "ctc"}}), model, {}, "cpu", 0)
+    examples = [Example(f"u{frames}", "", frames, None) for frames in (0, 9)]
+    settings = build_distill({"loss": "frame_kl", "source": "ema"}, "test")
+    assert make_term(None, settings, tmp_path, examples, student, {}).utt_ids == {"u9"}
