@@ -115,7 +115,10 @@ def check_units(config: Config) -> None:
             head = f"decode.head = '{config.decode.head}' writes phones"
             raise UsageError(f"{head}, and score.unit = '{config.score.unit}'; set it to 'phone' too")
     for system in config.systems.values():
-        named = system.heads.get(writing_head(system.heads, config.decode.head), {}).get("tokens")
+        head = system.heads.get(writing_head(system.heads, config.decode.head))
+        if head is None:  # it writes nothing, or is not what is decoded
+            continue
+        named = head["tokens"]
         tokens = config.other_tokens.get(named, config.tokens)
         if config.score.unit == "phone" and tokens.unit in ("bpe", "char"):  # a word may be a phone already
             where = f"tokens.{named}.unit" if tokens is not config.tokens else "tokens.unit"
@@ -226,10 +229,7 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
         if system.init.ctc_head and (system.model["encoder"] not in WITH_CTC or "ctc" not in system.heads):
             encoders = " or ".join(map(repr, WITH_CTC))
             raise UsageError(f"[{system.name}.init] ctc_head: needs encoder = {encoders} and [{system.name}.heads.ctc]")
-        brings_head = not system.init.take or any("heads.ctc".startswith(part) for part in system.init.take)
-        if system.init.ctc_head and system.init.model and brings_head:
-            told = f"its ctc head comes from init.model = '{system.init.model}'; set ctc_head = false"
-            raise UsageError(f"[{system.name}.init] ctc_head: {told}")
+        check_ctc_head(system, systems)
         check_untrained(system)
         if system.lora.rank and not system.init.model:
             raise UsageError(f"[{system.name}.lora] rank: adapters need a base; set [{system.name}.init] model")
@@ -243,6 +243,20 @@ def check_starts(systems: dict[str, SystemConfig]) -> None:
             raise UsageError(f"[{system.name}.init] prune, layers: there is no model to take weights from")
         if system.init.take and not system.init.model:
             raise UsageError(f"[{system.name}.init] take: there is no model to take weights from")
+
+
+def check_ctc_head(system: SystemConfig, systems: dict[str, SystemConfig]) -> None:
+    """Raises UsageError for a system that would take its CTC head from two models."""
+    name, parts = start_of(system), system.init.take or ["heads"]
+    is_taken = any(part == "heads" or f"{part}.".startswith("heads.ctc.") for part in parts)
+    if (
+        system.init.ctc_head
+        and system.init.model
+        and is_taken
+        and (name not in systems or "ctc" in systems[name].heads)
+    ):
+        told = f"its ctc head comes from init.model = '{system.init.model}'; set ctc_head = false, or take to others"
+        raise UsageError(f"[{system.name}.init] ctc_head: {told}")
 
 
 def check_untrained(system: SystemConfig) -> None:

@@ -31,7 +31,10 @@ def check_hearing(config: Config) -> None:
                 raise UsageError(
                     f"[{system.name}] {told}; give it sets of the same [features.*] in [{system.name}.data]"
                 )
-        clean = clean_set(Path(data.train), system.heads)
+        try:
+            clean, *_ = (clean_set(Path(name), system.heads) for name in (data.train, data.dev, *system.sets))
+        except UsageError as e:
+            raise UsageError(f"[{system.name}] {e}") from None
         if clean and feature_dim(features_of(config, clean.name)) != feature_dim(heard):
             told = f"features of '{clean}' are drawn on hearing '{data.train}', and have another width"
             raise UsageError(f"[{system.name}] {told}; give both sets the same [features.*]")

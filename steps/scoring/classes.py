@@ -54,8 +54,9 @@ def pooled_confusions(folds: list[Confusions]) -> Confusions:
     found: Confusions = {}
     for fold in folds:
         for speaker, by_class in fold.items():
+            rows = found.setdefault(speaker, {})  # of one of whom nothing is said, too: in another run there may be
             for label, said in by_class.items():
-                row = found.setdefault(speaker, {}).setdefault(label, {})
+                row = rows.setdefault(label, {})
                 for answer, count in said.items():
                     row[answer] = row.get(answer, 0) + count
     return found

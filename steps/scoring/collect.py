@@ -275,7 +275,7 @@ def comparisons(
             row |= {f"{role}_set": home} if home != set_name else {}
         row["twin"] = bool(teacher) and student == twin_of(config, systems[distilled]).name
         if teacher:
-            row["teacher_seeds"] = reference_of(config, systems[distilled])[1]
+            row["teacher_seeds"], row["teacher_runs"] = reference_of(config, systems[distilled])[1], len(runs[teacher])
             heard["teacher"] = heard["teacher"] and on_seeds(heard["teacher"], row["teacher_seeds"])
         found.append(row | compare(heard["teacher"], heard["student"], scores[distilled]))
     tested = [row for row in found if row["p_value"] is not None]

@@ -93,22 +93,21 @@ def comparison_rows(part: dict) -> list[list[str]]:
         closed = "no gap" if has_no_gap(part, c) else percent(c["gap_closed"])
         closed += interval(c["gap_closed_ci95"], 1, 100)
         gain = number(c["absolute_gain"]) + interval(c["absolute_gain_ci95"])
-        others = [with_set(part, c, role) for role in ("student", "teacher")]
+        others = [with_set(c, role) for role in ("student", "teacher")]
         is_tiny = c["p_value"] is not None and c["p_value"] < 0.001
         p_value = "< 0.001" if is_tiny else number(c["p_value"], 3)
         rows.append([c["distilled"], *others, gain, closed, p_value, verdict(part, c)])
     return rows
 
 
-def with_set(part: dict, comparison: dict, role: str) -> str:
+def with_set(comparison: dict, role: str) -> str:
     """A system of a comparison; a dash without one.
 
     Beside it stand its seeds, where the row of its own is not of seed 0 alone, and the set, where that is another.
     """
     name, home = comparison[role] or "–", comparison.get(f"{role}_set")
     seeds = comparison.get(f"{role}_seeds", [0])
-    runs = part["systems"].get(name, {}).get("seeds", seeds)
-    if seeds != [0] or (f"{role}_seeds" in comparison and len(runs) > 1):
+    if seeds != [0] or comparison.get(f"{role}_runs", 1) > 1:
         name += f"/seed{','.join(map(str, seeds))}"
     return f"{name} on {home}" if home else name
 

@@ -1,19 +1,27 @@
 """Pronunciations: `<word> <phone> <phone> …` a line; a word with variants has several lines, the usual one first."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 from utils.data_dir.tables import read_lines
 from utils.jobs.errors import DataError
 
-Lexicon = dict[str, list[tuple[str, ...]]]  # word -> variants
+
+class Lexicon(dict[str, list[tuple[str, ...]]]):
+    """word -> variants"""
+
+    @cached_property
+    def phones(self) -> set[str]:
+        """Those of all words."""
+        return {phone for variants in self.values() for variant in variants for phone in variant}
 
 
 def read_lexicon(path: Path) -> Lexicon:
     """Reads a lexicon. Raises: DataError when it is missing, or a word has no phone or the same variant twice."""
     if not path.is_file():
         raise DataError(f"{path}: missing; the recipe's local/prepare_data.py writes it")
-    found: Lexicon = {}
+    found = Lexicon()
     for number, line in enumerate(read_lines(path), start=1):
         word, *phones = line.split() or [""]
         if not phones:
@@ -31,8 +39,15 @@ def to_text(lexicon: Lexicon) -> str:
 
 
 def spell(text: str, lexicon: Lexicon) -> str:
-    """A transcript in phones, for scoring. A word without pronunciation stands in brackets, and is never right."""
-    return " ".join(phone for word in text.split() for phone in lexicon.get(word, [(f"({word})",)])[0])
+    """A transcript in phones, for scoring.
+
+    A word without pronunciation stands for itself, in brackets if there is a phone of this name, and is never right.
+    """
+    found = []
+    for word in text.split():
+        unknown = f"({word})" if word in lexicon.phones else word
+        found += lexicon.get(word, [(unknown,)])[0]
+    return " ".join(found)
 
 
 def without_pronunciation(texts: Iterable[str], lexicon: Lexicon) -> list[str]:

@@ -22,7 +22,7 @@ RESERVED = (BLANK, SPACE, "<unk>", "<s>", "</s>", "<pad>")
 def split_text(text: str, unit: str, lexicon: Lexicon | None = None) -> list[str | None]:
     """A transcript as a list of tokens. `unit` is char, word or phone; None stands for a word without phones."""
     if unit == "phone":
-        return to_phones(text, lexicon or {})
+        return to_phones(text, lexicon or Lexicon())
     words = text.split()
     return words if unit == "word" else [SPACE if c == " " else c for c in " ".join(words)]
 
@@ -83,7 +83,7 @@ class TokenTable:
 
     def spell(self, text: str) -> str:
         """A transcript as it is scored: phones, or the words as they are."""
-        return spell(text, self.lexicon or {}) if self.unit == "phone" else text
+        return spell(text, self.lexicon or Lexicon()) if self.unit == "phone" else text
 
     def respell(self, text: str) -> str:
         """Text of foreign spelling in the letters of the table: in its case, without marks that it lacks.

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from steps.config.schema import Config, DistillConfig
-from steps.config.systems import head_for, judged_by, soft_label_folder, soft_label_sets
+from steps.config.systems import head_for, judged_by, soft_label_folder, soft_label_sets, teachers_of
 from steps.distillation.bridges import INSTEAD, FrameMap, map_tokens
 from steps.distillation.filters import judge, kept, second_transcripts
 from steps.distillation.hidden_codes import CodeStore
@@ -150,7 +150,10 @@ def bridge_of(settings: DistillConfig, folder: Path, frame_shift_ms: float, stud
         log.info(f"{folder}: its frames of {frame_shift_ms:g} ms are mapped to {model.frame_shift_ms:g} ms")
     if kind == "hidden_codes":
         return Bridge(frames)
-    if config.tokens_sha256 == student.config.tokens_sha256 and not settings.token_map:
+    if settings.token_map and head.get("type") != "ctc":
+        raise StaleError(f"{folder}: token_map is for heads of CTC, and {settings.loss} compares another one")
+    is_alone = len(teachers_of(settings)) == 1  # else the map is for the others
+    if config.tokens_sha256 == student.config.tokens_sha256 and not (settings.token_map and is_alone):
         check_sizes(settings, folder, config, student)
         return Bridge(frames)
     if kind != "frame_topk" or head.get("type") != "ctc":

@@ -68,7 +68,7 @@ def main() -> None:
     spread = f"{rates.mean():.2f} % error, sd {rates.std(ddof=1):.2f}; {updates:,} updates"
     head = EXPLANATION.format(runs=len(seeds), system=args.system.name, set=args.set)
     table = to_table([HEAD, *(row(scores, size) for size in args.sizes)])
-    text = f"{head}\n{table}\n\n{spread}, {len(scores.speakers)} speakers\n"
+    text = f"{head}\n{table}\n\n{spread}, {scores.num_speakers} speakers\n"
     show(text, args.out)
 
 

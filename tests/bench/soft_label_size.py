@@ -44,7 +44,7 @@ def rows(exp_dir: Path, homes: list[Path], seeds: list[int]) -> list[tuple[str, 
         layout = read_json(home / "teacher/seed0/soft_labels/train/frame_topk/soft_labels.json")
         found = scores_of(home, "student", seeds)
         by_seed, by_draw = paired(found, largest)
-        loss = estimate(float(by_seed.mean()), by_seed, by_draw, len(found.speakers))
+        loss = estimate(float(by_seed.mean()), by_seed, by_draw, found.num_speakers)
         figures = describe(found)
         gain = number(float(twin.by_seed.mean() - found.by_seed.mean()))
         lost = number(loss.value) + interval(loss.interval) if home != homes[0] else "–"

@@ -87,6 +87,15 @@ def test_scores_of_another_decoder_are_not_compared(searched, tmp_path):
     assert said.startswith(f"{STUDENT}/decode_dev/score.json: of hypotheses decoded with") and "greedy -> beam" in said
 
 
+def test_scores_of_other_units_are_not_compared(made, tmp_path):
+    copy = copy_recipe(made[0], tmp_path / "recipe")
+    said = error_of(command("steps.report", "--seeds", "0", "--set", "score.unit=char", "exp", cwd=copy), 4)
+    assert "made with other settings (score.unit word -> char); run stage 9 again" in said
+    run_command(copy, "steps.score", "--set", "score.unit=char", "data/test", f"{STUDENT}/decode_test")
+    said = error_of(command("steps.compare", "--seeds", "0", "exp", cwd=copy), 4)
+    assert said.startswith(f"{STUDENT}/decode_test/score.json: its errors were counted with another [score]: char")
+
+
 def test_hypotheses_from_elsewhere_are_scored_without_a_decoder(searched, tmp_path):
     copy = copy_recipe(searched[0], tmp_path / "recipe")
     (copy / "other").mkdir()

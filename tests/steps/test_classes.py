@@ -11,7 +11,14 @@ from steps.config.schema import DecodeConfig, SystemConfig, TokensConfig
 from steps.nnet.inference import pad
 from steps.nnet.model import Recogniser
 from steps.score import scored_classes, warn_of_unsaid, written
-from steps.scoring.classes import class_scores, confusions, count_in, keyword_confusions, pooled_confusions
+from steps.scoring.classes import (
+    class_scores,
+    confusions,
+    count_in,
+    keyword_confusions,
+    keyword_scores,
+    pooled_confusions,
+)
 from steps.scoring.collect import class_files, collect_classes, runs_of
 from steps.scoring.table import class_rows
 from steps.train import check_data_dirs
@@ -105,6 +112,18 @@ def test_keywords_have_the_figures_of_what_was_found_and_missed():
     assert [figures["stop"][key]["value"] for key in ("precision", "recall", "f1")] == [50.0, 50.0, 50.0]
     assert [figures["go"][key]["value"] for key in ("precision", "recall")] == [100.0, 50.0]
     assert found["accuracy"]["value"] == 50.0
+
+
+def test_false_alarms_count_in_whichever_run_they_are():
+    """A speaker who never says a keyword stands in no row of the runs that hear none."""
+    utt2spk = {"a1": "a", "b1": "b"}
+    ref = {"a1": "stop", "b1": "hello"}
+    quiet, alarmed = ({"a1": "stop", "b1": said} for said in ("hello", "stop stop stop"))
+    runs = [pooled_confusions([keyword_confusions(ref, hyp, utt2spk, ["stop"])]) for hyp in (quiet, alarmed, quiet)]
+    assert [set(run) for run in runs] == [{"a", "b"}] * 3
+    for order in (runs, runs[1:] + runs[:1]):
+        found = keyword_scores(order)
+        assert sorted(found["macro_precision"]["seeds"]) == [25.0, 100.0, 100.0] and found["speakers"] == 2
 
 
 def test_a_table_has_a_row_for_each_system():

@@ -1009,3 +1009,44 @@ def test_a_second_teacher_that_a_filter_alone_names_is_trained_with_the_others(c
     config = conf("[judge]\nbase = 'teacher'", hidden, "student.distill.0.filter.agree_with=judge")
     assert lines_of(config, [0], "teachers") == ["teacher 0 .", "judge 0 ."]
     assert "judge 0 train transcripts" in lines_of(config, [0], "soft_labels", 0)
+
+
+PHONES = """
+[tokens]
+unit = "char"
+[tokens.phones]
+unit = "phone"
+[score]
+unit = "phone"
+[decode]
+head = "phones"
+[teacher.heads]
+ctc = {}
+phones = { type = "ctc", tokens = "phones" }
+[student.heads]
+ctc = {}
+phones = { type = "ctc", tokens = "phones" }
+"""
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["", "[pre]\nbase = 'teacher'\nheads = { best_rq = {} }", "[other]\nmodel.encoder = 'lstm'"],
+    ids=["both", "one that writes nothing", "one without this head"],
+)
+def test_phones_may_be_counted_where_letters_are_written_too(conf, more):
+    assert conf(PHONES + more).score.unit == "phone"
+
+
+def test_a_ctc_head_is_brought_where_the_start_has_none(conf):
+    start = "[a]\nmodel = { encoder = 'huggingface', model = 'x' }\nheads = { age = { type = 'classifier' } }\n"
+    after = "[s]\nbase = 'a'\nheads = { ctc = {} }\ninit = { model = 'a', ctc_head = true }\n"
+    assert conf(WAVE + start + after).systems["s"].init.ctc_head
+
+
+def test_a_denoiser_is_told_at_once_which_set_has_no_clean_one(conf):
+    noisy = "[a]\nbase = 'student'\ndata = { train = 'train_noisy', dev = 'dev_noisy', test = ['test_noisy'] }\n"
+    noisy += "heads = { ctc = {}, autoencoder = { clean = '_noisy' } }\n"
+    noisy += "distill = [{ loss = 'frame_kl', sets = ['train_noisy', 'extra'] }]\n[data]\nunlabelled = ['extra']\n"
+    with pytest.raises(UsageError, match=r"\[a\] clean = '_noisy': the set 'extra' is not called so"):
+        conf(noisy)

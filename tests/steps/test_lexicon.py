@@ -1,12 +1,12 @@
 import pytest
 
 from steps.make_tokens import collect_phones
-from steps.tokens.lexicon import read_lexicon, spell, to_phones, to_text, without_pronunciation
+from steps.tokens.lexicon import Lexicon, read_lexicon, spell, to_phones, to_text, without_pronunciation
 from steps.tokens.token_table import TokenTable, read_lang
 from utils.jobs.errors import DataError
 
 TEXT = "A AH\nA EY\nTWO T UW\n"
-LEXICON = {"A": [("AH",), ("EY",)], "TWO": [("T", "UW")]}
+LEXICON = Lexicon({"A": [("AH",), ("EY",)], "TWO": [("T", "UW")]})
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_words_are_spelled_in_their_usual_pronunciation():
 
 
 def test_a_word_without_pronunciation_is_no_token_and_is_never_right():
-    assert to_phones("A BEE", LEXICON) == ["AH", None] and spell("A BEE", LEXICON) == "AH (BEE)"
+    assert to_phones("A BEE", LEXICON) == ["AH", None] and spell("A BEE", LEXICON) == "AH BEE"
     assert spell("A AH", LEXICON) == "AH (AH)"  # which is also the name of a phone
 
 

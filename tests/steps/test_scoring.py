@@ -412,9 +412,9 @@ def test_what_was_not_tested_has_no_p_value_and_is_not_counted():
 
 def test_a_teacher_is_named_with_its_seed_where_its_own_row_is_of_several():
     found = {**compare(TEACHER, TWIN, BETTER), "teacher": "t", "student": "p", "distilled": "s", "teacher_seeds": [0]}
-    part = {"speakers": 4, "comparisons": [found]}
-    teachers = [comparison_rows(part | {"systems": {"t": {"seeds": rates}}})[1][2] for rates in ([20.0], [20.0, 21.0])]
-    assert teachers == ["t", "t/seed0"]
+    part = {"speakers": 4, "systems": {}}
+    rows = [comparison_rows(part | {"comparisons": [found | {"teacher_runs": n}]})[1] for n in (1, 2)]
+    assert [row[2] for row in rows] == ["t", "t/seed0"]
 
 
 def scored(said, utt2spk, unit="word"):
