@@ -5,6 +5,7 @@ python3 -m steps.compute_cmvn data/train
 
 from pathlib import Path
 
+from steps.features.settings import check_place
 from utils.data_dir.tables import read_table
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
@@ -17,6 +18,7 @@ def compute(data_dir: Path, stage: Path) -> dict:
     """Writes the statistics; returns counts."""
     from steps.features.cmvn import accumulate, write_cmvn
 
+    check_place(data_dir)
     feats_scp = read_table(data_dir / "feats.scp")
     stats = accumulate(feats_scp)
     write_cmvn(stage / "cmvn", stats)

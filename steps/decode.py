@@ -16,7 +16,8 @@ from steps.config.load import load
 from steps.config.schema import DecodeConfig
 from utils.data_dir.tables import read_table, write_table
 from utils.jobs import log
-from utils.jobs.cli import Parser, run
+from utils.jobs.cli import Parser, natural, run
+from utils.jobs.errors import UsageError
 from utils.jobs.job import Job
 
 FORMAT = 2
@@ -57,10 +58,13 @@ def main(argv: list[str]) -> None:
     parser.add_config()
     parser.set_defaults(config=None)
     parser.add_job()
-    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--gpus", type=natural, default=0)
     parser.add_argument("model", type=Path, help="a model folder")
     parser.add_argument("data_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
+    names = [data_dir.name for data_dir in args.data_dirs]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UsageError(f"two sets are called '{twice}', and would be decoded into one folder")
     settings = load(args.config or Path("conf.toml"), args.set, may_miss=args.config is None).decode
     device = "cuda" if args.gpus else "cpu"
     model_files = [args.model / name for name in ("model.safetensors", "config.json", "tokens.txt")]

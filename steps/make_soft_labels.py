@@ -19,7 +19,7 @@ from steps.config.systems import head_of_kind, soft_label_folder, system_named
 from steps.losses.registry import FORCED, KINDS
 from utils.data_dir.tables import write_table
 from utils.jobs import log
-from utils.jobs.cli import Parser, run
+from utils.jobs.cli import Parser, natural, run
 from utils.jobs.errors import UsageError
 from utils.jobs.job import Job
 
@@ -94,7 +94,7 @@ def main(argv: list[str]) -> None:
     parser.add_config()
     parser.add_job()
     parser.add_nj()
-    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--gpus", type=natural, default=0)
     parser.add_argument("--kind", default="frame_topk", help=f"one of {', '.join(KINDS)}; .<head> or .layer<n> behind")
     parser.add_argument("teacher", type=Path, help="a model folder")
     parser.add_argument("data_dir", type=Path)

@@ -28,7 +28,7 @@ from steps.nnet.registry import PRETRAINED
 from steps.training.resume_files import resume_files
 from utils.data_dir.labels import label_file, read_labels
 from utils.data_dir.tables import check_text_files, text_file
-from utils.jobs.cli import Parser, positive, run
+from utils.jobs.cli import Parser, natural, positive, run
 from utils.jobs.errors import UsageError
 from utils.jobs.job import Job, flatten, name_of
 from utils.jobs.manifest import describe_input, digest
@@ -117,7 +117,7 @@ def main(argv: list[str]) -> None:
     parser.add_job()
     parser.add_argument("--system", required=True, help="a table of conf.toml, or <table>_plain")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--gpus", type=natural, default=0)
     parser.add_argument("--nj", type=positive, default=1, help="at most so many processes")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--lang-dir", type=Path, default=None, help="default: <data-dir>/lang")

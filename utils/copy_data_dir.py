@@ -5,7 +5,7 @@ python3 -m utils.copy_data_dir data/train data/train_hires
 
 from pathlib import Path
 
-from utils.data_dir.data_dir import FEATS_TABLES, DataDir, table_names
+from utils.data_dir.data_dir import FEATS_TABLES, DataDir, table_names, warn_of_files_left
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
 from utils.jobs.errors import DataError, UsageError
@@ -17,6 +17,7 @@ FORMAT = 1
 def copy(source: Path, stage: Path) -> dict:
     """Writes the tables that say what is heard and what is said; returns counts."""
     data = DataDir.read(source)
+    warn_of_files_left(source)
     data.tables = {name: rows for name, rows in data.tables.items() if name not in FEATS_TABLES}
     data.write(stage)
     count = len(data.utt_ids)

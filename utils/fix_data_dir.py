@@ -12,6 +12,7 @@ without a value. What is dropped is listed.
 """
 
 import codecs
+import re
 import shutil
 import unicodedata
 from pathlib import Path
@@ -37,7 +38,8 @@ def read_text_of_any_kind(path: Path) -> str:
 def read_leniently(path: Path, keeps_first: bool, drops_empty: bool) -> dict[str, str]:
     """The rows of a table whose lines are out of order, repeated or badly spaced."""
     rows: dict[str, str] = {}
-    for number, line in enumerate(read_text_of_any_kind(path).replace("\r", "\n").split("\n"), start=1):
+    lines = re.split("\r\n|\r|\n", read_text_of_any_kind(path))
+    for number, line in enumerate(lines, start=1):
         key, value = repaired(line, path.name in PATH_TABLES)
         if not key:
             continue

@@ -19,7 +19,7 @@ def chosen(source: DataDir, args: object) -> set[str]:
     utt_ids, utt2spk = source.utt_ids, source.tables.get("utt2spk", {})
     if args.first:
         return set(utt_ids[: args.first])
-    wanted = set(args.speakers or [line.split(" ", 1)[0] for line in read_lines(args.utt_list)])
+    wanted = set(args.speakers or [utt_id for line in read_lines(args.utt_list) for utt_id in line.split()[:1]])
     if not wanted:
         raise DataError(f"{args.utt_list}: empty; write an utterance id on each line")
     present = set(utt2spk.values()) if args.speakers else set(utt_ids)

@@ -116,7 +116,7 @@ def inherit(name: str, systems: dict, heirs: tuple[str, ...] = ()) -> dict:
     merged = {key: value for key, value in inherit(base, systems, (*heirs, name)).items() if key not in OWN_ALONE}
     for key, value in table.items():
         both = isinstance(value, dict) and isinstance(merged.get(key, {}), dict) and not is_whole(key, value, merged)
-        merged[key] = {**merged.get(key, {}), **value} if both else value
+        merged[key] = laid_over(merged.get(key, {}), value) if both else value
     return merged
 
 

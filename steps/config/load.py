@@ -4,6 +4,7 @@
 32
 """
 
+import copy
 import dataclasses
 import tomllib
 from pathlib import Path
@@ -119,12 +120,21 @@ def override(raw: dict, text: str) -> None:
         parsed = tomllib.loads(f"x = {value}")["x"]
     except tomllib.TOMLDecodeError:
         parsed = value
+    own(raw, *keys[:2])
     table = raw
     for key in keys[:-1]:
         table = step_into(table, key, text)
     if isinstance(table, list):
         raise UsageError(f"--set {text}: name the number of the term, as in student.distill.0.weight=0.5")
     table[keys[-1]] = parsed
+
+
+def own(raw: dict, name: str, key: str) -> None:
+    """Gives a system a copy of the heads, terms or soft labels that it inherits, so that one value of them changes."""
+    system = raw.get(name)
+    if key in ("heads", "distill", "soft_labels") and isinstance(system, dict) and "base" in system:
+        whole = inherit(name, {k: v for k, v in raw.items() if k not in NOT_SYSTEMS})
+        system |= {key: copy.deepcopy(whole[key])} if key in whole else {}
 
 
 def step_into(table: dict | list, key: str, text: str) -> dict | list:

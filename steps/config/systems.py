@@ -47,7 +47,7 @@ def trained_sets(config: Config) -> list[str]:
 
 def variant_of(config: Config, set_name: str) -> str:
     """The [features.<name>] that a set called `<set>_<name>` has; empty for most."""
-    return next((name for name in config.variants if set_name.endswith(f"_{name}")), "")
+    return max((name for name in config.variants if set_name.endswith(f"_{name}")), key=len, default="")
 
 
 def features_of(config: Config, set_name: str) -> FeaturesConfig:

@@ -23,7 +23,7 @@ def viterbi_search(output: ModelOutput, head: torch.nn.Module) -> list[list[Hypo
 
 def sureness(hypothesis: Hypothesis, posteriors: Tensor, head: torch.nn.Module) -> list[float]:
     """The greatest posterior of one of each token's states before the next token begins, from (U, S)."""
-    ends = [*hypothesis.frames[1:], len(posteriors)]
+    ends = [*hypothesis.frames, len(posteriors)][1:]
     firsts = head.first_state(torch.tensor(hypothesis.ids, dtype=torch.long)).tolist()
     spans = zip(firsts, hypothesis.frames, ends, strict=True)
     return [float(posteriors[begin:end, first : first + head.num_states].max()) for first, begin, end in spans]

@@ -30,11 +30,24 @@ def band_hz(settings: FeaturesConfig) -> tuple[float, float]:
     return settings.low_freq, settings.high_freq if settings.high_freq > 0 else nyquist + settings.high_freq
 
 
+def check_place(data_dir: Path) -> None:
+    """Raises StaleError when feats.scp, seen from here, names the archives of another set: of a recipe elsewhere."""
+    path = data_dir / "feats.scp"
+    if not path.is_file():
+        return
+    with open(path, encoding="utf-8") as lines:
+        folder = Path(next(lines, "").partition(" ")[2].rpartition(":")[0]).parent
+    if not (folder.is_dir() and folder.samefile(data_dir / "feats")):
+        told = f"names archives in {folder}, seen from this folder, instead of its own"
+        raise StaleError(f"{path}: {told}; run in the folder where it was made, or steps.make_feats --force here")
+
+
 def check_features(data_dir: Path, settings: dict) -> None:
     """Raises StaleError when the features of a set were made with other settings than a model hears or heard.
 
     What neither names has its default.
     """
+    check_place(data_dir)
     path, defaults = data_dir / "feats" / "features.json", asdict(FeaturesConfig())
     try:
         made = defaults | json.loads(path.read_text(encoding="utf-8"))

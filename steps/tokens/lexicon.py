@@ -1,5 +1,6 @@
 """Pronunciations: `<word> <phone> <phone> …` a line; a word with variants has several lines, the usual one first."""
 
+import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ def read_lexicon(path: Path) -> Lexicon:
         raise DataError(f"{path}: missing; the recipe's local/prepare_data.py writes it")
     found = Lexicon()
     for number, line in enumerate(read_lines(path), start=1):
-        word, *phones = line.split() or [""]
+        word, *phones = unicodedata.normalize("NFC", line).split() or [""]  # as transcripts are
         if not phones:
             raise DataError(f"{path}:{number}: word '{word}' has no phone; write '<word> <phone> <phone> ...'")
         if tuple(phones) in found.get(word, []):

@@ -219,14 +219,17 @@ def read_config(folder: Path) -> dict:
 def take_ctc_head(model: nn.Module, settings: dict, table: TokenTable) -> None:
     """Copies the CTC head that belongs to a pre-trained encoder, and logs which tokens it lacks.
 
-    Letters are found in either case, and `|` is a space. A token that it lacks is never said.
+    Letters are found as they are, or else in the other case, and `|` is a space. A token that it lacks is never said.
 
     Raises: DataError when it has no such head, or none of our tokens but the blank.
     """
     name = settings["model"]
     weight, bias, places, blank = import_module(f"steps.nnet.{settings['encoder']}").ctc_head_of(name)
-    places = {spelt.lower(): i for spelt, i in places.items()}
-    rows = [places.get("|" if token in (SPACE, "▁") else token.lower()) for token in table.tokens]
+    in_either_case: dict[str, int] = {}
+    for spelt, i in places.items():
+        in_either_case.setdefault(spelt.lower(), i)
+    wanted = ["|" if token in (SPACE, "▁") else token for token in table.tokens]
+    rows = [places.get(token, in_either_case.get(token.lower())) for token in wanted]
     rows[model.blank_id] = blank
     missing = [token for token, row in zip(table.tokens, rows, strict=True) if row is None]
     if len(missing) >= len(table.tokens) - 1:

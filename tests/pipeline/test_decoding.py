@@ -105,6 +105,14 @@ def test_hypotheses_from_elsewhere_are_scored_without_a_decoder(searched, tmp_pa
     assert (score["decode"], score["errors"]) == (None, 0)
 
 
+def test_sets_that_would_be_decoded_into_one_folder_are_refused(made, tmp_path):
+    said = error_of(command("steps.decode", STUDENT, "data/test", "other/test", cwd=made[0]), 2)
+    assert said == "two sets are called 'test', and would be decoded into one folder"
+    assert "'-1' is not a number from 0 on" in error_of(
+        command("steps.decode", "--gpus", "-1", STUDENT, "data/test", cwd=made[0]), 2
+    )
+
+
 def test_a_machine_without_flashlight_ends_with_5(searched, tmp_path):
     copy = copy_recipe(searched[0], tmp_path / "recipe")
     (tmp_path / "none" / "flashlight").mkdir(parents=True)

@@ -3,6 +3,7 @@ import tomllib
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -21,6 +22,7 @@ from steps.config.systems import (
     system_named,
     teacher_of,
     trained_sets,
+    variant_of,
 )
 from steps.config.tuning import points_of
 from steps.config.types import NaturalInt, PositiveFloat
@@ -1050,3 +1052,32 @@ def test_a_denoiser_is_told_at_once_which_set_has_no_clean_one(conf):
     noisy += "distill = [{ loss = 'frame_kl', sets = ['train_noisy', 'extra'] }]\n[data]\nunlabelled = ['extra']\n"
     with pytest.raises(UsageError, match=r"\[a\] clean = '_noisy': the set 'extra' is not called so"):
         conf(noisy)
+
+
+HEIR = """
+[las]
+base = "teacher"
+heads = { las = { weight = 0.7, dim = 24 }, ctc = { weight = 0.3 } }
+soft_labels.decode = { decoder = "beam", beam_size = 8, nbest = 4 }
+[heir]
+base = "las"
+[other]
+base = "student"
+"""
+
+
+def test_an_override_of_an_heir_changes_one_value_of_what_it_inherits(conf):
+    heir = conf(HEIR, "heir.heads.ctc.weight=0.5").systems["heir"]
+    assert list(heir.heads) == ["las", "ctc"] and (heir.heads["las"]["dim"], heir.heads["ctc"]["weight"]) == (24, 0.5)
+    decode = conf(HEIR, "heir.soft_labels.decode.beam_size=16").systems["heir"].soft_labels.decode
+    assert (decode.decoder, decode.beam_size, decode.nbest) == ("beam", 16, 4)
+    changed = conf(HEIR, "other.distill.0.weight=0.3").systems
+    assert [changed[name].distill[0].weight for name in ("other", "student")] == [0.3, 0.5]
+    assert list(conf(HEIR, "heir.heads={ctc={}}").systems["heir"].heads) == ["ctc"]
+    written = conf(f"{HEIR}[heir.soft_labels.decode]\nbeam_size = 16\n".replace('[other]\nbase = "student"\n', ""))
+    assert written.systems["heir"].soft_labels.decode.decoder == "beam"
+
+
+def test_the_longest_name_of_features_that_a_set_ends_in_is_its_own():
+    config = SimpleNamespace(variants={"tel": None, "fast_tel": None})
+    assert [variant_of(config, name) for name in ("train_fast_tel", "train_tel", "train")] == ["fast_tel", "tel", ""]

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import kaldiio
 import numpy as np
@@ -9,7 +10,7 @@ import soundfile
 from steps.config.schema import FeaturesConfig
 from steps.features.cmvn import accumulate, read_cmvn, write_cmvn
 from steps.features.extract import hash_of, make_shard, make_shards, read_samples
-from steps.features.settings import check_features
+from steps.features.settings import check_features, check_place
 from utils.data_dir.archive import read_feats, write_archive
 from utils.data_dir.data_dir import Utterance
 from utils.jobs.errors import DataError, StaleError
@@ -184,3 +185,18 @@ def test_a_bin_that_hardly_changes_is_not_blown_up(tmp_path):
     write_cmvn(tmp_path / "cmvn", stats)
     _, sd = read_cmvn(tmp_path / "cmvn")
     assert sd[:3] == pytest.approx([2.0, 1.0, 1.0], rel=0.1) and sd[3] == pytest.approx(0.1, rel=0.1)
+
+
+def test_features_of_a_recipe_elsewhere_are_not_taken_for_those_of_a_set(tmp_path, monkeypatch):
+    for recipe in ("a", "b"):
+        folder = tmp_path / recipe / "data" / "test"
+        (folder / "feats").mkdir(parents=True)
+        (folder / "feats.scp").write_text("u data/test/feats/feats.1.ark:2\n")
+    monkeypatch.chdir(tmp_path / "b")
+    check_place(Path("data/test"))
+    (tmp_path / "link").symlink_to(tmp_path / "b" / "data")
+    check_place(tmp_path / "link" / "test")
+    with pytest.raises(
+        StaleError, match="names archives in data/test/feats, seen from this folder, instead of its own"
+    ):
+        check_place(Path("../a/data/test"))

@@ -198,3 +198,15 @@ def test_a_label_search_finds_the_same_beside_longer_utterances():
         both = label_search(ModelOutput(encoder_out, torch.tensor([6, 12]), {}), MadeUp(), 4, 4)
         alone = label_search(ModelOutput(encoder_out[:1, :6], torch.tensor([6]), {}), MadeUp(), 4, 4)
         assert [h.ids for h in both[0]] == [h.ids for h in alone[0]]
+
+
+@pytest.mark.parametrize("num_frames", [0, 1, 10])
+def test_an_utterance_in_which_viterbi_decoding_finds_no_token_is_empty(num_frames):
+    from steps.decoding.viterbi import viterbi_search
+
+    head = HmmHead(HeadShape("hmm", 3, 3, 0), num_states=2)
+    head.learn_bigram([(1, 2)])
+    logits = torch.zeros(1, max(num_frames, 1), 5)
+    logits[..., 0] = 50.0  # silence
+    ((found,),) = viterbi_search(ModelOutput(logits, torch.tensor([num_frames]), {"hmm": logits}), head)
+    assert (list(found.ids), found.confidence) == ([], [])

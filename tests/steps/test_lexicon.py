@@ -76,3 +76,8 @@ def test_words_that_it_lacks_are_found():
 def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
     (tmp_path / "lexicon.txt").write_text("\ufeffthe DH AH\n")
     assert read_lexicon(tmp_path / "lexicon.txt") == {"the": [("DH", "AH")]}
+
+
+def test_a_lexicon_is_composed_as_transcripts_are(tmp_path):
+    (tmp_path / "lexicon.txt").write_text("cafe\u0301 K AE\n", encoding="utf-8")
+    assert to_phones("café", read_lexicon(tmp_path / "lexicon.txt")) == ["K", "AE"]

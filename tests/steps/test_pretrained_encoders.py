@@ -219,3 +219,15 @@ def test_a_model_without_the_weight_of_masks_is_whole(tmp_path):
     folder = save_ctc_model(tmp_path / "hub", "wav2vec2")
     without_weights(folder, "masked_spec_embed")
     assert HuggingFaceEncoder(1, SHIFT_MS, model=str(folder))
+
+
+def test_letters_of_both_cases_are_taken_as_they_are(settings, monkeypatch):
+    weight, bias = torch.arange(5.0)[:, None].expand(5, 16), torch.arange(5.0)
+    places = {"a": 1, "b": 2, "A": 3, "B": 4}
+    module = f"steps.nnet.{settings['encoder']}.ctc_head_of"
+    monkeypatch.setattr(module, lambda _: (weight[:, :1].expand(5, width), bias, places, 0))
+    for tokens, rows in ((("<blk>", "a", "b", "A", "B"), [0, 1, 2, 3, 4]), (("<blk>", "a", "B"), [0, 1, 4])):
+        model = Recogniser(settings, 1, len(tokens), SHIFT_MS)
+        width = model.heads["ctc"].linear.in_features
+        take_ctc_head(model, settings, TokenTable(tokens, "char"))
+        assert model.heads["ctc"].linear.bias.tolist() == rows

@@ -137,3 +137,26 @@ def test_a_flac_file_whose_header_tells_another_rate_or_length_is_refused(tmp_pa
         (tmp_path / "a.flac").write_bytes(data)
         with pytest.raises(DataError, match=said):
             audio_info(str(tmp_path / "a.flac"), "a")
+
+
+@pytest.mark.parametrize("kind", ["RF64", "W64"])
+@pytest.mark.parametrize("share", [0.3, 0.99])
+def test_long_formats_that_are_cut_short_are_refused(tmp_path, kind, share):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 16000), 16000, format=kind, subtype="PCM_16")
+    assert audio_info(str(path), "a").num_samples == 16000
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(DataError, match="its header says"):
+        audio_info(str(path), "a")
+
+
+def test_samples_behind_the_end_that_a_header_gives_are_not_lost(tmp_path):
+    path = write_wav(tmp_path / "a.wav", 1.0, 16000)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data") + 4
+    path.write_bytes(data[:place] + (1000).to_bytes(4, "little") + data[place + 4 :])
+    with pytest.raises(DataError, match="goes on for 0.97 s behind the end that its header gives"):
+        audio_info(str(path), "a")
+    for tail in (b"ID3" + bytes(9000), b"TAG" + bytes(125), bytes(9000), b"junk"):
+        path.write_bytes(data + tail)
+        assert audio_info(str(path), "a").num_samples == 16000

@@ -1,4 +1,5 @@
 import argparse
+import os
 
 import pytest
 
@@ -109,3 +110,9 @@ def test_the_right_folder_nearby_is_proposed(tmp_path):
     (tmp_path / "waves" / "1.wav").touch()
     with pytest.raises(DataError, match="did you mean .*/waves?"):
         find_audio(tmp_path, "*.wav", "1.wav")
+
+
+def test_a_file_whose_name_is_not_utf_8_is_told(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    with pytest.raises(DataError, match="its name is not UTF-8; rename it"):
+        to_data_dir(tmp_path, [CorpusUtterance("a-1", "a", path, "x")])

@@ -135,3 +135,21 @@ def test_combine_refuses_segments_on_one_side(data_dir, tmp_path):
 def test_combine_refuses_a_source_as_target(data_dir, tmp_path):
     result = command("utils.combine_data_dirs", data_dir, data_dir, cwd=tmp_path)
     assert "both source and target" in error_of(result, 2)
+
+
+def test_lines_with_crlf_are_counted_as_editors_do(data_dir):
+    (data_dir / "text").write_bytes(b"a-1 one\r\na-2 two\r\nb-1 three two\r\nb-1 four\r\n")
+    said = error_of(command("utils.fix_data_dir", data_dir, cwd=data_dir), 3)
+    assert said.startswith(f"{data_dir}/text:4: 'b-1' stands above")
+
+
+def test_a_list_of_ids_may_have_crlf(data_dir, tmp_path):
+    (tmp_path / "ids").write_bytes(b"a-1\r\nb-1 more\r\n\r\n")
+    found = command("utils.subset_data_dir", "--utt-list", tmp_path / "ids", data_dir, tmp_path / "part", cwd=tmp_path)
+    assert found.returncode == 0 and (tmp_path / "part" / "text").read_text() == "a-1 one\nb-1 three two\n"
+
+
+def test_a_copy_names_the_files_that_it_leaves_behind(data_dir, tmp_path):
+    (data_dir / "reco2dur").write_text("a-1 1\n")
+    said = command("utils.copy_data_dir", data_dir, tmp_path / "copy", cwd=tmp_path).stderr
+    assert "left behind, because their keys are not known: reco2dur" in said

@@ -9,6 +9,7 @@ import pytest
 from tests.support import change_keeping_size_and_time, execute, released
 from utils.jobs.errors import DataError, StaleError
 from utils.jobs.job import Job, first_change
+from utils.jobs.manifest import Manifest, check_made, describe
 
 
 class Copying:
@@ -348,3 +349,16 @@ def test_a_job_whose_files_were_copied_is_up_to_date_and_trusts_their_new_number
 )
 def test_a_changed_setting_is_named_in_a_list_of_tables_too(before, after, expected):
     assert first_change(before, after) == expected
+
+
+def test_outputs_in_a_folder_that_is_a_link_are_found(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "feats").symlink_to(tmp_path / "disk")
+    (tmp_path / "set" / "feats" / "a.ark").write_text("x")
+    manifest = Manifest("make", 1, {}, {}, {"feats/a.ark": describe(tmp_path / "set" / "feats" / "a.ark")}, base="..")
+    manifest.write(tmp_path / "set" / "feats" / "manifest.json")
+    check_made(tmp_path / "set" / "feats" / "manifest.json")
+    (tmp_path / "set" / "feats" / "a.ark").unlink()
+    with pytest.raises(StaleError, match="set/feats/a.ark: missing; run make again"):
+        check_made(tmp_path / "set" / "feats" / "manifest.json")

@@ -119,3 +119,19 @@ def test_all_usual_encodings_of_samples_are_valid(tmp_path, subtype):
     data_dir = write_data_dir(tmp_path / "train", {"a-1": "one"})
     write_wav(data_dir / "wav" / "a-1.wav", subtype=subtype)
     assert find_faults(data_dir) == []
+
+
+def test_the_transcripts_of_other_heads_are_checked_too(data_dir):
+    (data_dir / "text_letters").write_text("a-1 cafe\u0301\na-2 <blk>\nb-1\n")
+    told = [fault.text for fault in find_faults(data_dir)]
+    assert len(told) == 2 and "not Unicode's form NFC" in told[0] and "reserved symbol '<blk>'" in told[1]
+
+
+def test_a_segment_that_begins_where_its_recording_has_ended_is_a_fault(data_dir):
+    rows = "".join(
+        f"{u} {u} {0.501 if u == 'a-2' else 0:g} {0.506 if u == 'a-2' else 0.4:g}\n" for u in ("a-1", "a-2", "b-1")
+    )
+    (data_dir / "segments").write_text(rows)
+    assert [f.text for f in find_faults(data_dir)] == [
+        "utterance 'a-2' begins at 0.501 s, where its recording has ended"
+    ]

@@ -60,3 +60,14 @@ def test_processes_do_not_move_each_others_place_in_an_archive_that_was_open_bef
     read_feats(places["u0"])
     found = map_in_processes(partial(sum_of, places=places), list(feats), 4)
     assert found == [[2000.0 * i] * 20 for i in range(100)]
+
+
+def test_processes_read_archives_however_many_their_parent_has_open(tmp_path):
+    places = {}
+    for i in range(70):  # more than stay open
+        path = tmp_path / f"{i}.ark"
+        places |= write_archive(path, path, [(f"u{i}", np.full((2, 3), i, np.float32))], compress=False)
+    for utt_id, entry in places.items():
+        read_feats(entry, utt_id)
+    found = map_in_processes(read_feats, list(places.values()), 2)
+    assert [int(x[0, 0]) for x in found] == list(range(70))

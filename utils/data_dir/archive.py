@@ -39,7 +39,7 @@ def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 _OPEN = kaldiio.utils.LimitedSizeDict(64)  # archives that stay open, by path
-os.register_at_fork(after_in_child=_OPEN.clear)  # else processes would move each other's place in a file
+os.register_at_fork(after_in_child=_OPEN.data.clear)  # else processes would move each other's place in a file
 
 
 def read_feats(entry: str, utt_id: str = "") -> np.ndarray:

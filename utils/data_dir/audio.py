@@ -16,8 +16,12 @@ from utils.data_dir.content import Content
 from utils.jobs.errors import DataError
 from utils.jobs.files import insist
 
-# What libsndfile notes of WAV, AIFF and AU files that hold fewer bytes of samples than their header says.
-CUT_SHORT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# What libsndfile notes of WAV, AIFF, AU and W64 files that hold fewer bytes of samples than their header says.
+CUT_SHORT = re.compile(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+FEWER_FRAMES = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")  # of RF64
+NO_CHUNK = re.compile(r"Unknown chunk marker \(\w+\) at position (\d+)\.")  # behind the samples of a WAV file
+TAGS = (b"ID3", b"TAG", b"APETAGEX")  # that some programs append
+HIDDEN_S = 0.1  # of samples behind the end that the header gives
 SPHERE_SAMPLES = re.compile(rb"\nsample_count -i (\d+)")
 TOLERANCE_S = 0.01  # that a segment may end behind its recording
 CONTRADICTION = re.compile(r"^ *(Bytes/sec|Block Align) *: (\d+ \(should be \d+\))", re.MULTILINE)
@@ -67,6 +71,10 @@ def _check_whole(path: str, rec_id: str, raw: BinaryIO, f: "object") -> None:
     elif found := CUT_SHORT.search(f.extra_info):
         if int(found[2]) < int(found[1]) < UNKNOWN_SIZE:
             fault = f"holds {int(found[2]):,} bytes of samples, its header says {int(found[1]):,}"
+    elif (found := FEWER_FRAMES.search(f.extra_info)) and int(found[1]) < int(found[2]):
+        fault = f"holds {int(found[1]):,} samples, its header says {int(found[2]):,}"
+    elif f.format in ("WAV", "WAVEX") and (found := _hidden_s(raw, f)) >= HIDDEN_S:
+        fault = f"goes on for {found:.2f} s behind the end that its header gives"
     elif f.subtype in LINEAR and (found := CONTRADICTION.search(f.extra_info)):
         fault = f"has a header that contradicts itself ({found[1]} {found[2]})"
     elif f.format == "NIST":
@@ -85,6 +93,15 @@ def _check_whole(path: str, rec_id: str, raw: BinaryIO, f: "object") -> None:
         fault = f"ends before the {f.frames / f.samplerate:.2f} s that its header says"
     if fault:
         raise DataError(f"{path}: recording '{rec_id}' {fault}; {remedy}")
+
+
+def _hidden_s(raw: BinaryIO, f: "object") -> float:
+    """Seconds of bytes behind the samples of a WAV file that are neither a chunk nor a tag: samples, then."""
+    found = NO_CHUNK.search(f.extra_info)
+    if not found or f.frames == 0 or os.pread(raw.fileno(), 8, int(found[1])).startswith(TAGS):
+        return 0.0
+    rate = re.search(r"Bytes/sec *: (\d+)", f.extra_info)
+    return (os.fstat(raw.fileno()).st_size - int(found[1])) / max(int(rate[1]), 1) if rate else 0.0
 
 
 def _is_whole_ogg(path: str, raw: BinaryIO, f: "object") -> bool:
@@ -216,7 +233,8 @@ def _read(path: str, rec_id: str, start_s: float, end_s: float | None) -> tuple[
         samples = f.read(max(stop - start, 0), dtype="float32")
     check_mono(path, rec_id, num_channels)
     if stop <= start:
-        raise DataError(f"{path}: recording '{rec_id}' holds no samples from {start_s:g} s; replace the file")
+        told = "replace the file" if end_s is None else "correct segments"
+        raise DataError(f"{path}: recording '{rec_id}' holds no samples from {start_s:g} s; {told}")
     if len(samples) != stop - start:
         lost = (stop - start - len(samples)) / rate
         raise DataError(f"{path}: recording '{rec_id}' ends {lost:.2f} s before its header says; replace the file")

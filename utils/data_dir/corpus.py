@@ -63,6 +63,10 @@ def to_data_dir(path: Path, utterances: Iterable[CorpusUtterance]) -> DataDir:
     """The tables of one set. Raises: DataError when an id comes twice, or a speaker has two values of a label."""
     tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "text": {}}
     for utterance in utterances:
+        try:
+            f"{utterance.path} {utterance.utt_id} {utterance.speaker}".encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{ascii(str(utterance.path))}: its name is not UTF-8; rename it (convmv)") from None
         for kind, name in (("utterance id", utterance.utt_id), ("speaker", utterance.speaker)):
             if not name or name.split() != [name]:
                 raise DataError(f"{utterance.path}: {kind} '{name}' holds a space, or nothing")

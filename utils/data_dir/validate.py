@@ -14,7 +14,7 @@ from pathlib import Path
 from utils.data_dir.audio import TOLERANCE_S, AudioInfo
 from utils.data_dir.channel import CHANNELS, to_channel
 from utils.data_dir.checked import REQUIRED, Checked, scan, unusable
-from utils.data_dir.data_dir import COMPLETE, is_of_speakers, is_of_utterances, spk2utt
+from utils.data_dir.data_dir import COMPLETE, holds_text, is_of_speakers, is_of_utterances, spk2utt
 from utils.data_dir.repeated_audio import repeated_audio
 from utils.data_dir.tables import Fault, Table, fix_command, is_seen
 from utils.data_dir.values import SPEED_RANGE, to_number, to_segment, to_speed
@@ -124,19 +124,20 @@ def recordings(checked: Checked) -> Iterator[Fault]:
 
 def transcripts(checked: Checked) -> Iterator[Fault]:
     """Transcripts that are empty, or hold a symbol that models keep for themselves."""
-    for place, utt_id, text in checked.rows("text"):
-        if not text and not checked.allows_empty_text:
-            advice = "write one, or allow it with --allow-empty-text"
-            yield unusable(checked, place, utt_id, f"utterance '{utt_id}' has an empty transcript", advice)
-        if text and not is_seen(text):
-            fault = f"utterance '{utt_id}' has a transcript that cannot be seen: {ascii(text[:20])}"
-            yield unusable(checked, place, utt_id, fault)
-        if unicodedata.normalize("NFC", text) != text:
-            fault = f"utterance '{utt_id}': letters and accents are written apart (not Unicode's form NFC)"
-            yield Fault(place, fault, fix_command(checked.path))
-        if symbols := RESERVED.intersection(text.split(" ")):
-            fault = f"utterance '{utt_id}' holds the reserved symbol '{min(symbols)}'"
-            yield unusable(checked, place, utt_id, fault, "write it otherwise")
+    for name in filter(holds_text, checked.tables):
+        for place, utt_id, text in checked.rows(name):
+            if not text and name == "text" and not checked.allows_empty_text:  # other heads may learn nothing of some
+                advice = "write one, or allow it with --allow-empty-text"
+                yield unusable(checked, place, utt_id, f"utterance '{utt_id}' has an empty transcript", advice)
+            if text and not is_seen(text):
+                fault = f"utterance '{utt_id}' has a transcript that cannot be seen: {ascii(text[:20])}"
+                yield unusable(checked, place, utt_id, fault)
+            if unicodedata.normalize("NFC", text) != text:
+                fault = f"utterance '{utt_id}': letters and accents are written apart (not Unicode's form NFC)"
+                yield Fault(place, fault, fix_command(checked.path))
+            if symbols := RESERVED.intersection(text.split(" ")):
+                fault = f"utterance '{utt_id}' holds the reserved symbol '{min(symbols)}'"
+                yield unusable(checked, place, utt_id, fault, "write it otherwise")
 
 
 def audio_files(checked: Checked) -> Iterator[Fault]:
@@ -161,11 +162,14 @@ def sample_rates(checked: Checked) -> Iterator[Fault]:
 
 
 def ends(checked: Checked) -> Iterator[Fault]:
-    """Segments that end behind their recording."""
-    for place, utt_id, rec_id, _, end_s in checked.segments():
+    """Segments that begin or end behind their recording."""
+    for place, utt_id, rec_id, start_s, end_s in checked.segments():
         duration_s = checked.duration_s(rec_id)
         if end_s is not None and duration_s is not None and end_s > duration_s + TOLERANCE_S:
             text = f"utterance '{utt_id}' ends at {end_s:g} s, its recording at {duration_s:.2f} s"
+            yield unusable(checked, place, utt_id, text)
+        elif end_s is not None and duration_s is not None and start_s >= duration_s:
+            text = f"utterance '{utt_id}' begins at {start_s:g} s, where its recording has ended"
             yield unusable(checked, place, utt_id, text)
 
 

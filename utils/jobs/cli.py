@@ -27,7 +27,7 @@ MACHINE_FAULTS = {
     errno.EMFILE,
     errno.ENOMEM,
 }
-PATH_FAULTS = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+PATH_FAULTS = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXDEV}
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,6 +61,13 @@ def positive(text: str) -> int:
     """An integer above 0, for argparse."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """An integer from 0 on, for argparse."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 on")
     return int(text)
 
 

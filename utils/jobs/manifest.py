@@ -74,7 +74,7 @@ def output_entries(path: Path, verify: bool = False) -> dict[str, tuple[Entry, E
     manifest = Manifest.read(path)
     if manifest is None:
         raise FileNotFoundError(path)
-    base = path.parent / manifest.base
+    base = Path(os.path.normpath(path.parent / manifest.base))  # whatever folder may be a link
     return {name: (entry, describe(base / name, entry, verify)) for name, entry in manifest.outputs.items()}
 
 
@@ -88,7 +88,7 @@ def fingerprint(path: Path, verify: bool = False) -> str | None:
         return None
     lines = []
     for name, (recorded, present) in output_entries(path, verify).items():
-        where = path.parent / manifest.base / name
+        where = Path(os.path.normpath(path.parent / manifest.base / name))
         if present is None:
             raise StaleError(f"{where}: missing; run {manifest.command} again")
         if present[0] != recorded[0] and not manifest.editable:
