@@ -32,12 +32,12 @@ def band_hz(settings: FeaturesConfig) -> tuple[float, float]:
 
 def check_place(data_dir: Path) -> None:
     """Raises StaleError when feats.scp, seen from here, names the archives of another set: of a recipe elsewhere."""
-    path = data_dir / "feats.scp"
-    if not path.is_file():
+    path, own = data_dir / "feats.scp", data_dir / "feats"
+    if not (path.is_file() and own.is_dir()):  # of a subset, say, which has another's
         return
     with open(path, encoding="utf-8") as lines:
         folder = Path(next(lines, "").partition(" ")[2].rpartition(":")[0]).parent
-    if not (folder.is_dir() and folder.samefile(data_dir / "feats")):
+    if not (folder.is_dir() and folder.samefile(own)):
         told = f"names archives in {folder}, seen from this folder, instead of its own"
         raise StaleError(f"{path}: {told}; run in the folder where it was made, or steps.make_feats --force here")
 

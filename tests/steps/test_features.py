@@ -194,6 +194,9 @@ def test_features_of_a_recipe_elsewhere_are_not_taken_for_those_of_a_set(tmp_pat
         (folder / "feats.scp").write_text("u data/test/feats/feats.1.ark:2\n")
     monkeypatch.chdir(tmp_path / "b")
     check_place(Path("data/test"))
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "feats.scp").write_text("u data/test/feats/feats.1.ark:2\n")
+    check_place(tmp_path / "part")  # of a subset, which has no archives of its own
     (tmp_path / "link").symlink_to(tmp_path / "b" / "data")
     check_place(tmp_path / "link" / "test")
     with pytest.raises(
