@@ -114,13 +114,11 @@ def check_units(config: Config) -> None:
         if config.other_tokens[name].unit == "phone" and config.score.unit != "phone":
             head = f"decode.head = '{config.decode.head}' writes phones"
             raise UsageError(f"{head}, and score.unit = '{config.score.unit}'; set it to 'phone' too")
-    for system in config.systems.values():
-        head = system.heads.get(writing_head(system.heads, config.decode.head))
-        if head is None:  # it writes nothing, or is not what is decoded
-            continue
-        named = head["tokens"]
+    for system in config.systems.values() if config.score.unit == "phone" else ():
+        head = system.heads.get(writing_head(system.heads, config.decode.head))  # None: it writes nothing, or lacks it
+        named = head["tokens"] if head else ""
         tokens = config.other_tokens.get(named, config.tokens)
-        if config.score.unit == "phone" and tokens.unit in ("bpe", "char"):  # a word may be a phone already
+        if head and tokens.unit in ("bpe", "char"):  # a word may be a phone already
             where = f"tokens.{named}.unit" if tokens is not config.tokens else "tokens.unit"
             told = f"[{system.name}] writes {where} = '{tokens.unit}' and score.unit = 'phone'"
             raise UsageError(f"{told}; set the latter to 'word' or 'char', or decode.head to one that writes phones")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from steps.scoring.intervals import estimate, rates_drawn
+from steps.scoring.intervals import estimate, num_heard, rates_drawn
 from utils.jobs.errors import DataError, StaleError
 
 
@@ -34,7 +34,7 @@ class SystemScores:
     @property
     def num_speakers(self) -> int:
         """Those whose references hold something."""
-        return int((self.ref_units > 0).sum())
+        return num_heard(self.ref_units)
 
     def by_draw(self) -> np.ndarray | None:
         """(N,) error rate averaged over seeds, in each bootstrap draw of speakers; None with fewer than two of them."""

@@ -26,6 +26,11 @@ def pooled(errors: np.ndarray, ref_units: np.ndarray, weights: np.ndarray) -> np
     return 100.0 * (errors @ weights.T) / np.maximum(ref_units @ weights.T, 1)
 
 
+def num_heard(ref_units: np.ndarray) -> int:
+    """The speakers whose references, (S,), hold something."""
+    return int((ref_units > 0).sum())
+
+
 def rates_drawn(errors: np.ndarray, ref_units: np.ndarray) -> np.ndarray | None:
     """(..., N) error rates in percent in bootstrap draws of speakers; None where fewer than two of them say something.
 
@@ -35,7 +40,7 @@ def rates_drawn(errors: np.ndarray, ref_units: np.ndarray) -> np.ndarray | None:
         errors: (..., S) of each speaker.
         ref_units: (S,) of each speaker.
     """
-    if (ref_units > 0).sum() < MIN_SPEAKERS:
+    if num_heard(ref_units) < MIN_SPEAKERS:
         return None
     weights = draws(len(ref_units))
     return pooled(errors, ref_units, weights[weights @ ref_units > 0])
@@ -51,7 +56,7 @@ def speaker_interval(errors: np.ndarray, ref_units: np.ndarray) -> list[float] |
     drawn = rates_drawn(errors, ref_units)
     if drawn is None:
         return None
-    low, high = of_speakers(drawn, int((ref_units > 0).sum())).interval(100.0 * errors.sum() / ref_units.sum())
+    low, high = of_speakers(drawn, num_heard(ref_units)).interval(100.0 * errors.sum() / ref_units.sum())
     return [round(max(0.0, low), 4), round(high, 4)]
 
 

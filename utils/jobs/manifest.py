@@ -63,6 +63,10 @@ class Manifest:
                 f"{path}: cannot be read as a manifest; delete it, or run its command with --force"
             ) from None
 
+    def places(self, path: Path) -> dict[str, Path]:
+        """Where each output lies, of the manifest at `path`: seen from there, whatever folder may be a link."""
+        return {name: Path(os.path.normpath(path.parent / self.base / name)) for name in self.outputs}
+
     def write(self, path: Path) -> None:
         """Writes the manifest, durably."""
         pieces = json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(self.__dict__)
@@ -74,8 +78,8 @@ def output_entries(path: Path, verify: bool = False) -> dict[str, tuple[Entry, E
     manifest = Manifest.read(path)
     if manifest is None:
         raise FileNotFoundError(path)
-    base = Path(os.path.normpath(path.parent / manifest.base))  # whatever folder may be a link
-    return {name: (entry, describe(base / name, entry, verify)) for name, entry in manifest.outputs.items()}
+    places = manifest.places(path)
+    return {name: (entry, describe(places[name], entry, verify)) for name, entry in manifest.outputs.items()}
 
 
 def fingerprint(path: Path, verify: bool = False) -> str | None:
@@ -86,9 +90,9 @@ def fingerprint(path: Path, verify: bool = False) -> str | None:
     manifest = Manifest.read(path)
     if manifest is None:
         return None
-    lines = []
+    lines, places = [], manifest.places(path)
     for name, (recorded, present) in output_entries(path, verify).items():
-        where = Path(os.path.normpath(path.parent / manifest.base / name))
+        where = places[name]
         if present is None:
             raise StaleError(f"{where}: missing; run {manifest.command} again")
         if present[0] != recorded[0] and not manifest.editable:
@@ -164,6 +168,5 @@ class Upstream:
                 manifest = Manifest.read(path)
             except StaleError:  # another program's, in a corpus say
                 continue
-            for name in manifest.outputs if manifest else ():
-                found[os.path.normpath(path.parent / manifest.base / name)] = path
+            found |= dict.fromkeys(map(str, manifest.places(path).values()), path) if manifest else {}
         return found
