@@ -8,13 +8,14 @@ first training and not hours later. A pre-trained model is built where its folde
 is left to its own training.
 """
 
-from dataclasses import asdict
+import math
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from steps.config.code import code_of
 from steps.config.load import load
 from steps.config.schema import Config, SystemConfig
-from steps.config.systems import all_systems, can_transcribe, features_of, has_teacher, teachers_of
+from steps.config.systems import all_systems, can_transcribe, features_of, has_teacher, start_of, teachers_of
 from steps.nnet.registry import PRETRAINED
 from steps.train import check_data_dirs
 from utils.jobs import log
@@ -25,8 +26,16 @@ from utils.jobs.job import Job
 FORMAT = 2
 
 
-def layers_of(config: Config, data_dir: Path) -> dict[str, int]:
-    """The number of layers of each system that was built.
+@dataclass(frozen=True)
+class Built:
+    """A model as it was built: how many layers it has, and the names of its weights."""
+
+    num_layers: int
+    weights: list[str]
+
+
+def build_all(config: Config, data_dir: Path) -> dict[str, Built]:
+    """Each system that can be built here.
 
     Raises: UsageError for one that cannot be; DataError where what it learns from is missing or does not fit.
     """
@@ -68,7 +77,7 @@ def layers_of(config: Config, data_dir: Path) -> dict[str, int]:
                     find_examples(data_dir, system, student, model, table, others)
             except DataError as e:
                 raise DataError(f"[{name}] {e}") from None
-        found[name] = len(output.hidden) + 1
+        found[name] = Built(len(output.hidden) + 1, list(model.state_dict()))
     return found
 
 
@@ -77,38 +86,62 @@ def is_heard_from_audio(config: Config, system: SystemConfig) -> bool:
     return features_of(config, system.data.train).type != "model"
 
 
-def check_layers(config: Config, layers: dict[str, int]) -> None:
+def check_compared_layers(config: Config, built: dict[str, Built]) -> None:
     """Raises UsageError when a term compares layers that a student or its teacher does not have."""
     for system in config.systems.values():
         for i, term in enumerate(system.distill):
             named = [(system.name, "student_layer")]
             named += [(name, "teacher_layer") for name, _ in teachers_of(term) if has_teacher(term)]
             for name, key in named:
-                number = term.settings.get(key, 0)
-                if name in layers and number > layers[name]:
-                    where = f"{system.name}.distill.{i}.{key} = {number}"
-                    raise UsageError(f"{where}: [{name}] has {layers[name]} layers; 0 is the last")
+                number, where = term.settings.get(key, 0), f"{system.name}.distill.{i}.{key}"
+                last = built[name].num_layers if name in built else math.inf
+                if number > last:
+                    raise UsageError(f"{where} = {number}: [{name}] has {last} layers; 0 is the last")
+                if term.source == "self" and number in (0, last):
+                    raise UsageError(f"{where} = {number}: the last layer has nothing to learn from itself")
+
+
+def check_taken_layers(config: Config, built: dict[str, Built]) -> None:
+    """Raises UsageError when a system would start from layers that a model does not have."""
+    from steps.nnet.rounding import load_weights
+    from steps.training.initialise import check_layers
+
+    for name, system in all_systems(config).items():
+        if system.init.layers and name in built:
+            start, file = start_of(system), Path(system.init.model) / "model.safetensors"
+            if start in built:
+                there = built[start].weights
+            elif file.is_file():
+                there = list(load_weights(file)[0])
+            else:
+                continue  # its own training tells
+            try:
+                check_layers(system.init.layers, there, built[name].weights)
+            except UsageError as e:
+                raise UsageError(f"[{name}] {e}") from None
 
 
 def settings_of(config: Config, system: SystemConfig) -> dict:
     """What decides whether a system can be built, and learn as asked."""
     terms = {
         str(i): {"loss": term.loss, "teacher": term.teacher}
+        | {"source": term.source}
         | {key: value for key, value in term.settings.items() if key.endswith("_layer")}
         for i, term in enumerate(system.distill)
     }
     found = {"model": system.model, "heads": system.heads, "terms": terms, "code": code_of(system)}
     found |= {"data": asdict(system.data), "train": asdict(system.train), "lora": asdict(system.lora)}
-    found |= {"take": system.init.take, "freeze": system.init.freeze}
+    found |= {"init": asdict(system.init)}
     return found | {"features": asdict(features_of(config, system.data.train))}
 
 
 def check(config: Config, data_dir: Path, stage: Path) -> dict:
     """Checks all systems; returns counts."""
-    layers = layers_of(config, data_dir)
-    check_layers(config, layers)
-    log.info(f"{len(layers)} models can be built")
-    return {"in": len(layers), "out": len(layers), "dropped": 0}
+    built = build_all(config, data_dir)
+    check_compared_layers(config, built)
+    check_taken_layers(config, built)
+    log.info(f"{len(built)} models can be built")
+    return {"in": len(built), "out": len(built), "dropped": 0}
 
 
 def main(argv: list[str]) -> None:

@@ -87,6 +87,9 @@ def check_source(system: SystemConfig, term: DistillConfig) -> None:
         raise UsageError(f"{where}: source = 'self' is the student's own output, from which inner_kl alone learns")
     if not has_teacher(term) and not isinstance(term.teacher, str):
         raise UsageError(f"{where}: source = '{term.source}': teacher names the one system whose gap is told")
+    parts = [value for key, value in term.settings.items() if key.endswith("_weight")]
+    if parts and not any(parts):
+        raise UsageError(f"{where}: all of its weights are 0, so that nothing is learnt")
     if term.filter.max_difference and not term.filter.agree_with:
         raise UsageError(f"{where}: filter.max_difference needs filter.agree_with, another teacher or 'greedy'")
     if term.ema_decay != EMA_DECAY and term.source != "ema":

@@ -39,7 +39,8 @@ class Hint(nn.Module):
     def forward(self, output: ModelOutput, target: HiddenStates) -> tuple[Tensor, Tensor]:
         """Sum over frames of the distance between W h + b and the teacher's state, and the number of frames.
 
-        At equality of both the sum is 0, and its gradient too.
+        At equality the sum is 0, and its gradient too: of W h + b with the teacher's state as it is scaled, or, of
+        cosines, with any multiple of it.
         """
         mask = is_frame(target.lengths, target.states.size(1))
         guess = self.linear(output.layer(self.student_layer))  # (B, U, D)

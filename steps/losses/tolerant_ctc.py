@@ -31,8 +31,9 @@ def tolerant_ctc(
         early_frames: How much earlier than the teacher the student may emit.
         late_frames: How much later.
 
-    Returns: (sum in nats, number of spikes, an utterance without any counted as one). At equality it is near 0: each
-        spike costs nothing, and each blank frame what the teacher itself doubts of it.
+    Returns: (sum in nats, number of spikes, an utterance without any counted as one). At equality the alignment on the
+        teacher's own spikes costs nothing for each of them, and for each blank frame what the teacher itself doubts of
+        it; every other alignment lessens that sum, down below 0 where many are as likely.
     """
     q = output.log_probs(target.head)
     spikes = find_spikes(target)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -84,11 +85,7 @@ def with_layers(tensors: dict[str, Tensor], own: dict[str, Tensor], layers: list
     """
     if not layers:
         return tensors
-    counts = [1 + max((layer_of(name) for name in weights), default=-1) for weights in (tensors, own)]
-    if len(layers) != counts[1]:
-        raise UsageError(f"init.layers = {layers}: {len(layers)} of them, and the model has {counts[1]}")
-    if wrong := [number for number in layers if not 1 <= number <= counts[0]]:
-        raise UsageError(f"init.layers = {layers}: {wrong[0]} is none of the {counts[0]} layers, from 1")
+    check_layers(layers, tensors, own)
     log.info("layers taken: " + ", ".join(f"{i} from {number}" for i, number in enumerate(layers, 1)))
     found = {name: tensor for name, tensor in tensors.items() if layer_of(name) < 0}
     for place, number in enumerate(layers):
@@ -97,6 +94,21 @@ def with_layers(tensors: dict[str, Tensor], own: dict[str, Tensor], layers: list
                 start, end = LAYER.match(name).span(1)
                 found[f"{name[:start]}{place}{name[end:]}"] = tensor
     return found
+
+
+def check_layers(layers: list[int], there: Iterable[str], own: Iterable[str]) -> None:
+    """Raises UsageError when [init] layers are not as many as a model has, or none of those it starts from.
+
+    Args:
+        layers: As [init] says.
+        there: The names of weights of what it starts from.
+        own: Those of the model.
+    """
+    counts = [1 + max((layer_of(name) for name in weights), default=-1) for weights in (there, own)]
+    if len(layers) != counts[1]:
+        raise UsageError(f"init.layers = {layers}: {len(layers)} of them, and the model has {counts[1]}")
+    if wrong := [number for number in layers if not 1 <= number <= counts[0]]:
+        raise UsageError(f"init.layers = {layers}: {wrong[0]} is none of the {counts[0]} layers, from 1")
 
 
 def pruned(tensors: dict[str, Tensor], model: nn.Module, folder: Path) -> dict[str, Tensor]:

@@ -234,6 +234,7 @@ def check_there(label: str, store: RecordStore | TranscriptStore, examples: list
     """Raises DataError for utterances without soft labels."""
     missing = [e.utt_id for e in examples if e.utt_id not in store]
     if missing:
+        log.info(f"{label}: no soft labels for: {' '.join(missing)}")
         shown = ", ".join(missing[:5])
         told = f"no soft labels for {len(missing)} utterances ({shown}) in {', '.join(map(str, store.folders))}"
         raise DataError(f"{label}: {told}; run stage 6, if the teacher's set holds them")

@@ -184,6 +184,16 @@ def test_weights_are_rounded_while_learning_or_afterwards(prepared, corpus):
     [
         ("loss = 'hint'\nteacher_layer = 3", 2, "s.distill.0.teacher_layer = 3: [teacher] has 2 layers; 0 is the last"),
         ("loss = 'similarity'\nstudent_layer = 9", 2, "s.distill.0.student_layer = 9: [s] has 2 layers"),
+        (
+            "loss = 'inner_kl'\nsource = 'self'\nstudent_layer = 2",
+            2,
+            "s.distill.0.student_layer = 2: the last layer has nothing to learn from itself",
+        ),
+        (
+            "loss = 'frame_kl'\n[s.init]\nmodel = 'teacher'\nlayers = [1, 7]",
+            2,
+            "[s] init.layers = [1, 7]: 7 is none of the 2 layers, from 1",
+        ),
         ("loss = 'frame_kl'\n[s.model]\nencoder = 'conformer'\ndim = 30", 2, "[s] the conformer cannot be built"),
         ("loss = 'frame_kl'\n[s.model]\nsubsampling = 40", 3, "[s] data/train: utterance "),
         (

@@ -147,6 +147,10 @@ FAULTS = [
         "[[student.distill]]\nloss = 'pseudo_labels'\nteacher = ['teacher', 'teacher/seed1']",
         "transcripts of several teachers cannot be joined by 'average'; set combine = 'sampled'",
     ),
+    (
+        "[[student.distill]]\nloss = 'decoupled_kl'\nbest_weight = 0\nothers_weight = 0",
+        "[student] the loss decoupled_kl: all of its weights are 0, so that nothing is learnt",
+    ),
     ("[[student.distill]]\nloss = 'frame_kl'\nsource = 'self'", "from which inner_kl alone learns"),
     ("[[student.distill]]\nloss = 'frame_kl'\nema_decay = 0.9", "ema_decay is of source = 'ema', and source = 'store'"),
     ("[[student.distill]]\nloss = 'frame_kl'\ncombine = 'best'", "combine = 'best' needs several teachers"),
