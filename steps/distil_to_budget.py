@@ -7,15 +7,15 @@ Tries shapes of a distilled system, after stage 6 of the recipe. Those whose wei
 bytes), or that decode more slowly than --max-rtf (seconds a second of speech, on one core), are left out: beforehand,
 or in the end where the trained weights decide their speed, as under a beam. The others are distilled with a quarter
 of the updates, the better half of them on dev with half, and the better half of those with all (successive halving:
-Jamieson and Talwalkar 2016). What no smaller shape matches stays among them, and in the end is the frontier that the
-table shows. Run again, it goes on where it stopped; write the shape that you choose into conf.toml.
+Jamieson and Talwalkar 2016). What no shape matches that is as small and as fast stays among them, and in the end is
+the frontier that the table shows. Run again, it goes on where it stopped; write the shape that you choose into
+conf.toml.
 """
 
 import json
 import math
 import os
 import time
-import tomllib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from pathlib import Path
 from steps.config.load import load
 from steps.config.schema import Config, DecodeConfig, SystemConfig
 from steps.config.systems import can_transcribe, system_named, writing_head
-from steps.config.tuning import Point, name_of_point, points_of, to_overrides
+from steps.config.tuning import Point, name_of_point, parse_values, points_of, to_overrides
 from utils.jobs import log
 from utils.jobs.cli import Parser, positive, positive_real, run
 from utils.jobs.commands import Commands
@@ -38,6 +38,7 @@ RUNGS = (4, 2, 1)  # parts of all updates
 SCALES = (0.35, 0.5, 0.7, 1.0, 1.4)  # of the width, where nothing else is asked for
 NUM_UTTS = 20  # of dev, that speed is measured on
 NUM_MEASUREMENTS = 3  # of it, of which the best counts
+AS_FAST = 1.1  # times the real-time factor
 
 
 @dataclass
@@ -78,15 +79,12 @@ def grid_of(tries: list[str], model: dict) -> dict:
         return {"model.dim": widths, "train.weight_bits": [0, 8]}
     found = {}
     for text in tries:
-        key, _, values = text.partition("=")
-        if key.strip() == "train.updates":
+        key, values = parse_values("--try", text)
+        if key == "train.updates":
             raise UsageError("--try train.updates: how long each shape is trained is part of the search")
-        if key.strip() in found:
-            raise UsageError(f"--try {key.strip()}: twice; write all values in one list")
-        try:
-            found[key.strip()] = tomllib.loads(f"x = {values}")["x"]
-        except tomllib.TOMLDecodeError:
-            raise UsageError(f"--try {text}: not of the form key=[value, value]") from None
+        if key in found:
+            raise UsageError(f"--try {key}: twice; write all values in one list")
+        found[key] = values
     return found
 
 
@@ -161,14 +159,22 @@ def distil(args: object, commands: Commands, updates: int, shape: Shape) -> None
 
 
 def frontier(shapes: list[Shape]) -> list[Shape]:
-    """The shapes that no shape of equal or smaller size matches, of those that had most updates."""
+    """Of the shapes that had most updates those that no other matches: none is as small, as fast and as good.
+
+    Speed counts where all of them have it, and a tenth more of it is as fast: so much two measurements differ by.
+    """
     most = max((max(shape.errors, default=0) for shape in shapes), default=0)
-    full = [(s.megabytes, s.errors[most], s) for s in shapes if most in s.errors]
+    full = [shape for shape in shapes if most in shape.errors]
+    has_speed = all(shape.rtf is not None for shape in full)
 
-    def is_matched(size: float, error: float) -> bool:
-        return any(a <= size and b <= error and (a, b) != (size, error) for a, b, _ in full)
+    def matches(a: Shape, b: Shape) -> bool:
+        is_as_fast = not has_speed or a.rtf <= AS_FAST * b.rtf
+        figures = [(shape.megabytes, shape.errors[most]) for shape in (a, b)]
+        is_no_worse = all(x <= y for x, y in zip(*figures, strict=True))
+        is_other = figures[0] != figures[1] or (has_speed and AS_FAST * a.rtf < b.rtf)
+        return is_as_fast and is_no_worse and is_other
 
-    return [shape for size, error, shape in full if not is_matched(size, error)]
+    return [shape for shape in full if not any(matches(other, shape) for other in full)]
 
 
 def survivors(shapes: list[Shape]) -> list[Shape]:
@@ -222,12 +228,13 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_config()
     parser.add_argument("--system", default="student", help="a distilled system of conf.toml")
-    parser.add_argument("--max-mb", type=positive_real, default=math.inf)
-    parser.add_argument("--max-rtf", type=positive_real, default=math.inf)
-    parser.add_argument("--try", dest="tries", action="append", default=[], metavar="KEY=[VALUES]")
-    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--max-mb", type=positive_real, default=math.inf, help="10^6 bytes; default: any size")
+    parser.add_argument("--max-rtf", type=positive_real, default=math.inf, help="default: any speed")
+    tries = {"action": "append", "default": [], "metavar": "KEY=[VALUES]"}
+    parser.add_argument("--try", dest="tries", **tries, help="default: five widths, rounded to 8 bits and as they are")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="default: data")
     parser.add_argument("--nj", type=positive, default=os.cpu_count(), help="students trained side by side")
-    parser.add_argument("exp_dir", type=Path)
+    parser.add_argument("exp_dir", type=Path, help="where the teacher and its soft labels are")
     args = parser.parse_args(argv)
     system = system_named(load(args.config, args.set), args.system)
     if not system.distill:

@@ -101,7 +101,8 @@ def tried_files(config: Config, args: object, homes: dict[Path, Path]) -> tuple[
     folders = list(dict.fromkeys(folder for pair in homes.items() for folder in pair))
     tuned = [folder / "tune" / f"{name}.json" for folder in folders for name in config.systems]
     terms = [f"{name}.{number}" for name, system in config.systems.items() for number in range(len(system.distill))]
-    swept = [folder / "filter" / f"{term}.json" for folder in folders for term in terms]
+    swept = [path for folder in folders for term in terms for path in sorted(folder.glob(f"filter/{term}.*json"))]
+    swept = [path for path in swept if not path.name.endswith(".manifest.json")]
     checks = (tuned, partial(check_tuned, args, config)), (swept, partial(check_swept, config))
     tuned, swept = (
         [path for path in paths if path.is_file() and passes(path, check, "left out of the report")]

@@ -11,6 +11,7 @@ train.lr = [0.001, 0.002, 0.003, 0.005]
 
 import json
 import random
+import tomllib
 from itertools import product
 
 from steps.config.schema import SystemConfig
@@ -18,6 +19,15 @@ from utils.jobs.errors import UsageError
 from utils.jobs.job import flatten
 
 Point = dict[str, str]  # dotted key below the system -> value as TOML spells it
+
+
+def parse_values(option: str, text: str) -> tuple[str, object]:
+    """The key and the values of an option of the form KEY=[VALUES]. Raises: UsageError for another form."""
+    key, _, values = text.partition("=")
+    try:
+        return key.strip(), tomllib.loads(f"x = {values}")["x"]
+    except tomllib.TOMLDecodeError:
+        raise UsageError(f"{option} {text}: not of the form key=[value, value]") from None
 
 
 def points_of(grid: dict, where: str) -> list[Point]:

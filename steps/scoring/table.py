@@ -113,12 +113,20 @@ def with_set(comparison: dict, role: str) -> str:
 
 
 def filter_rows(found: dict) -> list[list[str]]:
-    """A head and one row for each share of utterances that a filter keeps."""
-    rows = [["kept", "confidence from", "utterances", "hours", f"{found['unit']} error of labels %"]]
+    """A head and one row for each threshold of a filter."""
+    rows = [
+        [
+            "kept" if found["over"] == "keep" else found["over"],
+            "confidence from",
+            "utterances",
+            "hours",
+            f"{found['unit']} error of labels %",
+        ]
+    ]
     rows[0].append(f"of the student on {found['set']} %")
     for row in found["rows"]:
         errors = [number(row[key]) for key in ("label_error_rate", "student_error_rate")]
-        facts = [f"{row['keep']:g}", number(row["confidence"], 3), f"{row['utterances']:,}", number(row["hours"])]
+        facts = [f"{row['threshold']:g}", number(row["confidence"], 3), f"{row['utterances']:,}", number(row["hours"])]
         rows.append([*facts, *errors])
     return rows
 

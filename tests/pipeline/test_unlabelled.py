@@ -164,13 +164,14 @@ def test_a_filter_keeps_a_share_and_a_sweep_shows_what_others_would(recipe, corp
     assert "the filter keeps 8 of 8 utterances without a transcript" in log
     if is_tuned:
         assert_status(run_stages(recipe, corpus, "--tune", "picky", last=9), 0)
-    shown = command("steps.sweep_filter", "--system", "picky", "exp", cwd=recipe)
+    sweep = ("steps.sweep_filter", "--system", "picky")
+    shown = command(*sweep, "exp", cwd=recipe)
     assert_status(shown, 0)
     found = json.loads((recipe / "exp" / "filter" / "picky.0.json").read_text())["rows"]
-    assert [row["keep"] for row in found] == [x / 10 for x in range(10, 0, -1)]
+    assert [row["threshold"] for row in found] == [x / 10 for x in range(10, 0, -1)]
     assert [row["utterances"] for row in found] == [8, 8, 7, 6, 5, 4, 4, 3, 2, 1]
     assert all(row["label_error_rate"] is not None for row in found)
-    tried = [row["keep"] for row in found if row["student_error_rate"] is not None]
+    tried = [row["threshold"] for row in found if row["student_error_rate"] is not None]
     assert tried == ([1.0, 0.5] if is_tuned else [])
     if is_tuned:
         assert_status(run_stages(recipe, corpus, last=11), 0)
@@ -178,5 +179,14 @@ def test_a_filter_keeps_a_share_and_a_sweep_shows_what_others_would(recipe, corp
         other = ("--seeds", "0", "--set", "picky.distill.0.filter.max_difference=2.0", "exp")
         stale = command("steps.report", *other, cwd=recipe)
         assert "exp/filter/picky.0.json: left out of the report: " in stale.stderr
-    wrong = command("steps.sweep_filter", "--system", "picky", "--term", "3", "exp", cwd=recipe)
-    assert_status(wrong, 2)
+    assert_status(command(*sweep, "--over", "max_difference=[0, 10]", "exp", cwd=recipe), 0)
+    found = json.loads((recipe / "exp" / "filter" / "picky.0.max_difference.json").read_text())["rows"]
+    assert found[0]["utterances"] < found[1]["utterances"] == 4  # half of all are kept
+    for wrong, said in (
+        (["--term", "3"], "[picky] has 1 terms"),
+        (["--over", "agree_with=['x']"], "a list of values for one of min_confidence, keep, max_difference, "),
+        (["--over", "keep=[2]"], "--over keep.keep = 2.0: must be from 0 to 1"),
+    ):
+        result = command(*sweep, *wrong, "exp", cwd=recipe)
+        assert_status(result, 2)
+        assert said in result.stderr

@@ -31,7 +31,11 @@ def searched(tmp_path, monkeypatch):
             shape.errors[updates] = errors[UPDATES.index(updates)]
             shape.rtf = rtf if updates == UPDATES[-1] else shape.rtf
 
-        monkeypatch.setattr(search, "measure", lambda args, p: Shape(p, shapes[int(p["model.dim"])][0], fresh))
+        def measure(args, point):
+            size, *_, rtf = shapes[int(point["model.dim"])]
+            return Shape(point, size, rtf if fresh == "as trained" else fresh)
+
+        monkeypatch.setattr(search, "measure", measure)
         monkeypatch.setattr(search, "distil", distil)
         with released():
             search.main(["--try", f"model.dim={list(shapes)}", "--nj", "1", *options, str(tmp_path)])
@@ -61,6 +65,11 @@ def test_what_no_smaller_shape_matches_is_trained_to_the_end(searched):
         }
     )
     assert trained(found) == on_frontier(found) == [8, 24, 32, 40]
+
+
+def test_a_larger_shape_that_is_clearly_faster_is_on_the_frontier_too(searched):
+    shapes = {8: (0.010, 40, 35, 30, 0.01), 16: (0.020, 41, 36, 31, 0.0095), 24: (0.030, 42, 37, 32, 0.005)}
+    assert on_frontier(searched(shapes, fresh="as trained")) == [8, 24]
 
 
 def test_the_better_half_is_kept_where_one_shape_matches_all(searched):

@@ -10,7 +10,7 @@ from steps.config.load import load
 from steps.config.schema import FilterConfig
 from steps.distillation.filters import Told, confidence_of, difference_of, judge, kept, second_transcripts
 from steps.distillation.transcripts import TranscriptStore, write_unit
-from steps.sweep_filter import folders_of, sweep
+from steps.sweep_filter import SHARES, folders_of, sweep
 from utils.jobs.errors import StaleError
 
 TOLD = {
@@ -116,6 +116,6 @@ def test_words_that_a_teacher_writes_are_judged_in_phones(tmp_path, unit, said):
     (folder / "text").write_text(f"a {said}\nb {said}\n")
     best = {"text": said, "tokens": said.split(), "score": -1.0}
     (folder / "nbest.jsonl").write_text(json.dumps({"utt_id": "b", "nbest": [best]}) + "\n")
-    sweep(config, system, 0, SimpleNamespace(exp_dir=tmp_path, data_dir=data), tmp_path)
+    sweep(config, system, 0, SimpleNamespace(exp_dir=tmp_path, data_dir=data, over=SHARES), tmp_path)
     found = json.loads((tmp_path / "student.0.json").read_text())
     assert [row["label_error_rate"] for row in found["rows"]] == [0.0] * 10
