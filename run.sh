@@ -34,7 +34,8 @@
 set -euo pipefail
 
 { # bash reads the whole block before it runs, so that the file may be edited meanwhile
-root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+unset CDPATH # which would send cd elsewhere
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$root/egs/demo
 config=conf.toml
 stage=0 stop_stage=11
@@ -57,9 +58,11 @@ for name in stage stop_stage nj gpus; do
 done
 ((nj > 0)) || options_fail "--nj must be at least 1"
 ((stage <= stop_stage && stop_stage <= 11)) || options_fail "no stage from $stage to $stop_stage; they are 0 to 11"
+! $publish || [[ $stop_stage == 11 && -z $tune && $why == false ]] ||
+  options_fail "--publish needs stage 11, and its results: leave out --stop-stage, --tune and --why"
 [[ -d $recipe ]] || options_fail "--recipe '$recipe' is not a folder"
 [[ -z $corpus_dir || -d $corpus_dir ]] || options_fail "--corpus-dir '$corpus_dir' is not a folder"
-[[ -z $corpus_dir ]] || corpus_dir=$(CDPATH='' cd "$corpus_dir" && pwd)
+[[ -z $corpus_dir ]] || corpus_dir=$(cd "$corpus_dir" && pwd)
 cd "$recipe"
 [[ -f $config ]] || options_fail "--recipe '$recipe' holds no $config"
 variant=$(basename "$config" .toml)
@@ -148,7 +151,7 @@ train() {
     read -r name seed folder settings <<<"$line"
     read -ra point <<<"$settings"
     home=$exp_dir/$folder
-    queue "$name.seed$seed" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
+    queue "$name.seed$seed${point[*]:+.${folder##*/}}" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
       "${folders[@]}" --out-dir "${home%/.}" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
   done
   drain
@@ -191,8 +194,8 @@ if stage 8 decode; then
     read -r name seed folder eval_sets <<<"$line"
     home=$exp_dir/$folder
     read -ra data_dirs <<<"$eval_sets"
-    queue "$name.seed$seed" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
-      "${home%/.}/$name/seed$seed" "${data_dirs[@]/#/$data_dir/}"
+    queue "$name.seed$seed${tune:+.${folder##*/}}" python3 -m steps.decode --gpus "$gpus" "${conf[@]}" "${job[@]}" \
+      "${home%/.}/$name/seed$seed" "${data_dirs[@]/#/"$data_dir/"}"
   done
   drain
 fi
@@ -203,7 +206,7 @@ if stage 9 score; then
     read -r name seed folder eval_sets <<<"$line"
     home=$exp_dir/$folder
     for name_of_set in $eval_sets; do # split on purpose: names hold no space
-      queue "$name.seed$seed.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
+      queue "$name.seed$seed${tune:+.${folder##*/}}.$name_of_set" python3 -m steps.score "${conf[@]}" "${job[@]}" \
         "$data_dir/$name_of_set" "${home%/.}/$name/seed$seed/decode_$name_of_set"
     done
   done

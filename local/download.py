@@ -24,6 +24,7 @@ TIMEOUT_S = 60
 UNPACKING_FAULTS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError)
 UNPACKING_FAULTS += (RuntimeError,)  # a zip archive with a password, or of an unknown method
 BYTES = {"unit": "B", "unit_scale": True}
+HAS_FILTER = hasattr(tarfile, "data_filter")  # not in Python 3.11.0 to 3.11.3
 MAX_BYTES = 100 * 2**30  # unpacked
 
 
@@ -87,8 +88,19 @@ def unpack_tar(archive: Path, t: tarfile.TarFile, folder: Path) -> None:
     for member in t:
         size += member.size
         check_size(archive, size)
-        t.extract(member, folder, filter="data")
+        if HAS_FILTER:
+            t.extract(member, folder, filter="data")
+        else:
+            check_member(member, folder)
+            t.extract(member, folder)
         t.members = []
+
+
+def check_member(member: tarfile.TarInfo, folder: Path) -> None:
+    """Raises TarError for what is no file or folder, or would land elsewhere."""
+    inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+    if not inside or not (member.isfile() or member.isdir()):
+        raise tarfile.TarError(f"'{member.name}' is a link or lies outside")
 
 
 def check_size(archive: Path, size: int) -> None:

@@ -17,13 +17,14 @@ from utils.jobs.job import Job
 from utils.jobs.manifest import check_made
 
 FORMAT = 8
+MAX_SEED = 2**31
 
 
 def parse_seeds(text: str) -> list[int]:
     """Seeds separated by spaces. Raises: UsageError for anything else."""
     seeds = [int(seed) if seed.isascii() and seed.isdigit() else -1 for seed in text.split()]
-    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        raise UsageError(f"--seeds '{text}': different numbers separated by spaces")
+    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds) or max(seeds) >= MAX_SEED:
+        raise UsageError(f"--seeds '{text}': different numbers separated by spaces, below {MAX_SEED:,}")
     return seeds
 
 
@@ -60,6 +61,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=None, help="default: the experiment folder")
     parser.add_argument("exp_dirs", type=Path, nargs="+")
     args = parser.parse_args(argv)
+    if len({path.resolve() for path in args.exp_dirs}) < len(args.exp_dirs):
+        raise UsageError("an experiment folder stands there twice: what it holds would be counted twice")
     out = args.out or args.exp_dirs[0]
     config = load(args.config, args.set)
     if args.show:

@@ -122,9 +122,8 @@ def speed_of(loaded: object, dev: Path, settings: DecodeConfig) -> float:
     from steps.decoding.decode_set import decode_set
     from utils.data_dir.tables import read_table
 
-    num_frames = dict(list(read_table(dev / "utt2num_frames").items())[:NUM_UTTS])
-    num_frames = {utt_id: int(n) for utt_id, n in num_frames.items()}
-    feats_scp = read_table(dev / "feats.scp")
+    feats_scp, lengths = read_table(dev / "feats.scp"), read_table(dev / "utt2num_frames")
+    num_frames = {utt_id: int(lengths[utt_id]) for utt_id in [u for u in feats_scp if u in lengths][:NUM_UTTS]}
     times = []
     for _ in range(1 + NUM_MEASUREMENTS):
         start = time.process_time()

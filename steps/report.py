@@ -126,6 +126,8 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     home = args.out or args.exp_dirs[0]
     homes = {exp: args.models_dir or exp for exp in args.exp_dirs}
+    if args.publish and not args.publish.parent.is_dir():
+        raise UsageError(f"--publish '{args.publish}': there is no such folder")
     if len({exp.name for exp in homes}) < len(args.exp_dirs):
         raise UsageError("two experiment folders have one name, which their tables would share")
     inputs = [exp / "results.json" for exp in homes]

@@ -6,7 +6,7 @@ import re
 import espeakng_loader
 import pytest
 
-from tests.support import ROOT, assert_status, execute
+from tests.support import ROOT, assert_status, error_of, execute
 
 SCRIPT = ROOT / "egs" / "demo" / "local" / "get_corpus.py"
 VOICES = re.search(r'VARIANTS = """(.*?)"""', SCRIPT.read_text(), re.DOTALL)[1].split()
@@ -32,3 +32,13 @@ def test_all_voices_say_the_same_in_any_process(tmp_path):
     first = make(folders[0], 1)
     assert len(first) == 64
     assert first == make(folders[1], 2, MALLOC_PERTURB_="85", PADDING="x" * 4001)
+
+
+def test_a_transcript_whose_audio_is_missing_is_told(tmp_path):
+    make(tmp_path, 2)
+    gone = sorted((tmp_path / "downloads").rglob("*.wav"))[5]
+    gone.unlink()
+    (tmp_path / "downloads" / "manifest.json").unlink()
+    prepare = ["python3", SCRIPT.with_name("prepare_data.py"), "--nj", "1"]
+    said = error_of(execute(prepare, tmp_path), 3)
+    assert said == f"1 utterances of text have no audio file, as '{gone.stem}'; get the corpus again"

@@ -137,8 +137,10 @@ def test_another_archive_is_deleted_and_not_unpacked(served, tmp_path):
     [[("../out", b"x")], [("/tmp/retort-out", b"x")], [("link", None), ("link/out", b"x")], [("a", b"x" * 2000)]],
     ids=["above", "absolute", "through a link", "too large"],
 )
-def test_nothing_lands_outside_the_folder_or_fills_the_disk(served, tmp_path, members, monkeypatch):
+@pytest.mark.parametrize("has_filter", [True, False], ids=["filtered", "python 3.11.2"])
+def test_nothing_lands_outside_the_folder_or_fills_the_disk(served, tmp_path, members, has_filter, monkeypatch):
     files, address = served
+    monkeypatch.setattr(module, "HAS_FILTER", has_filter)
     monkeypatch.setattr(module, "MAX_BYTES", 1000)
     files["/a.tar.gz"] = to_tar(members)
     digest = sha256(files["/a.tar.gz"])

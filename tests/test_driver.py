@@ -1,3 +1,7 @@
+import shutil
+import subprocess
+import time
+
 import pytest
 
 from tests.support import ROOT, driver, execute
@@ -30,6 +34,10 @@ def test_help_is_the_header_of_the_driver(option):
         (["stage"], "unexpected argument 'stage'"),
         (["--config"], "--config needs a value"),
         (["--config", "conf_tpu.toml"], f"--recipe '{YESNO}' holds no conf_tpu.toml"),
+        (
+            ["--stage", "9", "--stop-stage", "9", "--publish"],
+            "--publish needs stage 11, and its results: leave out --stop-stage, --tune and --why",
+        ),
         (["--recipe", "/no/such/folder"], "--recipe '/no/such/folder' is not a folder"),
         (["--corpus-dir", "/no/such/folder"], "--corpus-dir '/no/such/folder' is not a folder"),
     ],
@@ -49,6 +57,8 @@ def test_a_wrong_option_is_one_line_and_status_2(args, said):
         (["--split", "other"], "--split 'other': choose published or unseen"),
         (["--exp-dir", "x"], "--exp-dir: each split has folders of its own"),
         (["--data-dir=x"], "--data-dir=x: each split has folders of its own"),
+        (["--out-dir", "x"], "--out-dir: each split has folders of its own"),
+        (["--tune", "student", "--publish"], "--publish needs all stages to the last one"),
         (["--split", "unseen", "--publish"], "--publish writes both splits"),
         (["--stop-stage", "9", "--publish"], "--publish needs all stages to the last one"),
     ],
@@ -63,6 +73,39 @@ def test_a_recipe_is_found_through_a_link(tmp_path):
     (tmp_path / "link").symlink_to(YESNO)
     result = execute([tmp_path / "link" / "run.sh", "--help"], tmp_path)
     assert result.returncode == 0 and "--corpus-dir" in result.stdout
+
+
+def test_an_exported_cdpath_moves_nothing(tmp_path):
+    elsewhere = tmp_path / "egs" / "yesno"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "conf.toml").write_text((YESNO / "conf.toml").read_text())
+    options = ("--recipe", "egs/yesno", "--exp-dir", tmp_path / "exp", "--stage", "3", "--stop-stage", "3", "--why")
+    result = execute([ROOT / "run.sh", *options], ROOT, CDPATH=str(tmp_path))
+    assert result.returncode == 0 and str(elsewhere) not in result.stdout + result.stderr
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / "R&D"
+    result = driver(YESNO, "--data-dir", folder, "--exp-dir", tmp_path / "exp", "--stage", "8", "--stop-stage", "8")
+    assert result.returncode == 3 and str(folder) in result.stderr
+
+
+def test_a_signal_to_the_script_of_several_runs_stops_the_one_at_work(tmp_path):
+    recipe = tmp_path / "egs" / "fsdd"
+    recipe.mkdir(parents=True)
+    shutil.copy(ROOT / "egs" / "fsdd" / "run.sh", recipe)
+    stub = tmp_path / "run.sh"
+    stub.write_text(
+        f"#!/bin/bash\ntrap 'echo stopped >> {tmp_path}/log; exit 7' TERM\necho up >> {tmp_path}/log\n"
+        "for i in {1..300}; do sleep 0.1; done\n"
+    )
+    stub.chmod(0o755)
+    with subprocess.Popen([recipe / "run.sh"]) as process:
+        while not (tmp_path / "log").exists():
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(20) == 7
+    assert (tmp_path / "log").read_text() == "up\nstopped\n"
 
 
 def test_an_experiment_folder_that_cannot_be_made_is_one_line_and_status_5(tmp_path):

@@ -31,7 +31,10 @@ def read_text_of_any_kind(path: Path) -> str:
     """The content of a text file in UTF-8, or in UTF-16 with its mark."""
     data = path.read_bytes() if path.is_file() else b""
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return data.decode("utf-16", errors="replace")
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as e:
+            raise DataError(f"{path}: UTF-16, and damaged at byte {e.start}; write it anew") from None
     return read_text_file(path)
 
 

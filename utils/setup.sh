@@ -54,24 +54,26 @@ make_venv() {
   rm -rf "$tools"
 }
 
+# What a .venv is made of: its own Python, whichever comes first on the path, and the requirements.
 fingerprint() {
-  "$python" --version
+  "$venv/bin/python3" --version
   cat "$root/utils/constraints.txt" "${files[@]}"
 }
 
 # Whether the stamp of the .venv covers all files asked for.
 is_current() {
   [[ -x $venv/bin/python3 && -f $stamp ]] || return 1
+  [[ -z ${PYTHON:-} || $("$PYTHON" --version 2>&1) == "$("$venv/bin/python3" --version)" ]] || return 1
   [[ $(<"$stamp") == "$(fingerprint)" ]] && return 0
   # made for these requirements and the tests' as well
   [[ $# -eq 0 && $(<"$stamp") == "$(fingerprint)"* ]]
 }
 
-python=$(find_python)
 if is_current "$@"; then
   echo "$venv/bin/python3"
   exit 0
 fi
+python=$(find_python)
 if [[ $python != "$venv"/* ]] && "$python" "$root/utils/check_environment.py" "${files[@]}" >/dev/null 2>&1; then
   echo "$python"
   exit 0
@@ -92,7 +94,7 @@ echo "setup: installing the requirements into $venv (once; downloads about 3 GB,
 free_kb=$(df -Pk "$root" | awk 'NR == 2 { print $4 }')
 ((free_kb > 7000000)) || [[ -d $venv ]] || fail "$root: $((free_kb / 1000000)) GB are free, 7 GB are needed"
 # An environment of the same requirements only grows; any other is made anew.
-[[ -f $stamp && $(fingerprint) == "$(<"$stamp")"* && -x $venv/bin/python3 ]] || make_venv
+[[ -x $venv/bin/python3 && -f $stamp && $(fingerprint) == "$(<"$stamp")"* ]] || make_venv
 rm -f "$stamp"
 requirement_options=()
 for file in "${files[@]}"; do requirement_options+=(--requirement "$file"); done

@@ -18,7 +18,7 @@ if [[ -t 2 ]]; then # progress bars go to the terminal, past the logs
   export RETORT_BAR_FD=3
 fi
 if $why; then # tells later commands what earlier ones would write
-  RETORT_WHY_FILE=$(mktemp)
+  RETORT_WHY_FILE=$(mktemp) || exit 5
   export RETORT_WHY_FILE
   trap 'rm -f "$RETORT_WHY_FILE"' EXIT
 fi
@@ -82,6 +82,7 @@ reap() {
   fi
   if ((status == 7)); then interrupted; fi
   if ((status != 0)); then
+    [[ -n $output ]] || output="it wrote nothing into its log; is there space on the disk?"
     printf '%s\n' "$output" | tail -n 15 >&2
     say "stage $RETORT_STAGE: $name failed with status $status after $seconds s; its log: $log"
     stop_jobs

@@ -18,7 +18,7 @@ from utils.data_dir.tables import read_table
 from utils.data_dir.validate import find_faults
 from utils.jobs import log
 from utils.jobs.cli import Parser, run
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, UsageError
 from utils.jobs.job import Job
 
 FORMAT = 6
@@ -87,6 +87,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--incremental", action="store_true", help="skip the check when nothing changed")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
+    if not args.incremental and (args.why or args.force or args.verify):
+        raise UsageError("--why, --force and --verify are of --incremental; without it everything is checked")
     if not args.why:
         missing = [] if args.data_dir.is_dir() else [args.data_dir]
         missing += [other for other in (*args.apart_from, *args.beside) if not (other / "wav.scp").is_file()]

@@ -14,7 +14,7 @@ root=$here/../..
 splits="published unseen"
 seeds="0 1 2"
 config=conf.toml
-publish=false why=false stop_stage=11
+publish=false why=false tunes=false stop_stage=11
 overrides=()
 options=()
 while (($# > 0)); do
@@ -30,7 +30,8 @@ while (($# > 0)); do
     --stop-stage=*) stop_stage=${1#*=} && options+=("$1") ;;
     --why) why=true && options+=("$1") ;;
     --config=*) config=${1#*=} ;;
-    --data-dir* | --exp-dir*) echo "run.sh: $1: each split has folders of its own; see --help" >&2 && exit 2 ;;
+    --data-dir* | --exp-dir* | --out-dir*) echo "run.sh: $1: each split has folders of its own; see --help" >&2 && exit 2 ;;
+    --tune | --tune=*) tunes=true && options+=("$1") ;;
     --publish) publish=true ;;
     --help | -h) sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0" && exit 0 ;;
     *) options+=("$1") ;;
@@ -43,8 +44,17 @@ run_split() {
   local name=$1
   shift
   "$root/run.sh" --recipe "$here" --config "$config" --data-dir "data$variant/$name" --exp-dir "exp$variant/$name" \
-    "$@" "${options[@]}"
+    "$@" "${options[@]}" &
+  driver=$!
+  wait "$driver" || exit
 }
+# A signal to this script alone would leave the driver running.
+interrupted() {
+  trap '' INT TERM
+  kill -TERM "${driver:-}" 2>/dev/null && wait "$driver"
+  exit 7
+}
+trap interrupted INT TERM
 
 [[ $splits =~ ^(published|unseen|published unseen)$ ]] ||
   { echo "run.sh: --split '$splits': choose published or unseen" >&2 && exit 2; }
@@ -53,8 +63,8 @@ variant=$(basename "$config" .toml)
 variant=${variant#conf} # of conf_models.toml: _models
 [[ $publish == false || $splits == "published unseen" || -n $variant ]] ||
   { echo "run.sh: --publish writes both splits; leave out --split" >&2 && exit 2; }
-[[ $publish == false || ($stop_stage == 11 && $why == false) ]] ||
-  { echo "run.sh: --publish needs all stages to the last one; leave out --stop-stage and --why" >&2 && exit 2; }
+[[ $publish == false || ($stop_stage == 11 && $why == false && $tunes == false) ]] ||
+  { echo "run.sh: --publish needs all stages to the last one; leave out --stop-stage, --tune and --why" >&2 && exit 2; }
 
 speakers="george jackson lucas nicolas theo yweweler"
 for split in $splits; do
@@ -68,7 +78,7 @@ for split in $splits; do
   esac
 done
 
-if $why || ((stop_stage < 9)); then exit 0; fi
+if $why || $tunes || ((stop_stage < 9)); then exit 0; fi
 source "$root/utils/path.sh"
 cd "$here"
 if [[ $splits == *unseen* ]]; then # the six test speakers as one test set

@@ -12,6 +12,7 @@ train.lr = [0.001, 0.002, 0.003, 0.005]
 import json
 import random
 import tomllib
+from datetime import date, time
 from itertools import product
 
 from steps.config.schema import SystemConfig
@@ -40,6 +41,8 @@ def points_of(grid: dict, where: str) -> list[Point]:
     for key, values in flat.items():
         if not isinstance(values, list) or not values:
             raise UsageError(f"[{where}] {key} = {values!r}: write a list of values to try")
+        if any(isinstance(value, date | time) for value in values):
+            raise UsageError(f"[{where}] {key} = {list(map(str, values))}: no setting is a time")
         if any(value in values[:i] for i, value in enumerate(values)):
             raise UsageError(f"[{where}] {key} = {values!r}: has a value twice")
     points = [

@@ -73,6 +73,8 @@ def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, lang_dir: Pat
     feats = read_feats(entry, utt_id)
     with self_attention(loaded.model) as attention:
         output = loaded.model(*pad([feats]))
+    if not int(output.lengths[0]):
+        raise DataError(f"{data_dir}: '{utt_id}' is too short for {folder}: nothing is left to draw")
     check_finite([utt_id], output, {utt_id: entry})
     log_probs = output.log_probs("ctc")[0, : int(output.lengths[0])]  # (U, V)
     blank, names = loaded.config.blank_id, loaded.tokens.tokens

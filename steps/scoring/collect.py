@@ -10,6 +10,7 @@ from statistics import mean
 from steps.config.schema import Config, SystemConfig
 from steps.config.systems import (
     ANY_SEED,
+    all_sets,
     all_systems,
     can_transcribe,
     features_of,
@@ -177,6 +178,12 @@ def collect_set(config: Config, exp_dirs: list[Path], runs: Runs, set_name: str)
     for name in names[1:]:
         check_same(names[0], scores[names[0]], name, scores[name], set_name)
     first = files[names[0]][0]
+    references = scores[names[0]].references
+    if all_sets(config).get(set_name) == "test" and None not in references and len(set(references)) < len(references):
+        told = (
+            "two of the folders are of the same references, which would be counted twice; folds rotate what is tested"
+        )
+        raise DataError(f"'{set_name}': {told}")
     rows = {}
     for name in names:
         folds = [fold for found in files[name] for fold in found]

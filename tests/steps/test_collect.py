@@ -1,6 +1,7 @@
 """The part of results.json on one set, from scores in a folder."""
 
 import json
+import shutil
 
 import pytest
 
@@ -9,7 +10,7 @@ from steps.scoring.collect import collect_set, runs_of
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
 from tests.support import ROOT
-from utils.jobs.errors import StaleError
+from utils.jobs.errors import DataError, StaleError
 
 FACTS = {"params": 9, "train": {"train": {"updates": 5}}, "labelled_hours": 1.0, "unlabelled_hours": 0.0}
 SPEAKERS = ("ada", "bob", "eve")
@@ -51,6 +52,14 @@ def test_only_what_was_tested_counts_among_comparisons(made, tmp_path):
     gain = sum(errors_of("student_plain", k) - errors_of("student", k) for k in runs["student"]) / len(runs["student"])
     assert rows["student", "student_plain"]["absolute_gain"] == pytest.approx(10 * gain, abs=1e-3)
     assert rows["student", "student_plain"]["teacher_runs"] == 1
+
+
+def test_a_test_set_that_comes_twice_is_no_rotated_one(made, tmp_path):
+    config, runs = made
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path, copy)
+    with pytest.raises(DataError, match="'test': two of the folders are of the same references"):
+        collect_set(config, [tmp_path, copy], runs, "test")
 
 
 @pytest.mark.parametrize("change", ["another word", "another speaker"])

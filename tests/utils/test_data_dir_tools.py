@@ -1,5 +1,7 @@
 """split, perturb, resegment and describe: what they write is valid, and says what they promise."""
 
+import errno
+
 import pytest
 
 from tests.faults.directories import write_valid
@@ -7,6 +9,7 @@ from tests.support import assert_status, command, error_of, write_data_dir
 from utils.data_dir.data_dir import DataDir
 from utils.data_dir.tables import read_table
 from utils.data_dir.validate import find_faults
+from utils.jobs import files
 
 
 @pytest.fixture
@@ -197,6 +200,31 @@ def test_parts_of_long_recordings_keep_their_times(plain, tmp_path):
     (tmp_path / "parts").write_text("a-0x a-0 1.004 5.371\n")
     run_tool("resegment", plain, tmp_path / "parts", tmp_path / "out", cwd=tmp_path)
     assert (tmp_path / "out" / "segments").read_text() == "a-0x a-0 12346.674 12351.041\n"
+
+
+def test_a_directory_stays_as_it_was_where_the_disk_fills_up(plain, tmp_path, monkeypatch):
+    before = {path.name: path.read_bytes() for path in plain.iterdir() if path.is_file()}
+    replace = files.replace
+
+    def fails_late(temporary, path):
+        if path.name == "utt2spk":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(temporary, path)
+
+    monkeypatch.setattr(files, "replace", fails_late)
+    data = DataDir.read(plain)
+    with pytest.raises(OSError) as caught:
+        data.select(set(data.utt_ids[:1])).write(plain)
+    assert caught.value.filename.endswith("utt2spk")
+    assert {path.name: path.read_bytes() for path in plain.iterdir() if path.is_file()} == before
+    assert not list(plain.glob(".writing*"))
+
+
+def test_utf16_that_is_damaged_is_not_repaired(plain):
+    text = (plain / "text").read_text()
+    (plain / "text").write_bytes(text.encode("utf-16")[:-3])
+    said = error_of(command("utils.fix_data_dir", plain, cwd=plain), 3)
+    assert "UTF-16, and damaged at byte" in said
 
 
 def test_tables_of_an_earlier_directory_are_taken_away(plain, tmp_path):

@@ -108,6 +108,25 @@ def test_what_was_seen_of_a_set_that_changed_since_is_not_used(tmp_path):
     assert "a-1.wav, which changed since" in error_of(command("utils.validate_data_dir", *options, cwd=tmp_path), 4)
 
 
+@pytest.mark.parametrize("kind", ["elsewhere", "UTF-16"])
+def test_what_cannot_be_read_is_not_taken_for_other_audio(tmp_path, kind):
+    one, two = (write_data_dir(tmp_path / name, {f"{name}-1": "x"}) for name in ("a", "b"))
+    table = (one / "wav.scp").read_text()
+    if kind == "elsewhere":
+        (one / "wav.scp").write_text(table.replace(str(tmp_path), "/mnt"))
+    else:
+        (one / "wav.scp").write_text(table, encoding="utf-16")
+    result = command("utils.validate_data_dir", "--no-feats", "--apart-from", one, two, cwd=tmp_path)
+    assert_status(result, 3)
+    assert f"cannot be read, so that nobody can tell what {two} shares with it" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--why", "--force", "--verify"])
+def test_an_option_of_the_incremental_check_is_refused_without_it(data_dir, option):
+    result = command("utils.validate_data_dir", option, data_dir, cwd=data_dir)
+    assert_status(result, 2)
+
+
 def test_a_pipe_in_wav_scp_is_never_run(data_dir):
     set_line(data_dir / "wav.scp", 0, f"a-1 touch {data_dir}/marker; cat {data_dir}/wav/a-1.wav |")
     error_of(command("utils.validate_data_dir", data_dir, cwd=data_dir), 3)

@@ -117,6 +117,10 @@ def prepare(
             `{"train_phone": ("train", ["telephone:snr_db=15"])}`. They have the same utterances at the same speeds.
     """
     speeds = speeds or {}
+    try:
+        str(args.data_dir.resolve()).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{ascii(str(args.data_dir.resolve()))}: a folder's name is not UTF-8; rename it") from None
     heard = {name: [source, channels(choices)] for name, (source, choices) in (heard or {}).items()}
     for file in files:
         if not file.is_file():

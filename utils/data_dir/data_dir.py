@@ -1,14 +1,17 @@
 """A data directory in memory: which utterances it holds, where their audio is, what is said."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from utils.data_dir.channel import CHANNELS, DIRECT, Channel, to_channel
 from utils.data_dir.tables import fix_command, read_table, write_table
 from utils.data_dir.values import SPEED_RANGE, to_segment, to_speed
 from utils.jobs import log
 from utils.jobs.errors import DataError, UsageError
+from utils.jobs.files import fsync
 
 # Tables keyed by utterance, and by recording or speaker, that the tools keep consistent.
 UTT_TABLES = ("text", "utt2spk", "utt2speed", "utt2channel", "utt2uniq")
@@ -172,14 +175,20 @@ class DataDir:
         for name in (*names, "spk2utt"):
             if (path / name).is_dir():
                 raise DataError(f"{path / name}: not a file; take the folder away")
-        for name in names:
-            rows = self.tables.get(name)
-            if rows or (rows is not None and name in COMPLETE):
-                write_table(path / name, rows)
-            else:
-                (path / name).unlink(missing_ok=True)
+        tables = {name: rows for name, rows in self.tables.items() if rows or name in COMPLETE}
         if "utt2spk" in self.tables:
-            write_table(path / "spk2utt", spk2utt(self.tables["utt2spk"]))
+            tables["spk2utt"] = spk2utt(self.tables["utt2spk"])
+        with TemporaryDirectory(
+            prefix=".writing.", dir=path
+        ) as stage:  # where the disk may fill up, all stays as it was
+            for name, rows in tables.items():
+                write_table(Path(stage) / name, rows)
+            for name in tables:
+                os.replace(Path(stage) / name, path / name)
+            fsync(path)
+        for name in names:
+            if name not in tables:
+                (path / name).unlink(missing_ok=True)
 
 
 def recording_files(data_dir: Path) -> list[Path]:

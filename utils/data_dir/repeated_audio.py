@@ -38,6 +38,9 @@ def repeated_audio(checked: Checked) -> Iterator[Fault]:
     keys = same_recordings([checked, *apart, *beside])
     foreign: dict[tuple, list[tuple[Heard, str]]] = {}  # by recording
     for other in apart:
+        if unread := unread_recordings(other):
+            text = f"{unread} cannot be read, so that nobody can tell what {checked.path} shares with it"
+            yield Fault(str(other.path / "wav.scp"), text, "check that directory first")
         for _, utt_id, heard in pieces(other, keys):
             foreign.setdefault(heard.recording, []).append((heard, f"'{utt_id}' in {other.path}"))
     elsewhere: dict[Heard, str] = {}
@@ -53,6 +56,15 @@ def repeated_audio(checked: Checked) -> Iterator[Fault]:
         elif same := here.get(heard):
             yield unusable(checked, place, utt_id, f"{who} is the same audio as {same}", "remove one of them")
         here.setdefault(heard, f"'{utt_id}'")
+
+
+def unread_recordings(checked: Checked) -> str:
+    """What cannot be read of a directory's audio; empty where nothing."""
+    rows = list(checked.rows("wav.scp"))
+    unread = [rec_id for _, rec_id, _ in rows if not isinstance(checked.audio.get(rec_id), AudioInfo)]
+    if not unread:
+        return "" if rows else "its table"
+    return f"{len(unread):,} of its {len(rows):,} recordings, '{unread[0]}' for one,"
 
 
 def shares(heard: Heard, others: list[tuple[Heard, str]]) -> str:

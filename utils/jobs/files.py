@@ -74,7 +74,9 @@ def write_atomic(path: Path, data: str | bytes | Iterable[str]) -> None:
         with open(temporary, "wb", buffering=BLOCK) as f:
             f.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
         replace(temporary, path)
-    except BaseException:
+    except BaseException as e:
+        if isinstance(e, OSError) and e.filename is None:
+            e.filename = str(path)
         temporary.unlink(missing_ok=True)
         raise
 

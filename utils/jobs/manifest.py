@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from utils.jobs import log
 from utils.jobs.errors import StaleError
 from utils.jobs.files import sha256, sha256_text, write_atomic
 
@@ -130,6 +131,7 @@ class Upstream:
     def __init__(self) -> None:
         self.written: dict[Path, dict[str, Path]] = {}  # folder -> output -> manifest, of the manifests in it
         self.followed: set[Path] = set()
+        self.is_elsewhere = False  # whether what was read lay in another working directory
 
     def stale_reason(self, path: Path) -> str | None:
         """Why a file, or what a manifest lists, is not what its commands would write now; None when all is well."""
@@ -143,6 +145,10 @@ class Upstream:
         fingerprint(made_by)  # raises where an output was altered
         for name, entry in manifest.inputs.items():
             present = describe_input(Path(name), entry)
+            if present is None and not self.is_elsewhere and not Path(Path(name).parts[0]).exists():
+                self.is_elsewhere = True
+                told = "a change of it is not noticed; commands run in the recipe's folder"
+                log.warn(f"{made_by.parent}: {manifest.command} read {name}, which is not here: {told}")
             if present is not None and digest(present) != digest(entry):
                 where = os.path.normpath(made_by.parent / manifest.base)
                 return f"{where}: stale, {manifest.command} read {name}, which changed since; run its stage again"

@@ -22,6 +22,7 @@ from utils.jobs.job import Job
 from utils.jobs.workers import map_in_processes
 
 FORMAT = 2
+MIN_RATE_HZ = 4000
 DIGITS = "one two three four five six seven eight nine".split()
 MINUTES = "five ten eleven twelve thirteen fourteen fifteen twenty thirty forty fifty".split()
 ROOMS = "hall garden office garage cellar patio".split()
@@ -55,6 +56,8 @@ class Settings:
         settings = cls(**found)
         if not 3 <= settings.speakers <= len(VARIANTS):
             raise UsageError(f"corpus.speakers = {settings.speakers}: from 3 to {len(VARIANTS)}")
+        if settings.sample_rate_hz < MIN_RATE_HZ:
+            raise UsageError(f"corpus.sample_rate_hz = {settings.sample_rate_hz}: at least {MIN_RATE_HZ}")
         return settings
 
 

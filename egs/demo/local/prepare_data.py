@@ -19,7 +19,11 @@ def set_of_speakers(speakers: list[str]) -> dict[str, str]:
 
 
 def make_sets(files: list[Path], texts: dict[str, str]) -> dict[str, list[CorpusUtterance]]:
-    """The utterances of each set."""
+    """The utterances of each set. Raises: DataError for a file without a transcript, or a transcript without a file."""
+    if missing := sorted(texts.keys() - {path.stem for path in files}):
+        raise DataError(
+            f"{len(missing)} utterances of text have no audio file, as '{missing[0]}'; get the corpus again"
+        )
     set_of = set_of_speakers(sorted({path.parent.name for path in files}))
     sets: dict[str, list[CorpusUtterance]] = {"train": [], "dev": [], "test": []}
     for path in files:

@@ -5,9 +5,10 @@ Each file holds eight words of one speaker; its name spells them (1_0_… is YES
 
 from pathlib import Path
 
+from steps.config.load import load
 from utils.data_dir.corpus import CorpusUtterance, corpus_parser, find_audio, prepare
 from utils.jobs.cli import run
-from utils.jobs.errors import DataError
+from utils.jobs.errors import DataError, UsageError
 
 WORDS = {"0": "NO", "1": "YES"}
 
@@ -32,6 +33,8 @@ def make_sets(files: list[Path]) -> dict[str, list[CorpusUtterance]]:
 def main(argv: list[str]) -> None:
     """Prepares the corpus."""
     args = corpus_parser(__doc__).parse_args(argv)
+    if table := load(args.config, args.set).corpus:
+        raise UsageError(f"[corpus] has no settings here, and '{next(iter(table))}' is given")
     files = find_audio(args.corpus_dir, "[01]_[01]_*.wav", "1_0_1_1_1_0_1_0.wav")
     prepare(args, files, lambda stage, final: make_sets(files), settings={})
 
