@@ -1,6 +1,9 @@
 """data/<set>, model folders -> one picture of an utterance: what each model heard, and when
 
     python3 -m steps.explain --out utt.png data/test george-3_12 exp/teacher/seed0 exp/student/seed0
+    python3 -m steps.explain --out utt.png data/test george-3_12 exp/teacher/seed0=data/test_wave exp/student/seed0
+
+A model that hears other features, or the same utterance through another channel, stands with its own data directory.
 
 Under the features each model has a panel with its posteriors of the tokens that it or the transcript holds, the
 transcript aligned to them (crosses) and its own best path (circles); above them, where its last layer's states are
@@ -33,6 +36,19 @@ def check_out(path: Path) -> None:
             raise UsageError(f"--out '{path}': '{above}' is a file, not a folder")
 
 
+def heard_by(model: str, data_dir: Path, utt_id: str) -> tuple[Path, Path, str]:
+    """(model folder, its data directory, what feats.scp holds there of an utterance), of an argument MODEL[=DATA_DIR].
+
+    Raises: UsageError where the utterance is not there.
+    """
+    folder, _, own = model.partition("=") if not Path(model).is_dir() else (model, "", "")
+    home = Path(own) if own else data_dir
+    entries = DataDir.read(home, "feats.scp").tables["feats.scp"]
+    if utt_id not in entries:
+        raise UsageError(f"{home}/feats.scp holds no utterance '{utt_id}'")
+    return Path(folder), home, entries[utt_id]
+
+
 def write(path: Path, drawn: bytes) -> None:
     """Writes a picture, and the folders above it. Raises: MachineError where the machine does not."""
     try:
@@ -47,15 +63,14 @@ def main(argv: list[str]) -> None:
     parser = Parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help=f"the picture, {', '.join(ENDINGS)}")
     parser.add_argument("--lang-dir", type=Path, default=None, help="default: lang beside the data directory")
-    parser.add_argument("data_dir", type=Path)
-    parser.add_argument("utt_id")
-    parser.add_argument("models", type=Path, nargs="+", help="model folders, as teacher, student, distilled student")
+    parser.add_argument("data_dir", type=Path, help="a set that holds the utterance, with features")
+    parser.add_argument("utt_id", help="the utterance")
+    models = {"nargs": "+", "metavar": "MODEL[=DATA_DIR]"}
+    parser.add_argument("models", **models, help="model folders, as teacher, student, distilled student")
     args = parser.parse_args(argv)
     check_out(args.out)
-    data = DataDir.read(args.data_dir, "feats.scp")
-    if args.utt_id not in data.tables["feats.scp"]:
-        raise UsageError(f"{args.data_dir}/feats.scp holds no utterance '{args.utt_id}'")
-    for folder in args.models:
+    heard = [heard_by(model, args.data_dir, args.utt_id) for model in args.models]
+    for folder, _, _ in heard:
         fingerprint(folder / "manifest.json")  # notices what was altered
     text_file = args.data_dir / "text"
     texts = read_table(text_file, has_value=False) if text_file.is_file() else {}
@@ -63,8 +78,8 @@ def main(argv: list[str]) -> None:
     from steps.reporting.explained import explain, picture
 
     lang = args.lang_dir or args.data_dir.parent / "lang"
-    entry, text = data.tables["feats.scp"][args.utt_id], texts.get(args.utt_id, "")
-    views = [explain(folder, args.data_dir, args.utt_id, entry, lang) for folder in args.models]
+    text = texts.get(args.utt_id, "")
+    views = [explain(folder, data_dir, args.utt_id, entry, lang) for folder, data_dir, entry in heard]
     write(args.out, picture(args.utt_id, text, views, args.out.suffix[1:]))
     log.info(f"{args.out}: '{args.utt_id}' as {len(views)} models hear it")
 

@@ -24,7 +24,7 @@ from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
 
-FORMAT = 7
+FORMAT = 8
 
 
 def machine() -> str:

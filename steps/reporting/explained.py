@@ -190,7 +190,8 @@ def picture(utt_id: str, text: str, views: list[View], kind: str) -> bytes:
     with drawing(width, sum(heights) + 0.3 * rows, **shape) as (figure, grid):
         axes = iter(grid[:, 0])
         first = next(axes)
-        first.imshow(views[0].feats.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, seconds, 0, 1))
+        feats = next((view.feats for view in views if view.feats.shape[1] > 1), views[0].feats)  # rather than samples
+        first.imshow(feats.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, seconds, 0, 1))
         first.set_yticks([])
         first.set_title(f"{utt_id}: {text}", **TITLE)
         for view in views:

@@ -12,6 +12,7 @@ Pairs = list[tuple[str | None, str | None]]  # (reference, hypothesis) as aligne
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))  # units of a reference
 CLASSES = tuple(f"{low}–{high}" if high else f"{low} or more" for low, high in LENGTHS)
 STATES = ("fixed", "broken", "both wrong", "both right")
+TAUGHT = "teacher right"  # counted beside the states
 
 
 def read_alignments(path: Path) -> dict[str, Pairs]:
@@ -54,9 +55,9 @@ class Outcomes:
     Attributes:
         total: By state.
         by_teacher: By state, of the units that the teacher has right, and of those that it has wrong.
-        by_word: (fixed, broken) of each unit.
-        by_speaker: Counts of states by speaker.
-        by_length: Counts of states by the length of the reference.
+        by_word: By state, of each unit; and how many of it the teacher has right.
+        by_speaker: The same of each speaker.
+        by_length: The same by the length of the reference.
         insertions: Of teacher, twin and distilled student.
         agreement: Share of the references' units where twin, and distilled student, heard what the teacher heard.
         gain_of: Errors less in each utterance, insertions counted.
@@ -89,14 +90,15 @@ def compare_outcomes(
             raise DataError(f"teacher, twin and distilled student were not scored on the same text of '{utt_id}'")
         extra = [num_insertions(x) for x in (teacher[utt_id], pairs, distilled[utt_id])]
         found.insertions = [a + b for a, b in zip(found.insertions, extra, strict=True)]
-        gain = extra[1] - extra[2]
+        gain, speaker = extra[1] - extra[2], utt2spk.get(utt_id, "?")
         for (ref, by_teacher), (_, before), (_, after) in zip(*three, strict=True):
             state = state_of(before == ref, after == ref)
             found.total[state] += 1
             found.by_teacher["right" if by_teacher == ref else "wrong"][state] += 1
-            found.by_word.setdefault(ref, Counter())[state] += 1
-            found.by_speaker.setdefault(utt2spk.get(utt_id, "?"), Counter())[state] += 1
-            found.by_length.setdefault(length_of(len(refs[0])), Counter())[state] += 1
+            groups = (found.by_word, ref), (found.by_speaker, speaker), (found.by_length, length_of(len(refs[0])))
+            for group, name in groups:
+                group.setdefault(name, Counter())[state] += 1
+                group[name][TAUGHT] += by_teacher == ref
             agreeing = [agreeing[0] + (before == by_teacher), agreeing[1] + (after == by_teacher)]
             gain += (state == "fixed") - (state == "broken")
         found.gain_of[utt_id] = gain

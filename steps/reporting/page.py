@@ -12,7 +12,16 @@ from steps.features.extract import read_samples
 from steps.reporting.calibration import Calibration, calibrate
 from steps.reporting.figures import learning_curves, reliability
 from steps.reporting.markdown import EXPLANATION
-from steps.reporting.outcomes import CLASSES, STATES, Outcomes, Pairs, check_counts, compare_outcomes, read_alignments
+from steps.reporting.outcomes import (
+    CLASSES,
+    STATES,
+    TAUGHT,
+    Outcomes,
+    Pairs,
+    check_counts,
+    compare_outcomes,
+    read_alignments,
+)
 from steps.scoring.collect import read_json, score_file
 from steps.scoring.table import sections
 from steps.scoring.written import written
@@ -61,7 +70,7 @@ def changed_most(counts: dict[str, dict[str, int]]) -> list[tuple[str, dict]]:
     rows = sorted(counts.items())
     rows.sort(key=lambda row: (-abs(row[1]["fixed"] - row[1]["broken"]), -row[1]["fixed"] - row[1]["broken"]))
     shown, rest = rows[:NUM_SHOWN], [found for _, found in rows[NUM_SHOWN:]]
-    others = {state: sum(found[state] for found in rest) for state in STATES}
+    others = {state: sum(found[state] for found in rest) for state in (*STATES, TAUGHT)}
     return shown + ([(f"{len(rest)} other{'s' * (len(rest) > 1)}", others)] if rest else [])
 
 
@@ -172,12 +181,15 @@ def histories_of_all(homes: dict[str, Path], systems: dict[str, list[int]]) -> d
 def details_of(
     config: Config, results: dict[str, dict], homes: dict[str, Path], data_dir: Path
 ) -> tuple[list[Detail], int]:
-    """(the first comparisons with twins whose decodings lie here, the number of the others); arguments as of `page`."""
+    """(comparisons with twins whose decodings lie here, the best with each twin first, the number of the others).
+
+    Arguments as of `page`.
+    """
     roles, found, more = all_sets(config), [], 0
     for section in sections(results):
         name, part = section.set_name, section.part
         is_shown = roles.get(name) == "test" or "test" not in roles.values()
-        for row in [row for row in part.get("comparisons", []) if row["twin"] and is_shown]:
+        for row in best_of_each([row for row in part.get("comparisons", []) if row["twin"] and is_shown]):
             seeds = [row["teacher_seeds"][0], row["seeds"][0], row["seeds"][0]]  # in the order of THREE
             files = score_files(homes[section.experiment], row, name, seeds)
             needed = [*(file.with_name("alignments.txt") for file in files), data_dir / name / "utt2spk"]
@@ -188,6 +200,16 @@ def details_of(
             else:
                 more += 1
     return found, more
+
+
+def best_of_each(rows: list[dict]) -> list[dict]:
+    """Comparisons in the order of their gains: the best with each twin, then each second best, and so on."""
+    places: dict[str, int] = {}
+    ordered = []
+    for row in rows:
+        places[row["student"]] = place = places.get(row["student"], -1) + 1
+        ordered.append((place, row))
+    return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
 
 
 def page(
@@ -234,5 +256,6 @@ def page(
         more=more,
         facts=facts,
         states=STATES,
+        taught=TAUGHT,
         lengths=CLASSES,
     )

@@ -136,7 +136,7 @@ def test_a_student_teaches_the_next_and_starts_from_a_layer_of_its_teacher(prepa
     assert "nothing to do" in again.stderr
     log = (prepared / "exp" / "small" / "seed0" / "train.log").read_text()
     assert "layers taken: 1 from 2" in log and "pruned: encoder.layers.0.1: 24 of 32 units" in log
-    models = ["exp/teacher/seed0", "exp/small_plain/seed0", "exp/small/seed0"]
+    models = ["exp/teacher/seed0=data/test", "exp/small_plain/seed0", "exp/small/seed0"]
     for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
         drawn = command("steps.explain", "--out", f"one{ending}", "data/test", "ada-5", *models, cwd=prepared)
         assert_status(drawn, 0)

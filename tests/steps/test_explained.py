@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from steps.explain import write
+from steps.explain import heard_by, write
 from steps.nnet.model import LoadedModel
 from steps.reporting.explained import View, align, decoder_attention, labels_of, picture, self_attention
 from steps.tokens.token_table import TokenTable
 from tests.models import F, make
 from tests.support import command, error_of
-from utils.jobs.errors import MachineError
+from utils.jobs.errors import MachineError, UsageError
 
 
 @pytest.mark.parametrize("encoder", ["conformer", "ebranchformer", "transformer"])
@@ -109,3 +109,18 @@ def test_a_picture_that_the_machine_does_not_write_is_told_in_one_line(tmp_path)
     assert (tmp_path / "a" / "one.png").read_bytes() == b"drawn"
     with pytest.raises(MachineError, match="/proc/none/one.png: No such file or directory"):
         write(Path("/proc/none/one.png"), b"drawn")
+
+
+def test_a_model_may_hear_another_data_directory(tmp_path):
+    for name in ("test", "test_wave"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "feats.scp").write_text(f"a-1 {name}.ark:5\n")
+    (tmp_path / "x=1").mkdir()
+    assert heard_by(f"m={tmp_path}/test_wave", tmp_path / "test", "a-1") == (
+        Path("m"),
+        tmp_path / "test_wave",
+        "test_wave.ark:5",
+    )
+    assert heard_by(f"{tmp_path}/x=1", tmp_path / "test", "a-1")[:2] == (tmp_path / "x=1", tmp_path / "test")
+    with pytest.raises(UsageError, match="test/feats.scp holds no utterance 'a-2'"):
+        heard_by("m", tmp_path / "test", "a-2")

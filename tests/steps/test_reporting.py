@@ -11,7 +11,7 @@ from steps.config.load import load
 from steps.report import other_commits
 from steps.reporting import page
 from steps.reporting.calibration import calibrate, unit_confidences
-from steps.reporting.outcomes import STATES, check_counts, compare_outcomes, heard, length_of, read_alignments
+from steps.reporting.outcomes import STATES, TAUGHT, check_counts, compare_outcomes, heard, length_of, read_alignments
 from steps.reporting.page import NUM_SHOWN, changed_most, details_of, histories_of, histories_of_all
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
@@ -44,9 +44,9 @@ def test_each_unit_is_fixed_broken_or_as_it_was(scored):
     assert found.total == {"both right": 5, "fixed": 1, "broken": 2, "both wrong": 1}
     assert found.by_teacher["wrong"] == {"broken": 1}
     assert found.insertions == [0, 1, 0]
-    assert found.by_word["two"] == {"fixed": 1} and found.by_word["seven"] == {"broken": 1}
-    assert found.by_speaker["b"]["broken"] == 2
-    assert found.by_length["1–5"] == found.total
+    assert found.by_word["two"] == {"fixed": 1, TAUGHT: 1} and found.by_word["seven"] == {"broken": 1, TAUGHT: 0}
+    assert found.by_speaker["b"]["broken"] == 2 and found.by_speaker["b"][TAUGHT] == 3
+    assert found.by_length["1–5"] == found.total | {TAUGHT: 8}
     assert found.gain_of == {"a-1": 1, "a-2": 0, "b-1": 0, "b-2": -1}
     assert found.agreement == pytest.approx((6 / 9, 7 / 9))
 
@@ -202,10 +202,15 @@ def test_what_is_not_shown_unit_by_unit_is_counted(tmp_path, monkeypatch, folds,
     assert details_of(*arguments) == ([], 1)  # one that cannot be
 
 
+def test_the_best_with_each_twin_is_shown_first():
+    rows = [{"student": twin, "distilled": name} for twin, name in zip("xxxyyz", "abcdef", strict=True)]
+    assert [row["distilled"] for row in page.best_of_each(rows)] == list("adfbec")
+
+
 def test_what_is_left_out_of_a_list_stands_below_it_as_a_sum():
-    counts = {f"s{i:02}": dict(zip(STATES, (i, 1, 2, 3), strict=True)) for i in range(NUM_SHOWN + 2)}
+    counts = {f"s{i:02}": dict(zip((*STATES, TAUGHT), (i, 1, 2, 3, 4), strict=True)) for i in range(NUM_SHOWN + 2)}
     rows = changed_most(counts)
     assert [name for name, _ in rows[:2]] == ["s13", "s12"] and rows[-1][0] == "2 others"
-    for state in STATES:
+    for state in (*STATES, TAUGHT):
         assert sum(found[state] for _, found in rows) == sum(found[state] for found in counts.values())
     assert len(changed_most(dict(list(counts.items())[:NUM_SHOWN]))) == NUM_SHOWN
