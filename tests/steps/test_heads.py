@@ -80,6 +80,23 @@ def test_the_transducers_loss_is_the_sum_over_all_paths(tokens, predictor):
     assert (float(loss), count) == (pytest.approx(-math.log(total), rel=1e-4), L)
 
 
+def test_the_collapsed_lattice_has_the_probabilities_of_next_token_blank_and_all_others():
+    model = make("lstm", "transducer").eval()
+    head, labels = model.heads["transducer"], [(1, 2, 2), (3,)]
+    with torch.inference_mode():
+        found = transcribed(model(torch.randn(2, 12, F), torch.tensor([12, 8])), labels)
+        whole, collapsed = head.joint(found).softmax(-1), head.forced(found).exp()
+    assert collapsed.shape == (*whole.shape[:-1], 3)
+    assert torch.allclose(collapsed.sum(-1), torch.ones(collapsed.shape[:-1]), atol=1e-5)
+    for n, tokens in enumerate(labels):
+        for place, following in enumerate([*tokens, None]):
+            for u in range(int(found.lengths[n])):
+                p = whole[n, u, place]
+                label = p[following] if following is not None else torch.tensor(0.0)
+                expected = torch.stack((label, p[head.blank_id], 1 - label - p[head.blank_id]))
+                assert torch.allclose(collapsed[n, u, place], expected, atol=1e-5)
+
+
 def test_cross_entropy_counts_tokens_and_ends():
     logits = torch.randn(2, 4, V, generator=torch.Generator().manual_seed(0))
     output = ModelOutput(torch.zeros(2, 3, 1), torch.tensor([3, 3]), {})

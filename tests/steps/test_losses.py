@@ -1,6 +1,8 @@
 """What holds of every distillation loss in the registry."""
 
+import ast
 import math
+import re
 
 import pytest
 import torch
@@ -106,7 +108,8 @@ def losses_where(holds):
 
 
 every_loss = losses_where(lambda name, settings: True)
-ZERO_AT_EQUALITY = ("attention_transfer", "decoupled_kl", "frame_kl", "lattice_kl", "similarity", "token_kl")
+NOT_ZERO_AT_EQUALITY = ("codebook", "pseudo_labels", "tolerant_ctc")  # by themselves
+OF_A_MAP = ("hint", "inner_kl")  # which compare what they make of the student's states
 
 
 def test_every_file_of_losses_is_in_the_registry():
@@ -118,7 +121,9 @@ def test_every_file_of_losses_is_in_the_registry():
 def test_a_loss_says_its_unit_its_source_and_its_value_at_equality(name):
     loss, unit = find_loss(name)
     text = f"{loss.__doc__} {getattr(loss, 'forward', loss).__doc__}"
-    assert unit and "equality" in text or "0 where" in text
+    assert unit and ("equality" in text or "0 where" in text)
+    source = f"{ast.get_docstring(ast.parse(loss_file(name).read_text()))} {text}"
+    assert re.search(r"[A-Z][a-z]+ .*\b(19|20)\d\d\b", source, re.DOTALL), "no author and year"
     settings_of(loss_file(name), LOSSES[name][0])
     assert LOSSES[name][1] in KINDS
 
@@ -159,7 +164,11 @@ def test_what_the_teacher_says_on_padding_changes_nothing(name, settings):
     assert float(case(x, case.target(other))[0]) == pytest.approx(float(case(x, case.target(theirs))[0]), rel=1e-5)
 
 
-@losses_where(lambda name, settings: name in ZERO_AT_EQUALITY and not {"delay_frames", "top_k"} & settings.keys())
+@losses_where(
+    lambda name, settings: (
+        name not in (*NOT_ZERO_AT_EQUALITY, *OF_A_MAP) and not {"delay_frames", "top_k"} & settings.keys()
+    )
+)
 def test_a_student_that_equals_its_teacher_has_no_loss(name, settings):
     case = Case(name, **settings)
     x = case.student().requires_grad_()
@@ -167,6 +176,82 @@ def test_a_student_that_equals_its_teacher_has_no_loss(name, settings):
     total, _ = case(x, target)
     total.backward()
     assert abs(float(total.detach())) < 1e-4 and x.grad.abs().max() < 1e-4
+
+
+@losses_where(lambda name, _: name in OF_A_MAP)
+def test_a_student_whose_map_gives_what_the_teacher_says_has_no_loss(name, settings):
+    case = Case(name, **settings)
+    x = case.student().requires_grad_()
+    said = case.loss.linear(x).detach()
+    if name == "hint":
+        with torch.no_grad():  # a map to what is scaled to mean 0 and variance 1 already
+            case.loss.linear.weight.copy_(torch.eye(D))
+            case.loss.linear.bias.zero_()
+        x = torch.nn.functional.layer_norm(x.detach(), (D,), eps=1e-12).requires_grad_()
+        target = case.target(x.detach())
+    else:
+        target = from_logits(said, LENGTHS, 0)
+    total, _ = case(x, target)
+    total.backward()
+    assert abs(float(total.detach())) < 1e-3 and x.grad.abs().max() < 1e-3
+
+
+def test_at_equality_the_teachers_own_alignment_is_one_of_those_that_tolerant_ctc_sums():
+    case = Case("tolerant_ctc")
+    x = torch.zeros(B, U, V)  # each label in one frame, blanks between
+    for u in range(0, U, 2):
+        x[:, u, 1 + u // 2 % (V - 1)] = 4.0
+    x[:, 1::2, 0] = 4.0
+    silence = float(-(x.log_softmax(-1)[:, 1::2, 0] * is_frame(LENGTHS, U)[:, 1::2]).sum())
+    total = float(case(x, case.target(x))[0])
+    assert total < silence and float(Case("tolerant_ctc", early_frames=0, late_frames=0)(x, case.target(x))[0]) > 0
+
+
+HOT = 40.0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "factor"),
+    [
+        ("frame_kl", {}, 1.0),
+        ("frame_kl", {"divergence": "reverse"}, 1.0),
+        ("frame_kl", {"divergence": "jensen_shannon"}, 0.25),
+        ("decoupled_kl", {"others_weight": 1 - 1 / V}, 1.0),  # where all are alike these are its weights in frame_kl
+        ("token_kl", {}, 1.0),
+        ("inner_kl", {}, 1.0),
+    ],
+)
+def test_at_a_high_temperature_logits_are_compared(name, settings, factor):
+    case = Case(name, temperature=HOT, **settings)
+    x, theirs = case.student(), case.student(1)
+    ours = x
+    if name == "inner_kl":
+        ours, theirs = case.loss.linear(x).detach(), 3 * randn(4, B, U, V)
+    target = from_logits(theirs, SIZES + 1, 0, "las") if name == "token_kl" else from_logits(theirs, LENGTHS, 0)
+    gap = (ours - theirs) - (ours - theirs).mean(-1, keepdim=True)
+    expected = factor * float((0.5 * (gap**2).mean(-1, keepdim=True)).masked_fill(~case.mask(), 0.0).sum())
+    assert float(case(x, target)[0].detach()) == pytest.approx(expected, rel=0.05)
+
+
+def test_a_decoder_learns_the_teachers_doubts_and_not_its_best_token_alone():
+    case = Case("token_kl")
+    theirs = case.student(1)
+    x = torch.zeros_like(theirs).requires_grad_()
+    for _ in range(300):
+        (grad,) = torch.autograd.grad(case(x, case.target(theirs))[0], x)
+        x = (x - 2.0 * grad).detach().requires_grad_()
+    gap = (x.softmax(-1) - theirs.softmax(-1)).abs().masked_fill(~case.mask(), 0.0)
+    assert float(gap.max()) < 0.01
+
+
+def test_a_lower_layer_learns_and_its_teacher_does_not():
+    case = Case("inner_kl")
+    x = case.student().requires_grad_()
+    teacher = (3 * randn(4, B, U, V)).requires_grad_()
+    output = ModelOutput(x, LENGTHS, {"ctc": teacher}, [x])
+    total, _ = case.loss(output, from_logits(teacher.detach(), LENGTHS, 0))
+    total.backward()
+    assert x.grad.abs().sum() > 0 and teacher.grad is None
 
 
 @losses_where(lambda name, _: LOSSES[name][1] == "hidden_codes" or name == "inner_kl")
