@@ -5,7 +5,8 @@
 
 Ranks the utterances of a set by how little CTC models believe their transcripts. Each is judged by the models that did
 not train on its speaker (train.folds), where there is one: a model believes what it has learnt. `--truth` names a file
-with the utterances that are known to be wrong: then the area under the ROC curve of each score is told.
+with the utterances that are known to be wrong: then the area under the ROC curve of each score is told, with an
+interval over speakers.
 """
 
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from utils.jobs.errors import DataError, UsageError
 from utils.jobs.files import to_json
 from utils.jobs.job import Job
 
-FORMAT = 1
+FORMAT = 2
 SCORES = ("loss", "margin", "difference", "stretch")
 NUM_SHOWN = 20
 
@@ -27,6 +28,7 @@ def rank(args: object, stage: Path, wrong: set[str]) -> dict:
     """Judges all utterances, and writes them, the least believed first; returns counts."""
     from steps.scoring.disbelief import figures
     from steps.training.critic import judge_set
+    from steps.training.examples import speakers_of
 
     found, said = judge_set(args.models, args.data_dir, args.lang_dir or args.data_dir.parent / "lang")
     left_out = [utt_id for utt_id in said if utt_id not in found]
@@ -48,7 +50,7 @@ def rank(args: object, stage: Path, wrong: set[str]) -> dict:
             raise DataError(f"{args.truth}: '{min(unknown)}' is none of the utterances that were judged")
         if len(wrong) == len(found):
             raise DataError(f"{args.truth}: names all {len(found)} utterances")
-        told["scores"] = figures(found, wrong)
+        told["scores"] = figures(found, wrong, speakers_of(args.data_dir))
     (stage / "label_errors.json").write_text(to_json(told), encoding="utf-8")
     reasons = dict.fromkeys(left_out, "no features")
     return {"in": len(said), "out": len(found), "dropped": len(left_out), "dropped_ids": reasons}
@@ -57,15 +59,16 @@ def rank(args: object, stage: Path, wrong: set[str]) -> dict:
 def show(folder: Path) -> None:
     """Prints the least believed transcripts, and the figures."""
     from steps.scoring.collect import read_json
-    from steps.scoring.table import number, to_text
+    from steps.scoring.table import interval, number, to_text
 
     lines = [line.split("\t") for line in (folder / "ranking.tsv").read_text(encoding="utf-8").splitlines()]
     print(f"\n{to_text(lines[: NUM_SHOWN + 1])}\n")
     found = read_json(folder / "label_errors.json").get("scores", {})
     if found:
         share = next(iter(found.values()))["share"]
-        rows = [["score", "area under the ROC curve", f"precision at {100 * share:.1f} %"]]
-        rows += [[name, number(row["area"], 3), number(row["precision"], 3)] for name, row in found.items()]
+        rows = [["score", "area under the ROC curve [95 %]", f"precision at {100 * share:.1f} % [95 %]"]]
+        for name, row in found.items():
+            rows.append([name, *(number(row[k], 3) + interval(row[f"{k}_ci95"], 3) for k in ("area", "precision"))])
         print(to_text(rows) + "\n", flush=True)
 
 

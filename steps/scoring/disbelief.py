@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
 from steps.decoding.greedy import spikes
+from steps.scoring.intervals import MIN_SPEAKERS, draws, of_speakers
 
 WINDOW = 4  # tokens of a stretch
 
@@ -101,12 +103,54 @@ def precision_at(scores: dict[str, float], wrong: set[str], share: float) -> flo
     return sum(utt_id in wrong for utt_id in top) / len(top)
 
 
-def figures(found: dict[str, Disbelief], wrong: set[str]) -> dict[str, dict[str, float]]:
-    """Of each score the area under the curve, and the precision among as many as are wrong."""
-    share = len(wrong & found.keys()) / len(found)
-    table = {}
+def by_draw(
+    scores: dict[str, float], wrong: set[str], share: float, speakers: dict[str, str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The area and the precision in bootstrap draws of speakers, (N,) each; draws without wrong or right ones are left.
+
+    Args:
+        scores: Of each utterance.
+        wrong: Those that are.
+        share: Of the utterances, among which precision is told.
+        speakers: Who speaks each utterance.
+    """
+    ranked = sorted(scores, key=lambda utt_id: (-scores[utt_id], utt_id))
+    values, is_wrong = np.array([scores[u] for u in ranked]), np.array([u in wrong for u in ranked])
+    names, who = np.unique([speakers[u] for u in ranked], return_inverse=True)
+    pairs = np.zeros((len(names), len(names)))  # wrong ones of a speaker above right ones of another; equal ones: half
+    for speaker in range(len(names)):
+        right = np.sort(values[(who == speaker) & ~is_wrong])
+        below, up_to = (np.searchsorted(right, values[is_wrong], side) for side in ("left", "right"))
+        np.add.at(pairs[:, speaker], who[is_wrong], (below + up_to) / 2)
+    weights = draws(len(names)).astype(float)
+    sizes = [weights @ np.bincount(who[chosen], minlength=len(names)) for chosen in (is_wrong, ~is_wrong)]
+    weights = weights[(sizes[0] > 0) & (sizes[1] > 0)]
+    sizes = [size[(sizes[0] > 0) & (sizes[1] > 0)] for size in sizes]
+    areas = np.einsum("ns,st,nt->n", weights, pairs, weights, optimize=True) / (sizes[0] * sizes[1])
+    precisions = []
+    for drawn in weights:
+        heard = drawn[who]
+        top = np.cumsum(heard) <= max(1.0, share * heard.sum())
+        precisions.append((heard * is_wrong)[top].sum() / max(heard[top].sum(), 1.0))
+    return areas, np.array(precisions)
+
+
+def figures(found: dict[str, Disbelief], wrong: set[str], speakers: dict[str, str]) -> dict[str, dict]:
+    """Of each score the area under the curve, and the precision among as many as are wrong, with their 95 % intervals.
+
+    Args:
+        found: Of each utterance.
+        wrong: Those whose transcripts are.
+        speakers: Who speaks each utterance; with one alone there are no intervals.
+    """
+    share, table = len(wrong & found.keys()) / len(found), {}
+    num_speakers = len({speakers[utt_id] for utt_id in found})
     for name in SCORES:
         scores = {utt_id: asdict(one)[name] for utt_id, one in found.items()}
-        area, precision = area_under_curve(scores, wrong), precision_at(scores, wrong, share)
-        table[name] = {"area": round(area, 4), "precision": round(precision, 4), "share": round(share, 4)}
+        row = {"area": area_under_curve(scores, wrong), "precision": precision_at(scores, wrong, share), "share": share}
+        table[name] = {key: round(value, 4) for key, value in row.items()}
+        for key, drawn in zip(("area", "precision"), by_draw(scores, wrong, share, speakers), strict=True):
+            is_known = num_speakers >= MIN_SPEAKERS and len(drawn) > 0
+            ends = of_speakers(drawn, num_speakers).interval(row[key]) if is_known else None
+            table[name][f"{key}_ci95"] = [round(min(max(end, 0.0), 1.0), 4) for end in ends] if ends else None
     return table

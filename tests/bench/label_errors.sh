@@ -28,7 +28,8 @@ if [[ -n $out ]]; then
   {
     echo "# Planted errors of transcripts, found by models that never heard their speakers"
     echo
-    echo "A word replaced in 5 % of speechocean762's training utterances, each at three speeds; tests/bench/label_errors.sh."
+    echo "A word replaced in 5 % of speechocean762's training utterances, each of which is heard, and counts, at three"
+    echo "speeds. Intervals are over speakers. The scores were not chosen on other data. tests/bench/label_errors.sh."
     echo
     echo '```'
     sed -n '/^score/,$p' <<<"$found"

@@ -40,6 +40,7 @@ def test_wrong_transcripts_are_ranked_first(tmp_path):
     assert len(ranked) == 48 and set(ranked[:4]) >= wrong
     scores = json.loads((recipe / "exp/critic/label_errors.json").read_text())["scores"]
     assert max(row["area"] for row in scores.values()) > 0.9
+    assert all(low <= row["area"] <= high for row in scores.values() for low, high in [row["area_ci95"]])
     again = command("steps.find_label_errors", *options, cwd=recipe)
     assert_status(again, 0)
     assert "up to date" in again.stderr

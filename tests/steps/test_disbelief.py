@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from steps.scoring.disbelief import NO_BELIEF, area_under_curve, disbelief, precision_at
+from steps.scoring.disbelief import NO_BELIEF, area_under_curve, by_draw, disbelief, precision_at
 
 V = 6
 
@@ -53,3 +54,17 @@ def test_the_area_is_the_share_of_pairs_in_order():
     assert area_under_curve(scores, {"c"}) == 0.0
     assert area_under_curve(scores, {"b"}) == pytest.approx((0.5 + 1.0) / 3)
     assert precision_at(scores, {"a", "c"}, 0.5) == 0.5
+
+
+def test_draws_of_speakers_vary_around_the_figures():
+    generator = np.random.default_rng(0)
+    speakers = {f"{who}-{i}": f"s{who}" for who in range(30) for i in range(20)}
+    wrong = {utt_id for utt_id in speakers if utt_id.endswith(("-3", "-7"))}
+    scores = {utt_id: round(generator.normal() + 1.5 * (utt_id in wrong), 1) for utt_id in speakers}  # some are equal
+    share = len(wrong) / len(scores)
+    areas, precisions = by_draw(scores, wrong, share, speakers)
+    assert areas.mean() == pytest.approx(area_under_curve(scores, wrong), abs=0.01)
+    assert precisions.mean() == pytest.approx(precision_at(scores, wrong, share), abs=0.03)
+    assert 0.005 < areas.std() < 0.05
+    one = by_draw({"a-1": 2.0, "a-2": 1.0}, {"a-1"}, 0.5, {"a-1": "a", "a-2": "a"})
+    assert one[0].tolist() == [1.0] * len(one[0]) and one[1].tolist() == [1.0] * len(one[1])
