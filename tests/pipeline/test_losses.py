@@ -73,14 +73,17 @@ del LIVE["codebook"]
 
 def write_conf(recipe, cases, weight):
     """A student for each case. Returns their names."""
-    parts = [MODELS]
-    for name, settings in cases.items():
-        loss = settings.get("loss", name if name in LOSSES else "frame_kl")
-        values = settings | {"loss": loss, "weight": weight}
-        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
-        parts.append(f'[s_{name}]\nbase = "student"\n[[s_{name}.distill]]\n{lines}\n')
-    (recipe / "conf.toml").write_text("\n".join(parts))
+    parts = [f'[s_{name}]\nbase = "student"\n{term(f"s_{name}", name, cases[name], weight)}' for name in cases]
+    (recipe / "conf.toml").write_text("\n".join([MODELS, *parts]))
     return [f"s_{name}" for name in cases]
+
+
+def term(system, name, settings, weight):
+    """A [[distill]] table of a system."""
+    loss = settings.get("loss", name if name in LOSSES else "frame_kl")
+    values = settings | {"loss": loss, "weight": weight}
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+    return f"[[{system}.distill]]\n{lines}\n"
 
 
 def weights(recipe, system):
@@ -105,6 +108,14 @@ def test_a_term_of_weight_0_leaves_its_twin_and_another_does_not(prepared, corpu
     assert_status(run_stages(prepared, corpus, first=6, last=7), 0)
     assert [name for name in names if same(weights(prepared, name), twin)] == []
     assert all(x.isfinite().all() for name in names for x in weights(prepared, name).values())
+
+
+def test_terms_of_weight_0_of_all_losses_together_leave_the_twin(prepared, corpus):
+    cases = [*STORED.items(), *LIVE.items()]
+    terms = "".join(term("every", name, settings, 0.0) for name, settings in cases)
+    (prepared / "conf.toml").write_text(f'{MODELS}[every]\nbase = "student"\n{terms}')
+    assert_status(run_stages(prepared, corpus, first=1, last=7), 0)
+    assert same(weights(prepared, "every"), weights(prepared, "student"))
 
 
 CHAIN = """
