@@ -5,11 +5,12 @@
 
 A model that hears other features, or the same utterance through another channel, stands with its own data directory.
 
-Under the features each model has a panel with its posteriors of the tokens that it or the transcript holds, the
-transcript aligned to them (crosses) and its own best path (circles); above them, where its last layer's states are
-large. Self-attention (of the last layer, the mean of its heads) has a panel of its own: where each frame, from the top
-down, looks; so has each attention decoder: where it (or its last layer) listens while it reads the transcript. The
-file's ending says its format.
+Under the features each model has a panel with its posteriors of the tokens that it or the transcript holds (of a
+hidden Markov model: the sums of their states), the transcript aligned to them (crosses) and its own best path
+(circles); above them, where its last layer's states are large. A model whose heads say nothing of single frames has
+its best path alone. Self-attention (of the last layer, the mean of its heads) has a panel of its own: where each
+frame, from the top down, looks; so has each attention decoder: where it (or its last layer) listens while it reads
+the transcript. The file's ending says its format.
 """
 
 from pathlib import Path

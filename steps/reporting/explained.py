@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from steps.decoding.decode_set import check_finite
+from steps.config.schema import DecodeConfig
+from steps.decoding.decode_set import can_write, check_finite, decoder_of, text_of
 from steps.decoding.greedy import spikes
 from steps.features.settings import check_features
+from steps.heads.ctc import CtcHead
+from steps.heads.hmm import HmmHead, best_alignment
 from steps.heads.las import LasHead
 from steps.heads.transcripts import transcribed
 from steps.heads.transformer_decoder import TransformerDecoderHead
@@ -41,7 +44,7 @@ class View:
         feats: (T, F) that it heard, of `shift_s` / subsampling each.
         shift_s: Between two frames of its output.
         tokens: Those shown, in the order in which they are first spoken, the blank last.
-        posteriors: (U, N) of them.
+        posteriors: (U, N) of them; (U, 0) of heads that say nothing of each frame.
         aligned: (token, frame) of the transcript; empty where it cannot be aligned.
         said: (token, frame) of the best path.
         text: What it writes.
@@ -64,44 +67,81 @@ class View:
 
 @torch.inference_mode()
 def explain(folder: Path, data_dir: Path, utt_id: str, entry: str, lang_dir: Path) -> View:
-    """Runs one model on one utterance. Raises: UsageError when it has no CTC head; DataError when its output is NaN."""
+    """Runs one model on one utterance: its CTC head, or else the first that writes.
+
+    Raises: UsageError when none does; DataError when its output is not finite, or has no frame.
+    """
     torch.set_num_threads(1)
     loaded = load_model(folder)
     check_features(data_dir, loaded.config.features)
-    if "ctc" not in loaded.config.heads:
-        raise UsageError(f"{folder}: has no head ctc, whose posteriors are drawn")
+    writing = [name for name, head in loaded.model.heads.items() if can_write(head)]
+    if not writing:
+        raise UsageError(f"{folder}: writes nothing that could be drawn")
+    name = "ctc" if "ctc" in writing else writing[0]
     feats = read_feats(entry, utt_id)
     with self_attention(loaded.model) as attention:
         output = loaded.model(*pad([feats]))
     if not int(output.lengths[0]):
         raise DataError(f"{data_dir}: '{utt_id}' is too short for {folder}: nothing is left to draw")
     check_finite([utt_id], output, {utt_id: entry})
-    log_probs = output.log_probs("ctc")[0, : int(output.lengths[0])]  # (U, V)
-    blank, names = loaded.config.blank_id, loaded.tokens.tokens
-    said = spikes(log_probs.argmax(-1).numpy(), blank)
-    labels = {head: labels_of(loaded, head, data_dir, utt_id, lang_dir) for head in drawn_heads(loaded.model)}
-    aligned = align(log_probs, labels["ctc"], blank)
-    spoken = [*(token for token, _ in aligned), *(token for token, _ in said), *labels["ctc"]]
-    order = list(dict.fromkeys(spoken))[:MAX_TOKENS]
-    shown = [*order, blank]
+    (best, *_), *_ = decoder_of(DecodeConfig(head=name), loaded.model)(output)
+    said = [] if best.text else list(zip(best.ids, best.frames, strict=True))
+    labels = {head: labels_of(loaded, head, data_dir, utt_id, lang_dir) for head in drawn_heads(loaded.model, name)}
+    probs, aligned = heard_tokens(loaded.model, name, output, labels[name])
+    spoken = [*(token for token, _ in aligned), *(token for token, _ in said), *labels[name]]
+    names = loaded.tokens_of(name).tokens
+    shown = [*list(dict.fromkeys(spoken))[:MAX_TOKENS], loaded.config.blank_id]
     return View(
         f"{loaded.config.system}, seed {loaded.config.seed}",
         feats,
         loaded.model.frame_shift_ms / 1000,
         [names[i] for i in shown],
-        log_probs[:, shown].exp().numpy(),
+        probs[:, shown if probs.size(1) else []].numpy(),
         [(names[token], frame) for token, frame in aligned],
         [(names[token], frame) for token, frame in said],
-        loaded.tokens.decode([token for token, _ in said]),
-        energy(output.encoder_out.float(), output.lengths)[0, : len(log_probs)].numpy(),
+        text_of(best, loaded.tokens_of(name)),
+        energy(output.encoder_out.float(), output.lengths)[0, : len(probs)].numpy(),
         attention | decoder_attention(loaded.model.heads, output, labels),
     )
 
 
-def drawn_heads(model: Recogniser) -> list[str]:
-    """The heads that show where they hear a transcript: the CTC, and decoders with attention."""
+def heard_tokens(
+    model: Recogniser, name: str, output: ModelOutput, labels: list[int]
+) -> tuple[torch.Tensor, list[tuple[int, int]]]:
+    """What a head says of each frame of one utterance.
+
+    Returns: ((U, V) probabilities of tokens, those of an hmm the sums of each token's states, its silence as blank; or
+        (U, 0) of a head that says nothing of frames, (token, frame in which it begins) of a transcript).
+    """
+    head, length = model.heads[name], int(output.lengths[0])
+    if isinstance(head, CtcHead):
+        log_probs = output.log_probs(name)[0, :length]
+        return log_probs.exp(), align(log_probs, labels, model.blank_id)
+    if isinstance(head, HmmHead):
+        log_probs = output.log_probs(name)[0, :length]
+        silence, states = log_probs.exp().split([1, log_probs.size(1) - 1], 1)
+        tokens = states.unflatten(1, (-1, head.num_states)).sum(-1)
+        blank = head.blank_id
+        probs = torch.cat((tokens[:, :blank], silence, tokens[:, blank:]), 1)
+        return probs, align_states(head, log_probs, labels)
+    return torch.zeros(length, 0), []
+
+
+def align_states(head: HmmHead, log_probs: torch.Tensor, labels: list[int]) -> list[tuple[int, int]]:
+    """As `align`, through the states of a hidden Markov model, from their (U, S) log-posteriors."""
+    if not labels or head.frames_needed(tuple(labels)) > len(log_probs):
+        return []
+    chain, size = head.chain(torch.tensor([labels])), torch.tensor([len(labels)])
+    likelihoods = (log_probs - head.log_prior)[:, chain[0]][None]
+    path = best_alignment(likelihoods, torch.tensor([len(log_probs)]), size, head.num_states)[0].tolist()
+    places = [1 + i * (head.num_states + 1) for i in range(len(labels))]  # of each token's first state in the chain
+    return [(token, path.index(place)) for token, place in zip(labels, places, strict=True)]
+
+
+def drawn_heads(model: Recogniser, first: str) -> list[str]:
+    """The heads that show where they hear a transcript: the first, and decoders with attention."""
     kinds = (LasHead, TransformerDecoderHead)
-    return ["ctc", *(name for name, head in model.heads.items() if isinstance(head, kinds))]
+    return list(dict.fromkeys([first, *(name for name, head in model.heads.items() if isinstance(head, kinds))]))
 
 
 def labels_of(loaded: LoadedModel, head: str, data_dir: Path, utt_id: str, lang_dir: Path) -> list[int]:
@@ -210,10 +250,10 @@ def picture(utt_id: str, text: str, views: list[View], kind: str) -> bytes:
 
 def draw_posteriors(axes: object, view: View) -> None:
     """Posteriors as shades, the transcript as crosses, the best path as circles, the states' energy as a line."""
-    U, N = view.posteriors.shape
-    axes.imshow(
-        view.posteriors.T, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=(0, U * view.shift_s, N - 0.5, -0.5)
-    )
+    U, N = len(view.posteriors), len(view.tokens)
+    extent = (0, U * view.shift_s, N - 0.5, -0.5)
+    shades = view.posteriors if view.posteriors.size else np.zeros((U, N))
+    axes.imshow(shades.T, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=extent)
     axes.set_yticks(range(N), view.tokens, fontsize=7, parse_math=False)
     places = {token: i for i, token in enumerate(view.tokens)}
     marks = (("transcript, aligned", view.aligned, "x", "#c2571a"), ("best path", view.said, "o", "#222222"))

@@ -9,9 +9,17 @@ import torch
 
 from steps.explain import heard_by, write
 from steps.nnet.model import LoadedModel
-from steps.reporting.explained import View, align, decoder_attention, labels_of, picture, self_attention
+from steps.reporting.explained import (
+    View,
+    align,
+    decoder_attention,
+    heard_tokens,
+    labels_of,
+    picture,
+    self_attention,
+)
 from steps.tokens.token_table import TokenTable
-from tests.models import F, make
+from tests.models import F, V, make
 from tests.support import command, error_of
 from utils.jobs.errors import MachineError, UsageError
 
@@ -124,3 +132,22 @@ def test_a_model_may_hear_another_data_directory(tmp_path):
     assert heard_by(f"{tmp_path}/x=1", tmp_path / "test", "a-1")[:2] == (tmp_path / "x=1", tmp_path / "test")
     with pytest.raises(UsageError, match="test/feats.scp holds no utterance 'a-2'"):
         heard_by("m", tmp_path / "test", "a-2")
+
+
+@pytest.mark.parametrize("head", ["ctc", "hmm", "las", "transducer", "transformer_decoder"])
+def test_what_each_head_says_of_frames_is_a_share_of_each(head):
+    model = make("lstm", head).eval()
+    with torch.inference_mode():
+        output = model(torch.randn(1, 40, F, generator=torch.Generator().manual_seed(1)), torch.tensor([40]))
+        probs, aligned = heard_tokens(model, head, output, [1, 2, 2])
+    U = int(output.lengths[0])
+    if head in ("las", "transducer", "transformer_decoder"):
+        assert probs.shape == (U, 0) and aligned == []
+        return
+    assert probs.shape == (U, V) and torch.allclose(probs.sum(1), torch.ones(U), atol=1e-5)
+    frames = [frame for _, frame in aligned]
+    assert [token for token, _ in aligned] == [1, 2, 2] and frames == sorted(set(frames))
+    if head == "hmm":
+        states = output.log_probs(head)[0].exp()
+        assert torch.allclose(probs[:, 3], states[:, 5:7].sum(1)) and torch.allclose(probs[:, 0], states[:, 0])
+        assert heard_tokens(model, head, output, [1] * U)[1] == []  # no room for its states
