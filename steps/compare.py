@@ -16,7 +16,7 @@ from utils.jobs.files import to_json
 from utils.jobs.job import Job
 from utils.jobs.manifest import check_made
 
-FORMAT = 8
+FORMAT = 9
 MAX_SEED = 2**31
 
 

@@ -24,7 +24,7 @@ from utils.jobs.files import write_atomic
 from utils.jobs.job import Job
 from utils.jobs.manifest import Manifest
 
-FORMAT = 8
+FORMAT = 9
 
 
 def machine() -> str:

@@ -7,10 +7,11 @@ Error rates are pooled over the set and averaged over seeds; the interval joins 
 speakers (bootstrap). `<system>_plain` is the twin: the same system without its distillation terms, from the same
 start, on the same batches. Gap closed is (twin − distilled) / (twin − teacher). "Better" means that the paired
 t-intervals over seeds, over speakers (bootstrap) and over both exclude 0; p is the greatest one of the three tests.
-"Better alone" does not hold after Holm's correction for all tests of the set. Dev only picks which checkpoints are
-averaged. MB are those of the weights, rounded ones in their few bits; all compute in 32. Hours are those that are
-heard, copies of speech at other speeds counted, too. CPU minutes are those of the training itself, without its
-teacher's."""
+"Better alone" does not hold after Holm's correction for all tests of the set. "Behind the best" sets a system beside
+the best one with the same twin, which was found on the same set: a lead whose interval holds 0 is none. Dev only
+picks which checkpoints are averaged. MB are those of the weights, rounded ones in their few bits; all compute in 32.
+Hours are those that are heard, copies of speech at other speeds counted, too. CPU minutes are those of the training
+itself, without its teacher's."""
 
 
 def tried_tables(tuned: list[dict], swept: list[dict]) -> list[tuple[str, Rows]]:

@@ -288,7 +288,24 @@ def comparisons(
     tested = [row for row in found if row["p_value"] is not None]
     for row, corrected in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
         row["p_holm"] = round(corrected, 5)
+    tell_distance(found, scores)
     return sorted(found, key=lambda row: (-row["twin"], row["student"], -row["absolute_gain"]))
+
+
+def tell_distance(rows: list[dict], scores: dict[str, SystemScores]) -> None:
+    """Adds to comparisons with a twin how far each system is behind the best of those with the same twin."""
+    groups: dict[str, list[dict]] = {}
+    for row in rows:
+        if row["twin"]:
+            groups.setdefault(row["student"], []).append(row)
+    for group in groups.values():
+        best = max(group, key=lambda row: row["absolute_gain"])
+        for row in group if len(group) > 1 else []:
+            ours, others = scores[row["distilled"]], scores[best["distilled"]]
+            if set(ours.seeds) & set(others.seeds):
+                found = compare(None, ours, others)
+                row |= {"best": best["distilled"], "behind": found["absolute_gain"]}
+                row["behind_ci95"] = found["absolute_gain_ci95"] if row is not best else None
 
 
 def check_same(name: str, ours: SystemScores, other: str, theirs: SystemScores, *sets: str) -> None:

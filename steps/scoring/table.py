@@ -97,6 +97,10 @@ def comparison_rows(part: dict) -> list[list[str]]:
         is_tiny = c["p_value"] is not None and c["p_value"] < 0.001
         p_value = "< 0.001" if is_tiny else number(c["p_value"], 3)
         rows.append([c["distilled"], *others, gain, closed, p_value, verdict(part, c)])
+    if any("behind" in c for c in part["comparisons"]):
+        rows[0].append("behind the best, points [95 %]")
+        for row, c in zip(rows[1:], part["comparisons"], strict=True):
+            row.append(number(c.get("behind")) + interval(c.get("behind_ci95")))
     return rows
 
 

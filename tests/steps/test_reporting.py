@@ -121,6 +121,7 @@ def test_the_calibration_error_is_the_mean_gap_of_its_bins():
 
 
 def test_systems_that_other_code_trained_are_named(tmp_path):
+    fold = tmp_path / "fold"
     for name, seed, commit in (
         ("teacher", 0, "old"),
         ("student", 0, "new"),
@@ -128,13 +129,13 @@ def test_systems_that_other_code_trained_are_named(tmp_path):
         ("plain", 0, "new"),
     ):
         manifest = Manifest("train", 1, {}, {}, {}, made_by={"commit": commit})
-        (tmp_path / name / f"seed{seed}").mkdir(parents=True)
-        manifest.write(tmp_path / name / f"seed{seed}" / "manifest.json")
+        (fold / name / f"seed{seed}").mkdir(parents=True)
+        manifest.write(fold / name / f"seed{seed}" / "manifest.json")
     runs = {"teacher": [0], "student": [0, 1], "plain": [0], "not_trained": [0]}
-    assert other_commits({tmp_path: tmp_path}, runs, "new") == "old (teacher, student)"
-    assert other_commits({tmp_path: tmp_path}, {"plain": [0]}, "new") == ""
-    folds = tmp_path.parent  # as exp/unseen, whose models lie in exp/unseen/<speaker>/<system>
-    assert other_commits({folds: folds}, {"teacher": [0], "plain": [0]}, "new") == "old (teacher)"
+    assert other_commits({fold: fold}, runs, "new") == "old (teacher, student)"
+    assert other_commits({fold: fold}, {"plain": [0]}, "new") == ""
+    # as exp/unseen, whose models lie in exp/unseen/<speaker>/<system>
+    assert other_commits({tmp_path: tmp_path}, {"teacher": [0], "plain": [0]}, "new") == "old (teacher)"
 
 
 @pytest.mark.parametrize("line", ["{'update': 2}", "2", '{"update": 2}', ""])

@@ -9,7 +9,7 @@ from scipy import stats
 
 from steps.config.load import load
 from steps.config.schema import ScoreConfig
-from steps.scoring.collect import check_same, check_scored
+from steps.scoring.collect import check_same, check_scored, tell_distance
 from steps.scoring.comparison import SystemScores, compare, describe, gather
 from steps.scoring.errors import Errors, align, count_errors
 from steps.scoring.intervals import draws, estimate, holm, pooled, speaker_interval
@@ -408,6 +408,24 @@ def test_what_was_not_tested_has_no_p_value_and_is_not_counted():
         ["–", "undecided: fewer than 3 seeds"],
         [comparison_rows(part)[2][5], "better alone, not among 1"],
     ]
+
+
+def test_each_system_is_set_beside_the_best_with_its_twin():
+    told = {"a": BETTER, "b": TWIN, "c": BETTER, "d": TWIN}
+    names = zip("aabc", "abcd", (True, True, False, True), strict=True)
+    rows = [
+        {"teacher": "t", "student": f"p{group}", "distilled": name, "twin": is_twin, "seeds": [0, 1, 2]}
+        | {key: value for key, value in compare(TEACHER, TWIN, told[name]).items() if key != "seeds"}
+        for group, name, is_twin in names
+    ]
+    tell_distance(rows, told)
+    expected = float(TWIN.by_seed.mean() - BETTER.by_seed.mean())
+    assert (rows[0]["behind"], rows[0]["behind_ci95"], rows[1]["best"]) == (0.0, None, "a")
+    assert rows[1]["behind"] == pytest.approx(expected, abs=1e-3) and rows[1]["behind_ci95"][0] < expected
+    assert not any("behind" in row for row in rows[2:])
+    shown = comparison_rows({"speakers": 4, "systems": {}, "comparisons": rows})
+    assert shown[0][-1] == "behind the best, points [95 %]" and [row[-1] for row in shown[3:]] == ["–", "–"]
+    assert len(comparison_rows({"speakers": 4, "systems": {}, "comparisons": rows[2:]})[0]) == 7
 
 
 def test_a_teacher_is_named_with_its_seed_where_its_own_row_is_of_several():
