@@ -1,12 +1,24 @@
 """Scores of transcripts that a model does not believe."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from steps.scoring.disbelief import NO_BELIEF, area_under_curve, by_draw, disbelief, precision_at
+from steps import find_label_errors as critic
+from steps.scoring.disbelief import (
+    NO_BELIEF,
+    Disbelief,
+    area_under_curve,
+    by_draw,
+    disbelief,
+    figures,
+    mean_of,
+    precision_at,
+)
 
 V = 6
 
@@ -68,3 +80,51 @@ def test_draws_of_speakers_vary_around_the_figures():
     assert 0.005 < areas.std() < 0.05
     one = by_draw({"a-1": 2.0, "a-2": 1.0}, {"a-1"}, 0.5, {"a-1": "a", "a-2": "a"})
     assert one[0].tolist() == [1.0] * len(one[0]) and one[1].tolist() == [1.0] * len(one[1])
+
+
+FOUND = {
+    f"u{i}": Disbelief(*values) for i, values in enumerate([(3, 0, 9, 1), (2, 9, 0, 1), (1, 5, 5, 2), (0, 1, 1, 9)])
+}
+
+
+def test_the_mean_of_several_models_is_that_of_each_score():
+    assert mean_of([Disbelief(1, 2, 3, 4), Disbelief(3, 6, 9, 12)]) == Disbelief(2, 4, 6, 8)
+
+
+def test_the_least_believed_are_looked_at_first():
+    scores = {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.0}
+    assert (precision_at(scores, {"a"}, 0.25), precision_at(scores, {"d"}, 0.25)) == (1.0, 0.0)
+
+
+def test_each_score_has_its_own_figures():
+    found = figures(FOUND, {"u3"}, dict.fromkeys(FOUND, "s"))
+    assert {k: (v["area"], v["precision"], v["share"]) for k, v in found.items()} == {
+        "loss": (0.0, 0.0, 0.25),
+        "margin": (0.3333, 0.0, 0.25),
+        "difference": (0.3333, 0.0, 0.25),
+        "stretch": (1.0, 1.0, 0.25),
+    }
+    assert found["loss"]["area_ci95"] is None  # one speaker
+
+
+def test_the_interval_of_a_figure_is_its_own_and_over_speakers():
+    generator = np.random.default_rng(0)
+    speakers = {f"{who}-{i}": f"s{who}" for who in range(5) for i in range(40)}
+    wrong = {u for u in speakers if u.endswith(("-3", "-7"))}
+    told = {u: Disbelief(*[generator.normal() + 1.5 * (u in wrong)] * 4) for u in speakers}
+    row = figures(told, wrong, speakers)["loss"]
+    share = len(wrong) / len(told)
+    for key, values in zip(
+        ("area", "precision"), by_draw({u: d.loss for u, d in told.items()}, wrong, share, speakers), strict=True
+    ):
+        reach = stats.t.ppf(0.975, 4) * values.std() * (5 / 4) ** 0.5
+        assert row[f"{key}_ci95"] == pytest.approx([max(0, row[key] - reach), min(1, row[key] + reach)], abs=1e-3)
+
+
+@pytest.mark.parametrize(("by", "first"), [("loss", "u0"), ("margin", "u1"), ("stretch", "u3")])
+def test_the_ranking_is_by_the_score_asked_for(tmp_path, monkeypatch, by, first):
+    said = {u: ("a", "b") for u in FOUND}
+    monkeypatch.setattr("steps.training.critic.judge_set", lambda *_: (FOUND, said))
+    args = SimpleNamespace(models=[], data_dir=tmp_path, lang_dir=None, by=by)
+    critic.rank(args, tmp_path, set())
+    assert (tmp_path / "ranking.tsv").read_text().splitlines()[1].startswith(f"{first}\t")

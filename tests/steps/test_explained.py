@@ -12,6 +12,7 @@ from steps.nnet.model import LoadedModel
 from steps.reporting.explained import (
     View,
     align,
+    align_states,
     decoder_attention,
     heard_tokens,
     labels_of,
@@ -151,3 +152,10 @@ def test_what_each_head_says_of_frames_is_a_share_of_each(head):
         states = output.log_probs(head)[0].exp()
         assert torch.allclose(probs[:, 3], states[:, 5:7].sum(1)) and torch.allclose(probs[:, 0], states[:, 0])
         assert heard_tokens(model, head, output, [1] * U)[1] == []  # no room for its states
+
+
+def test_a_token_of_an_hmm_begins_in_its_first_state():
+    head = make("lstm", "hmm").eval().heads["hmm"]  # two states of each token
+    states = torch.tensor([0, 1, 1, 2, 3, 4, 0])
+    log_probs = (8.0 * torch.nn.functional.one_hot(states, 1 + 2 * (V - 1))).log_softmax(-1)
+    assert align_states(head, log_probs, [1, 2]) == [(1, 1), (2, 4)]
