@@ -151,8 +151,8 @@ train() {
     read -r name seed folder settings <<<"$line"
     read -ra point <<<"$settings"
     home=$exp_dir/$folder
-    queue "$name.seed$seed${point[*]:+.${folder##*/}}" python3 -m steps.train --system "$name" --seed "$seed" --nj "$nj_each" --gpus "$gpus" \
-      "${folders[@]}" --out-dir "${home%/.}" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
+    queue "$name.seed$seed${point[*]:+.${folder##*/}}" python3 -m steps.train --system "$name" --seed "$seed" \
+      --nj "$nj_each" --gpus "$gpus" "${folders[@]}" --out-dir "${home%/.}" "${conf[@]}" "${point[@]/#/--set=}" "${job[@]}"
   done
   drain
 }

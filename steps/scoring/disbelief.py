@@ -124,8 +124,8 @@ def by_draw(
         np.add.at(pairs[:, speaker], who[is_wrong], (below + up_to) / 2)
     weights = draws(len(names)).astype(float)
     sizes = [weights @ np.bincount(who[chosen], minlength=len(names)) for chosen in (is_wrong, ~is_wrong)]
-    weights = weights[(sizes[0] > 0) & (sizes[1] > 0)]
-    sizes = [size[(sizes[0] > 0) & (sizes[1] > 0)] for size in sizes]
+    has_both = (sizes[0] > 0) & (sizes[1] > 0)
+    weights, sizes = weights[has_both], [size[has_both] for size in sizes]
     areas = np.einsum("ns,st,nt->n", weights, pairs, weights, optimize=True) / (sizes[0] * sizes[1])
     precisions = []
     for drawn in weights:

@@ -9,10 +9,10 @@ from steps.config.load import load
 from steps.scoring.collect import collect_set, runs_of
 from steps.scoring.score_set import score_set
 from steps.scoring.units import Units
+from tests.steps.scored import write_run
 from tests.support import ROOT
 from utils.jobs.errors import DataError, StaleError
 
-FACTS = {"params": 9, "train": {"train": {"updates": 5}}, "labelled_hours": 1.0, "unlabelled_hours": 0.0}
 SPEAKERS = ("ada", "bob", "eve")
 
 
@@ -26,18 +26,12 @@ def made(request, tmp_path):
     """(configuration, runs) of a recipe whose systems are scored."""
     config = load(ROOT / "egs" / "speechocean762" / "conf.toml")
     runs = runs_of(config, list(range(request.param)))
-    ref, utt2spk = {f"{s}-1": "ken lo " * 5 for s in SPEAKERS}, {f"{s}-1": s for s in SPEAKERS}
+    ref = {f"{s}-1": "ken lo " * 5 for s in SPEAKERS}
     for system, seeds in runs.items():
         for seed in seeds:
-            folder = tmp_path / system / f"seed{seed}"
-            (folder / "decode_test").mkdir(parents=True)
-            (folder / "config.json").write_text(json.dumps(FACTS))
-            (folder / "manifest.json").write_text(json.dumps({"counts": {"cpu_seconds": 60}}))
             count = errors_of(system, seed)
             wrong = {u: " ".join(["no"] * count + text.split()[count:]) for u, text in ref.items()}
-            figures, _ = score_set(ref, wrong, utt2spk, Units("phone"))
-            named = {"system": system, "seed": seed, "set": "test", "decode": config.decode.in_use()}
-            (folder / "decode_test" / "score.json").write_text(json.dumps(named | figures))
+            write_run(tmp_path / system / f"seed{seed}", config, "test", (ref, wrong))
     return config, runs
 
 

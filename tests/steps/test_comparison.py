@@ -11,22 +11,11 @@ from steps.config.load import load
 from steps.config.systems import set_in_place
 from steps.scoring.classes import class_scores, confusions
 from steps.scoring.collect import collect_set, runs_of
-from steps.scoring.comparison import SystemScores, compare, describe
+from steps.scoring.comparison import compare, describe
 from steps.scoring.intervals import draws, estimate, holm, pooled, speaker_interval
-from steps.scoring.score_set import score_set
 from steps.scoring.table import comparison_rows, system_rows
-from steps.scoring.units import Units
+from tests.steps.scored import BETTER, TEACHER, TWIN, scores, write_run
 from tests.support import ROOT
-
-
-def scores(seeds, errors, ref_units=(100, 100, 100, 100)):
-    ref_units = np.array(ref_units)
-    return SystemScores(list(range(seeds)), np.array(errors), ref_units, [f"s{i}" for i in range(len(ref_units))], [""])
-
-
-TWIN = scores(3, [[40, 42, 38, 40], [41, 43, 39, 41], [39, 41, 37, 39]])
-BETTER = scores(3, [[30, 32, 28, 30], [32, 34, 30, 32], [29, 31, 27, 29]])
-TEACHER = scores(1, [[20, 22, 18, 20]])
 
 
 def test_rates_are_pooled_over_speakers_of_unlike_length():
@@ -80,26 +69,19 @@ def part(tmp_path):
     config = load(ROOT / "egs" / "speechocean762" / "conf.toml")
     runs = runs_of(config, [0, 1, 2])
     runs["teacher"] = [0, 1]
-    ref, utt2spk = {f"{s}-1": "ken lo " * 5 for s in SPEAKERS}, {f"{s}-1": s for s in SPEAKERS}
+    ref = {f"{s}-1": "ken lo " * 5 for s in SPEAKERS}
     for system, seeds in runs.items():
         for seed in seeds:
-            folder = tmp_path / system / f"seed{seed}"
-            (folder / "decode_test").mkdir(parents=True)
-            facts = {"params": 9, "train": {"train": {"updates": 5}}, "labelled_hours": 1.0, "unlabelled_hours": 0.5}
-            (folder / "config.json").write_text(json.dumps(facts))
-            (folder / "manifest.json").write_text(json.dumps({"counts": {"cpu_seconds": 60 * (1 + seed)}}))
-            (folder / "decode_test" / "manifest.json").write_text(
-                json.dumps({"counts": {"real_time_factor": 0.1 * (1 + seed)}})
-            )
             hyp = {}
             for i, (u, text) in enumerate(ref.items()):
                 count = WRONG.get(system, 6) + (0 if system == "teacher" and seed == 0 else (i * (seed + 1)) % 3 - 1)
                 if system == "teacher" and seed == 1:
                     count = 3
                 hyp[u] = " ".join(["no"] * count + text.split()[count:-1] + (["x", "y"] if system == "teacher" else []))
-            figures, _ = score_set(ref, hyp, utt2spk, Units("phone"))
-            named = {"system": system, "seed": seed, "set": "test", "decode": config.decode.in_use()}
-            (folder / "decode_test" / "score.json").write_text(json.dumps(named | figures))
+            folder = tmp_path / system / f"seed{seed}"
+            write_run(folder, config, "test", (ref, hyp), hours=0.5, cpu_seconds=60 * (1 + seed))
+            factor = {"counts": {"real_time_factor": 0.1 * (1 + seed)}}
+            (folder / "decode_test" / "manifest.json").write_text(json.dumps(factor))
     return collect_set(config, [tmp_path], runs, "test")
 
 
@@ -208,20 +190,12 @@ def test_a_system_is_compared_in_the_place_of_its_own_sets():
 def test_methods_of_one_twin_stand_by_their_gain_and_are_corrected_together(tmp_path):
     config = load(ROOT / "egs" / "speechocean762" / "conf_methods.toml")
     runs = runs_of(config, [0, 1, 2])
-    ref, utt2spk = {f"s{i}-1": "ken lo " * 20 for i in range(8)}, {f"s{i}-1": f"s{i}" for i in range(8)}
+    ref = {f"s{i}-1": "ken lo " * 20 for i in range(8)}
     generator = np.random.default_rng(0)
     for number, (system, seeds) in enumerate(runs.items()):
         for seed in seeds:
-            folder = tmp_path / system / f"seed{seed}"
-            (folder / "decode_dev").mkdir(parents=True)
-            facts = {"params": 9, "train": {"train": {"updates": 5}}, "labelled_hours": 1.0, "unlabelled_hours": 0.5}
-            (folder / "config.json").write_text(json.dumps(facts))
-            (folder / "manifest.json").write_text(json.dumps({"counts": {"cpu_seconds": 60}}))
             hyp = {u: " ".join(["no"] * (20 - number % 5 + int(generator.integers(-2, 3))) + ["ken"] * 20) for u in ref}
-            figures, _ = score_set(ref, hyp, utt2spk, Units("phone"))
-            (folder / "decode_dev" / "score.json").write_text(
-                json.dumps({"system": system, "seed": seed, "set": "dev", "decode": config.decode.in_use()} | figures)
-            )
+            write_run(tmp_path / system / f"seed{seed}", config, "dev", (ref, hyp))
     found = collect_set(config, [tmp_path], runs, "dev")["comparisons"]
     tested = [row for row in found if row["p_value"] is not None]
     assert len(tested) > 5 and any(0.001 < row["p_value"] < 0.1 for row in tested)

@@ -10,12 +10,13 @@ from scipy import stats
 from steps.config.load import load
 from steps.config.schema import ScoreConfig
 from steps.scoring.collect import check_same, check_scored, tell_distance
-from steps.scoring.comparison import SystemScores, compare, describe, gather
+from steps.scoring.comparison import compare, describe, gather
 from steps.scoring.errors import Errors, align, count_errors
 from steps.scoring.intervals import draws, estimate, holm, pooled, speaker_interval
 from steps.scoring.score_set import alignment_lines, check_ids, score_set
 from steps.scoring.table import comparison_rows, size_of, to_markdown, to_text, verdict
 from steps.scoring.units import Units, read_map
+from tests.steps.scored import BETTER, TEACHER, TWIN, scores
 from tests.support import ROOT
 from utils.jobs.errors import DataError, StaleError, UsageError
 
@@ -204,17 +205,6 @@ def test_the_interval_adds_both_variances():
     freedom = (seeds + speakers) ** 2 / (seeds**2 / 2 + speakers**2 / 4)
     reach = stats.t.ppf(0.975, freedom) * np.sqrt(seeds + speakers)
     assert found.interval == pytest.approx([11 - reach, 11 + reach], abs=1e-4)
-
-
-def scores(seeds, errors, ref_units=(100, 100, 100, 100)):
-    """Errors of each seed and speaker."""
-    ref_units = np.array(ref_units)
-    return SystemScores(list(range(seeds)), np.array(errors), ref_units, [f"s{i}" for i in range(len(ref_units))], [""])
-
-
-TWIN = scores(3, [[40, 42, 38, 40], [41, 43, 39, 41], [39, 41, 37, 39]])
-BETTER = scores(3, [[30, 32, 28, 30], [32, 34, 30, 32], [29, 31, 27, 29]])
-TEACHER = scores(1, [[20, 22, 18, 20]])
 
 
 def test_error_rates_are_those_of_each_seed():

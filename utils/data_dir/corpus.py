@@ -117,26 +117,27 @@ def prepare(
             `{"train_phone": ("train", ["telephone:snr_db=15"])}`. They have the same utterances at the same speeds.
     """
     speeds = speeds or {}
+    home = str(args.data_dir.resolve())  # wav.scp holds absolute paths
     try:
-        str(args.data_dir.resolve()).encode()
+        home.encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{ascii(str(args.data_dir.resolve()))}: a folder's name is not UTF-8; rename it") from None
+        raise UsageError(f"{ascii(home)}: a folder's name is not UTF-8; rename it") from None
     heard = {name: [source, channels(choices)] for name, (source, choices) in (heard or {}).items()}
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: missing from the corpus")
 
     def build(stage: Path) -> dict:
-        home: dict[str, str] = {}  # utterance -> set
+        set_of: dict[str, str] = {}  # by utterance
         written: dict[str, DataDir | None] = {}  # kept where another set is made of it
         for name, utterances in make_sets(stage, args.data_dir.resolve()).items():
             data = to_data_dir(stage / name, utterances)
             if not data.utt_ids:
                 raise DataError(f"{args.data_dir / name}: the corpus has no utterances for this set")
             for utt_id in data.utt_ids:
-                if home.setdefault(utt_id, name) != name:
+                if set_of.setdefault(utt_id, name) != name:
                     path = data.tables["wav.scp"][utt_id]
-                    raise DataError(f"{path}: utterance id '{utt_id}' is in {home[utt_id]} and in {name}")
+                    raise DataError(f"{path}: utterance id '{utt_id}' is in {set_of[utt_id]} and in {name}")
             at_speeds = f", at {len(speeds[name])} speeds" if name in speeds else ""
             speakers = len(set(data.utt2spk.values()))
             log.info(f"{args.data_dir / name}: {len(data.utt_ids):,} utterances, {speakers} speakers{at_speeds}")
@@ -149,10 +150,11 @@ def prepare(
                 raise UsageError(f"'{source}' cannot be heard as '{name}': the sets are {', '.join(written)}")
             transmit(written[source], choices).write(stage / name)
             log.info(f"{args.data_dir / name}: {source} through {', '.join(choices)}")
-        return {"in": len(home), "out": len(home), "dropped": 0}
+        return {"in": len(set_of), "out": len(set_of), "dropped": 0}
 
-    folder = {"data_dir": str(args.data_dir.resolve())}  # wav.scp holds absolute paths
     inputs = (*files, *sorted(Path("local").glob("*.py")))
-    settings = settings | folder | ({"speeds": speeds} if speeds else {}) | ({"heard": heard} if heard else {})
+    settings = (
+        settings | {"data_dir": home} | ({"speeds": speeds} if speeds else {}) | ({"heard": heard} if heard else {})
+    )
     job = Job("prepare_data", FORMAT, args.data_dir / "manifest.json", inputs, settings, editable=True)
     job.run(args, build)

@@ -178,9 +178,8 @@ class DataDir:
         tables = {name: rows for name, rows in self.tables.items() if rows or name in COMPLETE}
         if "utt2spk" in self.tables:
             tables["spk2utt"] = spk2utt(self.tables["utt2spk"])
-        with TemporaryDirectory(
-            prefix=".writing.", dir=path
-        ) as stage:  # where the disk may fill up, all stays as it was
+        with TemporaryDirectory(prefix=".writing.", dir=path) as stage:
+            # here the disk may fill up: all stays as it was
             for name, rows in tables.items():
                 write_table(Path(stage) / name, rows)
             for name in tables:
