@@ -121,14 +121,13 @@ def name_of(system: str, number: int, key: str) -> str:
     return f"{system}.{number}" + (f".{key}" if key != "keep" else "")
 
 
-def settings_of(config: Config, system: SystemConfig, number: int, over: str) -> dict:
+def settings_of(config: Config, system: SystemConfig, number: int, swept: str, thresholds: list[float]) -> dict:
     """What the figures of a term depend on, beside the files; not its own threshold, for they are of several."""
-    swept, filters = filters_of(system, number, over)
     term, train = system.distill[number], system.train
     judged = {key: value for key, value in asdict(term.filter).items() if key != swept}
     found = {"term": number, "unit": config.score.unit, "filter": judged, "sets": term.sets}
     found |= {key: getattr(train, key) for key in ("labelled_every", "labelled_only", "folds", "fold")}
-    return found | {"over": swept, "thresholds": [getattr(one, swept) for one in filters]}
+    return found | {"over": swept, "thresholds": thresholds}
 
 
 def check_swept(config: Config, path: Path) -> None:
@@ -137,8 +136,8 @@ def check_swept(config: Config, path: Path) -> None:
     check_made(manifest)
     name, number, *_ = path.stem.split(".")
     made = Manifest.read(manifest).settings
-    over = f"{made.get('over', 'keep')}={made.get('thresholds', [1.0])}"
-    if made != settings_of(config, config.systems[name], int(number), over):
+    swept = made.get("over", "keep"), made.get("thresholds", [])
+    if made != settings_of(config, config.systems[name], int(number), *swept):
         raise StaleError(f"{path}: of other settings; run steps.sweep_filter again")
 
 
@@ -173,7 +172,8 @@ def main(argv: list[str]) -> None:
     system = system_named(config, args.system)
     if not 0 <= args.term < len(system.distill):
         raise UsageError(f"--term {args.term}: [{args.system}] has {len(system.distill)} terms, from 0")
-    name = name_of(system.name, args.term, filters_of(system, args.term, args.over)[0])
+    key, filters = filters_of(system, args.term, args.over)
+    name = name_of(system.name, args.term, key)
     check_filtered(system, args.term)
     home = args.exp_dir / "filter"
     term = system.distill[args.term]
@@ -189,7 +189,7 @@ def main(argv: list[str]) -> None:
     tuned = args.exp_dir / "tune" / f"{args.system}.json"
     files += [tuned] if tuned.is_file() else []
     manifest = home / f"{name}.manifest.json"
-    settings = settings_of(config, system, args.term, args.over)
+    settings = settings_of(config, system, args.term, key, [getattr(one, key) for one in filters])
     job = Job("sweep_filter", FORMAT, manifest, tuple(files), settings, is_final=True)
     if job.run(args, partial(sweep, config, system, args.term, args)) and not args.why:
         print(f"\n{to_text(filter_rows(read_json(home / f'{name}.json')))}\n", flush=True)
